@@ -1,0 +1,3 @@
+//! The `octarm` executable.
+
+fn main() {}

@@ -1,0 +1,15 @@
+//! The words of the domain: ids, variables, deployments, log lines. No I/O, no clock, no async.
+
+pub mod deployment;
+pub mod ids;
+pub mod journal;
+pub mod log;
+pub mod outcome;
+pub mod variable;
+
+pub use deployment::{DeploymentEvent, DeploymentState, TaskState};
+pub use ids::{DeploymentId, EnvironmentId, Fence, MachineId, ProjectId, ReleaseId, SpaceId, TaskId};
+pub use journal::{JournalEntry, JournalRecord};
+pub use log::{Level, LogLine};
+pub use outcome::{Failure, Outcome};
+pub use variable::Variable;

@@ -1,0 +1,42 @@
+//! The journal of a deployment: intent before and effect after every call that changes AWS, so that whoever
+//! continues after a crash can ask AWS what happened instead of doing it again.
+
+use serde::{Deserialize, Serialize};
+
+/// One fact about one mutating call. The first word of a newer writer that an older reader does not know makes
+/// the whole record unreadable on purpose: then the end is `unknown`, never a blind re-run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "record")]
+pub enum JournalRecord {
+    /// UpdateFunctionCode is about to be called.
+    UpdateCodeIntent {
+        /// The function, as AWS names it in its ARN.
+        function: String,
+        /// The region of the function.
+        region: String,
+        /// `CodeSha256` of what is there now.
+        before_sha256: String,
+        /// `RevisionId` read together with `before_sha256`; absent where the endpoint answers none.
+        revision_id: Option<String>,
+        /// `CodeSha256` of what will be sent.
+        after_sha256: String,
+    },
+    /// UpdateFunctionCode answered, and what it did is as intended.
+    UpdateCodeEffect {
+        /// The function, as AWS names it in its ARN.
+        function: String,
+        /// `CodeSha256` that AWS answered.
+        sha256: String,
+        /// `RevisionId` after the update.
+        revision_id: Option<String>,
+    },
+}
+
+/// A record with its place; the pair (deployment, sequence) is written once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// 0, 1, 2 … in the order of writing, over all hand-outs of the deployment.
+    pub sequence: u32,
+    /// The fact.
+    pub record: JournalRecord,
+}

@@ -1,0 +1,1 @@
+//! Packages: open, check, repack, pack.

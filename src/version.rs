@@ -1,0 +1,1 @@
+//! Versions: NuGet, Octopus SemVer and Octopus release versions.

@@ -1,0 +1,1 @@
+//! The one integration test binary: every module drives octarm through a public door.
