@@ -7,3 +7,6 @@ pub mod version;
 // Layer 1: formats and settings. Bytes and files, no network.
 pub mod package;
 pub mod protocol;
+
+// Layer 2: the outside world, one adapter for each neighbour.
+pub mod store;

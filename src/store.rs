@@ -1,0 +1,110 @@
+//! What the deployment server remembers: domain verbs over one database. Every verb is one transaction.
+
+mod assignments;
+mod database;
+mod deployments;
+mod environments;
+mod error;
+mod keys;
+mod leases;
+mod logs;
+mod packages;
+mod process;
+mod projects;
+mod releases;
+mod variables;
+mod vault;
+mod workers;
+
+use std::{path::Path, time::Duration};
+
+pub use deployments::{DeploymentRow, NewDeployment, Page, Resolution, TaskFilter};
+pub use environments::EnvironmentRow;
+pub use error::StoreError;
+pub use leases::Swept;
+pub use packages::{NewPackage, Overwrite, PackageRow, Pushed};
+pub use process::FEED;
+pub use projects::{ChannelRow, NamedRow, ProjectRow};
+pub use releases::{NewRelease, PinnedPackage, ReleaseRow};
+pub use variables::{NewVariable, ShownVariable, VariableSet};
+pub use vault::Vault;
+pub use workers::{MachineRow, Session};
+
+use database::Database;
+
+/// The store. Clones share one database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    database: Database,
+    vault: std::sync::Arc<Vault>,
+    installation: uuid::Uuid,
+    lease: Duration,
+}
+
+impl Store {
+    /// Opens the database in `file`, which exists (it may be empty), and brings it up to date. `lease` is how long
+    /// a hand-out lasts.
+    pub async fn open(file: &Path, vault: Vault, lease: Duration) -> Result<Self, StoreError> {
+        let database = Database::open(file).await?;
+        let installation = keys::installation(&database).await?;
+        Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease })
+    }
+
+    /// The id that the database was given when it was new.
+    pub fn installation(&self) -> uuid::Uuid {
+        self.installation
+    }
+
+    /// How long a hand-out lasts.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Closes the database; no verb may be called after it.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+
+    /// Moves the database's clock by so many milliseconds against the real one. Lease times hang on that clock
+    /// alone, so this is how a test lets a lease run out.
+    pub async fn shift_clock(&self, by_ms: i64) -> Result<(), StoreError> {
+        let mut write = self.database.write().await?;
+        sqlx::query(
+            "update settings set value = cast(cast(value as integer) + $1 as text) where name = 'clock_offset_ms'",
+        )
+        .bind(by_ms)
+        .execute(&mut *write)
+        .await?;
+        Ok(write.commit().await?)
+    }
+}
+
+/// The form that names are compared by.
+fn key(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// A name as a part of a URL: letters and digits, everything else one hyphen.
+fn slug(name: &str) -> String {
+    let words: Vec<String> = name
+        .split(|character: char| !character.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    if words.is_empty() { "x".into() } else { words.join("-") }
+}
+
+/// Milliseconds as the database holds them.
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A count or a number of milliseconds, none of which is ever stored below zero.
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A number of bytes or a fence as the database holds it.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

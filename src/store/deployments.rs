@@ -1,0 +1,345 @@
+//! Deployments and their tasks: made together for all environments asked, listed, cancelled, resolved.
+
+use serde::{Deserialize, Serialize};
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::{Store, StoreError, database::now, environments, key, releases::ReleaseRow, unsigned, variables};
+use crate::model::{DeploymentId, DeploymentState, ProjectId, TaskState};
+
+/// A deployment and its task.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct DeploymentRow {
+    /// The number of its id and of its task's.
+    pub id: i64,
+    /// The release's number.
+    pub release_id: i64,
+    /// The release's version.
+    pub release_version: String,
+    /// The channel's number.
+    pub channel_id: i64,
+    /// The project's number.
+    pub project_id: i64,
+    /// The project's name.
+    pub project_name: String,
+    /// The environment's number.
+    pub environment_id: i64,
+    /// The environment's name.
+    pub environment_name: String,
+    /// When it was made, in milliseconds since 1970.
+    pub created: i64,
+    /// For people.
+    pub comments: String,
+    /// The stored word of its state.
+    pub state: String,
+    /// The number of the last hand-out.
+    pub fence: i64,
+    /// Whether an unknown end keeps its target from further deployments.
+    pub blocked: bool,
+    /// How a person resolved an unknown end.
+    pub resolved: Option<String>,
+    /// The worker that had it last.
+    pub machine_name: Option<String>,
+    /// When it was first taken.
+    pub started: Option<i64>,
+    /// When it ended.
+    pub completed: Option<i64>,
+    /// Why it did not end well.
+    pub error_message: Option<String>,
+    /// How many bytes of log there are.
+    pub log_length: i64,
+}
+
+impl DeploymentRow {
+    /// Where it stands.
+    pub fn state(&self) -> Result<DeploymentState, StoreError> {
+        DeploymentState::parse(&self.state).ok_or_else(|| StoreError::Corrupt {
+            what: format!("the state of {}: `{}`", DeploymentId(self.id), self.state),
+            source: None,
+        })
+    }
+
+    /// What its task does, in words.
+    pub fn description(&self) -> String {
+        format!("Deploy {} release {} to {}", self.project_name, self.release_version, self.environment_name)
+    }
+}
+
+/// Deployments as somebody wants them.
+pub struct NewDeployment {
+    /// The release.
+    pub release: ReleaseRow,
+    /// The environments by name, id or slug; one deployment each, all or none.
+    pub environments: Vec<String>,
+    /// Values that win over stored ones, by name.
+    pub prompted: Vec<(String, String)>,
+    /// For people.
+    pub comments: String,
+}
+
+impl std::fmt::Debug for NewDeployment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Prompted values may be sensitive.
+        f.debug_struct("NewDeployment").field("environments", &self.environments).finish_non_exhaustive()
+    }
+}
+
+/// A prompted value as stored: sealed, since it may be the value of a sensitive variable.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Prompted {
+    pub(super) name: String,
+    pub(super) sealed: String,
+    pub(super) sensitive: bool,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// How many to leave out.
+    pub skip: u64,
+    /// How many to answer at most.
+    pub take: u64,
+}
+
+/// Which tasks are asked for; what is empty asks for all.
+#[derive(Debug, Clone, Default)]
+pub struct TaskFilter {
+    /// These deployments.
+    pub ids: Option<Vec<i64>>,
+    /// In these task states.
+    pub states: Vec<TaskState>,
+    /// Of these projects.
+    pub projects: Vec<i64>,
+    /// Of these environments.
+    pub environments: Vec<i64>,
+    /// Ended ones or ones that have not.
+    pub active: Option<bool>,
+}
+
+/// What a person found an unknown end to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// It did what it should.
+    Success,
+    /// It did not.
+    Failed,
+}
+
+impl Resolution {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+const SELECT: &str = "select d.id, d.release_id, r.version as release_version, r.channel_id, d.project_id, \
+                      p.name as project_name, d.environment_id, e.name as environment_name, d.created, d.comments, \
+                      d.state, d.fence, d.blocked, d.resolved, d.machine_name, d.started, d.completed, \
+                      d.error_message, d.log_length ";
+const FROM: &str = "from deployments d join releases r on r.id = d.release_id join projects p on p.id = d.project_id \
+                    join environments e on e.id = d.environment_id where true";
+
+impl Store {
+    /// Makes one deployment for each environment, all or none, and answers them in the order asked.
+    pub async fn create_deployments(&self, new: &NewDeployment) -> Result<Vec<DeploymentId>, StoreError> {
+        if new.environments.is_empty() {
+            return Err(StoreError::Invalid(
+                "no environment is given to deploy to: `EnvironmentNames` is empty".into(),
+            ));
+        }
+        let project = ProjectId(new.release.project_id);
+        let stored = variables::parse(&new.release.variables, project)?;
+        let mut write = self.database.write().await?;
+        let known = environments::all(&mut write).await?;
+        let mut made = Vec::new();
+        let mut seen = Vec::new();
+        for named in &new.environments {
+            let environment = environments::find(known.clone(), named)?;
+            if seen.contains(&environment.id) {
+                return Err(StoreError::Invalid(format!(
+                    "environment `{}` is given twice",
+                    environment.name
+                )));
+            }
+            seen.push(environment.id);
+            let prompted = self.prompted(project, &stored, environment.id, &new.prompted)?;
+            let id: i64 = sqlx::query_scalar(concat!(
+                "insert into deployments (release_id, project_id, environment_id, created, comments, prompted, state, \
+                 fence, cancel_requested, blocked, log_offset, log_length) values ($1, $2, $3, ",
+                now!(),
+                ", $4, $5, 'queued', 0, 0, 0, 0, 0) returning id"
+            ))
+            .bind(new.release.id)
+            .bind(project.0)
+            .bind(environment.id)
+            .bind(&new.comments)
+            .bind(prompted)
+            .fetch_one(&mut *write)
+            .await?;
+            made.push(DeploymentId(id));
+        }
+        write.commit().await?;
+        Ok(made)
+    }
+
+    fn prompted(
+        &self,
+        project: ProjectId,
+        stored: &[variables::Stored],
+        environment: i64,
+        values: &[(String, String)],
+    ) -> Result<String, StoreError> {
+        let mut prompted: Vec<Prompted> = Vec::new();
+        for (name, value) in values {
+            variables::refuse_own_name(name)?;
+            if prompted.iter().any(|other| key(&other.name) == key(name)) {
+                return Err(StoreError::Invalid(format!("variable `{name}` is given twice")));
+            }
+            let sensitive = stored.iter().any(|stored| stored.sensitive && key(&stored.name) == key(name));
+            if sensitive {
+                variables::refuse_short(name, value)?;
+            }
+            let sealed = self.vault.seal(&prompt_owner(project, name), value)?;
+            prompted.push(Prompted { name: name.clone(), sealed, sensitive });
+        }
+        for variable in variables::applicable(stored, environment) {
+            let required = variable.prompt.as_ref().is_some_and(is_required);
+            let given =
+                values.iter().find(|(name, _)| key(name) == key(&variable.name)).map(|(_, value)| value);
+            let blank = match given {
+                Some(value) => value.trim().is_empty(),
+                None => {
+                    variable.sealed.is_none()
+                        && variable.value.as_deref().unwrap_or_default().trim().is_empty()
+                }
+            };
+            if required && blank {
+                return Err(StoreError::Invalid(format!(
+                    "variable `{}` must be given a value with each deployment",
+                    variable.name
+                )));
+            }
+        }
+        serde_json::to_string(&prompted).map_err(|error| StoreError::corrupt("the prompted values", error))
+    }
+
+    /// The deployments that the filter lets through, the newest first, and how many there are in all.
+    pub async fn deployments(
+        &self,
+        filter: &TaskFilter,
+        page: Page,
+    ) -> Result<(Vec<DeploymentRow>, u64), StoreError> {
+        let mut count = QueryBuilder::<Sqlite>::new("select count(*) ");
+        narrow(&mut count, filter);
+        let total: i64 = count.build_query_scalar().fetch_one(&self.database.reader).await?;
+        let mut select = QueryBuilder::<Sqlite>::new(SELECT);
+        narrow(&mut select, filter);
+        select.push(" order by d.id desc limit ");
+        select.push_bind(super::signed(page.take));
+        select.push(" offset ");
+        select.push_bind(super::signed(page.skip));
+        let rows = select.build_query_as().fetch_all(&self.database.reader).await?;
+        Ok((rows, unsigned(total)))
+    }
+
+    /// One deployment.
+    pub async fn deployment(&self, id: DeploymentId) -> Result<DeploymentRow, StoreError> {
+        let filter = TaskFilter { ids: Some(vec![id.0]), ..TaskFilter::default() };
+        let (mut rows, _) = self.deployments(&filter, Page { skip: 0, take: 1 }).await?;
+        rows.pop().ok_or_else(|| StoreError::NotFound(format!("deployment `{id}` does not exist")))
+    }
+
+    /// Asks for a cancel: one that nobody took ends at once, one that runs is told, one that ended stays as it is.
+    pub async fn cancel(&self, id: DeploymentId) -> Result<(), StoreError> {
+        let mut write = self.database.write().await?;
+        sqlx::query(concat!(
+            "update deployments set cancel_requested = 1, \
+             error_message = case state when 'queued' then 'cancelled before a worker took it' end, \
+             completed = case state when 'queued' then ",
+            now!(),
+            " end, state = case state when 'queued' then 'canceled' when 'leased' then 'cancelling' else state end \
+             where id = $1 and state in ('queued', 'leased', 'cancelling', 'lost')"
+        ))
+        .bind(id.0)
+        .execute(&mut *write)
+        .await?;
+        Ok(write.commit().await?)
+    }
+
+    /// Frees the target of a deployment whose end is unknown. Its task stays Failed, for an end is final; what the
+    /// person found is kept beside it.
+    pub async fn resolve(&self, id: DeploymentId, found: Resolution) -> Result<(), StoreError> {
+        let mut write = self.database.write().await?;
+        let changed =
+            sqlx::query("update deployments set blocked = 0, resolved = $2 where id = $1 and blocked = 1")
+                .bind(id.0)
+                .bind(found.as_str())
+                .execute(&mut *write)
+                .await?
+                .rows_affected();
+        if changed == 1 {
+            return Ok(write.commit().await?);
+        }
+        let before: Option<Option<String>> =
+            sqlx::query_scalar("select resolved from deployments where id = $1")
+                .bind(id.0)
+                .fetch_optional(&mut *write)
+                .await?;
+        match before {
+            None => Err(StoreError::NotFound(format!("deployment `{id}` does not exist"))),
+            Some(Some(word)) if word == found.as_str() => Ok(()),
+            Some(Some(word)) => {
+                Err(StoreError::Conflict(format!("deployment `{id}` is resolved already as {word}")))
+            }
+            Some(None) => Err(StoreError::Conflict(format!(
+                "deployment `{id}` does not wait to be resolved: only one whose end is unknown does"
+            ))),
+        }
+    }
+}
+
+/// What a sealed prompted value belongs to.
+pub(super) fn prompt_owner(project: ProjectId, name: &str) -> String {
+    format!("prompted-{project}/{}", key(name))
+}
+
+fn is_required(prompt: &serde_json::Value) -> bool {
+    prompt.as_object().is_some_and(|fields| {
+        fields
+            .iter()
+            .any(|(name, value)| name.eq_ignore_ascii_case("required") && value.as_bool() == Some(true))
+    })
+}
+
+fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &TaskFilter) {
+    query.push(FROM);
+    let mut within = |column: &str, ids: &[i64]| {
+        query.push(format_args!(" and {column} in ("));
+        let mut list = query.separated(", ");
+        ids.iter().for_each(|id| {
+            list.push_bind(*id);
+        });
+        query.push(")");
+    };
+    if let Some(ids) = &filter.ids {
+        within("d.id", ids);
+    }
+    if !filter.projects.is_empty() {
+        within("d.project_id", &filter.projects);
+    }
+    if !filter.environments.is_empty() {
+        within("d.environment_id", &filter.environments);
+    }
+    let states = DeploymentState::ALL.into_iter().filter(|state| {
+        (filter.states.is_empty() || filter.states.contains(&state.task_state()))
+            && filter.active.is_none_or(|active| active != state.is_ended())
+    });
+    query.push(" and d.state in (");
+    let mut list = query.separated(", ");
+    states.for_each(|state| {
+        list.push_bind(state.as_str());
+    });
+    query.push(")");
+}

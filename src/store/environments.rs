@@ -1,0 +1,128 @@
+//! Environments: the stages that releases are deployed to.
+
+use super::{Store, StoreError, database::Write, key, slug};
+use crate::model::EnvironmentId;
+
+/// An environment as stored.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct EnvironmentRow {
+    /// The number of its id.
+    pub id: i64,
+    /// Its name as given.
+    pub name: String,
+    /// Its name in URLs.
+    pub slug: String,
+    /// For people.
+    pub description: String,
+    /// Its place among the environments.
+    pub sort_order: i64,
+}
+
+const COLUMNS: &str =
+    "select id, name, slug, description, sort_order from environments order by sort_order, id";
+
+impl Store {
+    /// All environments in their order.
+    pub async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
+        Ok(sqlx::query_as(COLUMNS).fetch_all(&self.database.reader).await?)
+    }
+
+    /// The environment with this id, name or slug.
+    pub async fn environment(&self, named: &str) -> Result<EnvironmentRow, StoreError> {
+        find(self.environments().await?, named)
+    }
+
+    /// Makes an environment, after all others.
+    pub async fn create_environment(
+        &self,
+        name: &str,
+        description: &str,
+    ) -> Result<EnvironmentRow, StoreError> {
+        let name = checked_name("environment", name)?;
+        let mut write = self.database.write().await?;
+        let made: Option<EnvironmentRow> = sqlx::query_as(
+            "insert into environments (name, name_key, slug, description, sort_order) \
+             select $1, $2, $3, $4, coalesce(max(sort_order) + 1, 0) from environments where true \
+             on conflict do nothing returning id, name, slug, description, sort_order",
+        )
+        .bind(name)
+        .bind(key(name))
+        .bind(slug(name))
+        .bind(description)
+        .fetch_optional(&mut *write)
+        .await?;
+        let made =
+            made.ok_or_else(|| StoreError::Conflict(format!("an environment `{name}` exists already")))?;
+        write.commit().await?;
+        Ok(made)
+    }
+
+    /// Removes an environment that nothing depends on.
+    pub async fn delete_environment(&self, named: &str) -> Result<EnvironmentRow, StoreError> {
+        let mut write = self.database.write().await?;
+        let row = find(sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?, named)?;
+        let machines: Vec<String> =
+            sqlx::query_scalar("select name from machines where environment_id = $1 order by id")
+                .bind(row.id)
+                .fetch_all(&mut *write)
+                .await?;
+        if !machines.is_empty() {
+            return Err(StoreError::Invalid(format!(
+                "environment `{}` cannot be deleted: these machines are in it: {}",
+                row.name,
+                machines.join(", ")
+            )));
+        }
+        let deployments: i64 =
+            sqlx::query_scalar("select count(*) from deployments where environment_id = $1")
+                .bind(row.id)
+                .fetch_one(&mut *write)
+                .await?;
+        if deployments > 0 {
+            return Err(StoreError::Invalid(format!(
+                "environment `{}` cannot be deleted: {deployments} deployments to it are on record",
+                row.name
+            )));
+        }
+        sqlx::query("delete from environments where id = $1").bind(row.id).execute(&mut *write).await?;
+        write.commit().await?;
+        Ok(row)
+    }
+}
+
+/// All environments, inside a transaction.
+pub(super) async fn all(write: &mut Write) -> Result<Vec<EnvironmentRow>, StoreError> {
+    Ok(sqlx::query_as(COLUMNS).fetch_all(&mut **write).await?)
+}
+
+/// The one that is meant by an id, a name or a slug, in this order.
+pub(super) fn find(rows: Vec<EnvironmentRow>, named: &str) -> Result<EnvironmentRow, StoreError> {
+    let wanted = key(named);
+    let id = named.trim().parse::<EnvironmentId>().ok();
+    let place = id
+        .and_then(|id| rows.iter().position(|row| row.id == id.0))
+        .or_else(|| rows.iter().position(|row| key(&row.name) == wanted))
+        .or_else(|| rows.iter().position(|row| row.slug == wanted));
+    let known: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    let known = if known.is_empty() {
+        "there are none".to_owned()
+    } else {
+        format!("known are: {}", known.join(", "))
+    };
+    let missing = StoreError::NotFound(format!("environment `{named}` does not exist; {known}"));
+    place.and_then(|place| rows.into_iter().nth(place)).ok_or(missing)
+}
+
+/// A name that a person can tell from nothing.
+pub(super) fn checked_name<'a>(kind: &str, name: &'a str) -> Result<&'a str, StoreError> {
+    let trimmed = name.trim();
+    if trimmed.is_empty() {
+        return Err(StoreError::Invalid(format!("the {kind} needs a name: `Name` is empty")));
+    }
+    if trimmed.chars().count() > 200 || trimmed.chars().any(char::is_control) {
+        return Err(StoreError::Invalid(format!(
+            "the name of the {kind} may have at most 200 characters, none of them a control character"
+        )));
+    }
+    Ok(trimmed)
+}

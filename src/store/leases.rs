@@ -1,0 +1,364 @@
+//! The life of a hand-out: claim, renew, journal, finish, and what happens to a lease that ran out.
+//!
+//! Each write names the deployment, the worker and the fence, and counts only while the lease lasts by the
+//! database's clock, decided in the statement itself: whether the sweeper has run yet makes no difference.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use jiff::Timestamp;
+
+use super::{
+    Session, Store, StoreError,
+    database::{Write, now},
+    logs, milliseconds, signed, unsigned,
+};
+use crate::{
+    model::{DeploymentId, DeploymentState, Fence, JournalEntry, Outcome},
+    protocol::{Assignment, FinishRequest, Recorded},
+};
+
+/// What a hand-out is told with every answer.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Held {
+    pub(super) cancel_requested: bool,
+    pub(super) log_length: i64,
+    pub(super) log_offset: i64,
+}
+
+/// What a sweep changed, and when the next one is due.
+#[derive(Debug)]
+pub struct Swept {
+    /// Deployments whose lease ran out or that were given up.
+    pub changed: u64,
+    /// How long until the next lease or the next patience ends, if any is running.
+    pub next: Option<Duration>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Ended {
+    state: String,
+    fence: i64,
+    finish_digest: Option<String>,
+}
+
+impl Store {
+    /// Whether a claim of this environment would find something. A cheap look before the writer is taken.
+    pub async fn has_work(&self, session: &Session) -> Result<bool, StoreError> {
+        let found: Option<i64> = sqlx::query_scalar(concat!(
+            "select 1 from deployments d where environment_id = $1 and (state = 'lost' \
+             or (state in ('leased', 'cancelling') and (machine_id = $2 or lease_until <= ",
+            now!(),
+            ")) or (state = 'queued' and not exists (select 1 from deployments o where o.environment_id = \
+             d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
+             o.blocked = 1)))) limit 1"
+        ))
+        .bind(session.environment_id)
+        .bind(session.id)
+        .fetch_optional(&self.database.reader)
+        .await?;
+        Ok(found.is_some())
+    }
+
+    /// Takes the next deployment of the worker's environment under a new fence: one that this worker holds without
+    /// knowing it (the answer to its claim was lost), else one whose lease ran out, else the first that is queued
+    /// and whose target is free.
+    pub async fn claim(&self, session: &Session) -> Result<Option<Assignment>, StoreError> {
+        let mut write = self.database.write().await?;
+        let current: Option<(String, String, Option<String>)> =
+            sqlx::query_as("select name, host, instance from machines where id = $1")
+                .bind(session.id)
+                .fetch_optional(&mut *write)
+                .await?;
+        let (name, host, instance) = current.ok_or(StoreError::Unauthorised)?;
+        if instance != session.instance {
+            return Err(StoreError::SessionSuperseded { name });
+        }
+        expire(&mut write).await?;
+        let next: Option<(i64, String)> = sqlx::query_as(
+            "select id, state from deployments d where environment_id = $1 and (state = 'lost' \
+             or (state in ('leased', 'cancelling') and machine_id = $2) \
+             or (state = 'queued' and not exists (select 1 from deployments o where o.environment_id = \
+             d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
+             o.blocked = 1)))) \
+             order by case state when 'lost' then 1 when 'queued' then 2 else 0 end, id limit 1",
+        )
+        .bind(session.environment_id)
+        .bind(session.id)
+        .fetch_optional(&mut *write)
+        .await?;
+        let Some((id, state)) = next else {
+            write.commit().await?;
+            return Ok(None);
+        };
+        // A cancel that was asked for while nobody held the lease is still to be heard: claim, then cancel.
+        sqlx::query(concat!(
+            "update deployments set state = case cancel_requested when 1 then 'cancelling' else 'leased' end, \
+             fence = fence + 1, lease_until = ",
+            now!(),
+            " + $2, lost_since = null, last_contact = ",
+            now!(),
+            ", machine_id = $3, machine_name = $4, machine_host = $5, started = coalesce(started, ",
+            now!(),
+            "), log_offset = log_length where id = $1"
+        ))
+        .bind(id)
+        .bind(milliseconds(self.lease))
+        .bind(session.id)
+        .bind(name)
+        .bind(host)
+        .execute(&mut *write)
+        .await?;
+        let reconcile = state != DeploymentState::Queued.as_str();
+        let assignment = self.assignment(&mut write, DeploymentId(id), session, reconcile).await?;
+        write.commit().await?;
+        Ok(Some(assignment))
+    }
+
+    /// Renews the lease; answers whether cancelling was asked for.
+    pub async fn renew(
+        &self,
+        machine: i64,
+        deployment: DeploymentId,
+        fence: Fence,
+    ) -> Result<bool, StoreError> {
+        let mut write = self.database.write().await?;
+        let held = hold(&mut write, machine, deployment, fence).await?;
+        sqlx::query(concat!(
+            "update deployments set lease_until = ",
+            now!(),
+            " + $2, last_contact = ",
+            now!(),
+            " where id = $1"
+        ))
+        .bind(deployment.0)
+        .bind(milliseconds(self.lease))
+        .execute(&mut *write)
+        .await?;
+        sqlx::query(concat!("update machines set last_seen = ", now!(), " where id = $1"))
+            .bind(machine)
+            .execute(&mut *write)
+            .await?;
+        write.commit().await?;
+        Ok(held.cancel_requested)
+    }
+
+    /// Refuses all but the current hand-out; for what a hand-out may read.
+    pub async fn check_fence(
+        &self,
+        machine: i64,
+        deployment: DeploymentId,
+        fence: Fence,
+    ) -> Result<(), StoreError> {
+        let mut write = self.database.write().await?;
+        hold(&mut write, machine, deployment, fence).await?;
+        Ok(write.commit().await?)
+    }
+
+    /// Records a fact of the deployment: the same again is success, another one at its place is a conflict.
+    pub async fn append_journal(
+        &self,
+        machine: i64,
+        deployment: DeploymentId,
+        fence: Fence,
+        entry: &JournalEntry,
+    ) -> Result<Recorded, StoreError> {
+        let mut write = self.database.write().await?;
+        let held = hold(&mut write, machine, deployment, fence).await?;
+        let record = serde_json::to_string(&entry.record)
+            .map_err(|error| StoreError::corrupt("the journal entry", error))?;
+        let entries: i64 = sqlx::query_scalar("select count(*) from journal where deployment_id = $1")
+            .bind(deployment.0)
+            .fetch_one(&mut *write)
+            .await?;
+        let sequence = i64::from(entry.sequence);
+        if sequence > entries {
+            return Err(StoreError::Invalid(format!(
+                "journal entry {sequence} of {deployment} leaves a gap: the next one is {entries}"
+            )));
+        }
+        if sequence < entries {
+            let stored: String =
+                sqlx::query_scalar("select record from journal where deployment_id = $1 and sequence = $2")
+                    .bind(deployment.0)
+                    .bind(sequence)
+                    .fetch_one(&mut *write)
+                    .await?;
+            if stored != record {
+                return Err(StoreError::Conflict(format!(
+                    "journal entry {sequence} of {deployment} is recorded already and says something else"
+                )));
+            }
+        } else {
+            sqlx::query(
+                "insert into journal (deployment_id, sequence, fence, record) values ($1, $2, $3, $4)",
+            )
+            .bind(deployment.0)
+            .bind(sequence)
+            .bind(signed(fence.0))
+            .bind(record)
+            .execute(&mut *write)
+            .await?;
+        }
+        write.commit().await?;
+        Ok(Recorded { length: unsigned(entries.max(sequence + 1)), cancel: held.cancel_requested })
+    }
+
+    /// Records the end, exactly once: the same request again is success, a different one is a conflict.
+    pub async fn finish(
+        &self,
+        machine: i64,
+        deployment: DeploymentId,
+        request: &FinishRequest,
+    ) -> Result<(), StoreError> {
+        let body =
+            serde_json::to_vec(request).map_err(|error| StoreError::corrupt("the end's report", error))?;
+        let digest = hex::encode(digest::digest(&digest::SHA256, &body));
+        let mut write = self.database.write().await?;
+        let before: Option<Ended> = sqlx::query_as(
+            "select state, fence, finish_digest from deployments where id = $1 and machine_id = $2",
+        )
+        .bind(deployment.0)
+        .bind(machine)
+        .fetch_optional(&mut *write)
+        .await?;
+        if let Some(Ended { state, fence, finish_digest: Some(stored) }) = before
+            && fence == signed(request.fence.0)
+        {
+            if stored == digest {
+                return Ok(());
+            }
+            return Err(StoreError::Conflict(format!(
+                "the end of {deployment} is recorded already as {state}, in other words than these"
+            )));
+        }
+        let held = hold(&mut write, machine, deployment, request.fence).await?;
+        let length = signed(request.log_length);
+        if length > held.log_length {
+            return Err(StoreError::LogOffset {
+                length: unsigned(held.log_length),
+                found: request.log_length,
+            });
+        }
+        if length < held.log_length
+            || logs::digest_from(&mut write, deployment, held.log_offset).await? != request.log_sha256
+        {
+            // What this hand-out sent is not what it meant to send: its whole log is wanted again.
+            logs::cut(&mut write, deployment, held.log_offset).await?;
+            write.commit().await?;
+            return Err(StoreError::LogDigest { length: unsigned(held.log_offset) });
+        }
+        let state = match &request.outcome {
+            Outcome::Success { .. } => DeploymentState::Success,
+            Outcome::Failed { .. } | Outcome::Unknown { .. } => DeploymentState::Failed,
+            Outcome::Cancelled { .. } => DeploymentState::Canceled,
+        };
+        sqlx::query(concat!(
+            "update deployments set state = $2, error_message = $3, blocked = $4, finish_digest = $5, \
+             lease_until = null, completed = ",
+            now!(),
+            ", last_contact = ",
+            now!(),
+            " where id = $1 and fence = $6 and state in ('leased', 'cancelling')"
+        ))
+        .bind(deployment.0)
+        .bind(state.as_str())
+        .bind(request.outcome.error_message())
+        .bind(i64::from(matches!(request.outcome, Outcome::Unknown { .. })))
+        .bind(digest)
+        .bind(signed(request.fence.0))
+        .execute(&mut *write)
+        .await?;
+        Ok(write.commit().await?)
+    }
+
+    /// Marks leases that ran out as lost and gives up those that were lost for longer than `patience`. Changes
+    /// nothing when there is nothing due; any number of callers may run it.
+    pub async fn sweep(&self, patience: Duration) -> Result<Swept, StoreError> {
+        let mut write = self.database.write().await?;
+        let mut changed = expire(&mut write).await?;
+        let silent: Vec<(i64, Option<String>, Option<String>, Option<i64>)> = sqlx::query_as(concat!(
+            "select id, machine_name, machine_host, last_contact from deployments where state = 'lost' and \
+             lost_since + $1 <= ",
+            now!()
+        ))
+        .bind(milliseconds(patience))
+        .fetch_all(&mut *write)
+        .await?;
+        for (id, name, host, contact) in silent {
+            let since = contact.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+            let message = format!(
+                "unknown: worker {} on {} has been silent since {}; what it did is not known: look at the function, \
+                 then resolve {} as success or failed",
+                name.unwrap_or_default(),
+                host.unwrap_or_default(),
+                since.map(|time| time.to_string()).unwrap_or_default(),
+                DeploymentId(id)
+            );
+            changed += sqlx::query(concat!(
+                "update deployments set state = 'failed', blocked = 1, error_message = $2, completed = ",
+                now!(),
+                " where id = $1 and state = 'lost'"
+            ))
+            .bind(id)
+            .bind(message)
+            .execute(&mut *write)
+            .await?
+            .rows_affected();
+        }
+        let next: Option<i64> = sqlx::query_scalar(concat!(
+            "select min(case state when 'lost' then lost_since + $1 else lease_until end) - ",
+            now!(),
+            " from deployments where state in ('leased', 'cancelling', 'lost')"
+        ))
+        .bind(milliseconds(patience))
+        .fetch_one(&mut *write)
+        .await?;
+        write.commit().await?;
+        Ok(Swept { changed, next: next.map(|ms| Duration::from_millis(unsigned(ms))) })
+    }
+}
+
+/// Marks every lease that has run out as lost.
+async fn expire(write: &mut Write) -> Result<u64, StoreError> {
+    Ok(sqlx::query(concat!(
+        "update deployments set state = 'lost', lost_since = lease_until, lease_until = null \
+         where state in ('leased', 'cancelling') and lease_until <= ",
+        now!()
+    ))
+    .execute(&mut **write)
+    .await?
+    .rows_affected())
+}
+
+/// Locks the deployment's row for the hand-out, or says that the hand-out is not current. An update and not a
+/// select, so that the lock is taken on any engine.
+pub(super) async fn hold(
+    write: &mut Write,
+    machine: i64,
+    deployment: DeploymentId,
+    fence: Fence,
+) -> Result<Held, StoreError> {
+    let held: Option<Held> = sqlx::query_as(concat!(
+        "update deployments set fence = fence where id = $1 and machine_id = $2 and fence = $3 \
+         and state in ('leased', 'cancelling') and lease_until > ",
+        now!(),
+        " returning cancel_requested, log_length, log_offset"
+    ))
+    .bind(deployment.0)
+    .bind(machine)
+    .bind(signed(fence.0))
+    .fetch_optional(&mut **write)
+    .await?;
+    if let Some(held) = held {
+        return Ok(held);
+    }
+    let current: Option<i64> = sqlx::query_scalar("select fence from deployments where id = $1")
+        .bind(deployment.0)
+        .fetch_optional(&mut **write)
+        .await?;
+    let current =
+        current.ok_or_else(|| StoreError::NotFound(format!("deployment `{deployment}` does not exist")))?;
+    let current = Some(Fence(unsigned(current))).filter(|current| *current != fence);
+    Err(StoreError::StaleFence { deployment, fence, current })
+}

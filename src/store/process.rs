@@ -1,0 +1,141 @@
+//! What a deployment process says about packages. The document is Octopus's and is kept as it was sent, so its
+//! property names are read without regard to case.
+
+use serde_json::Value;
+
+use super::StoreError;
+
+/// The built-in feed's id.
+pub const FEED: &str = "feeds-builtin";
+const PACKAGE_PROPERTY: &str = "Octopus.Action.Package.PackageId";
+
+/// The action that deploys a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PackagedAction {
+    pub(super) step: String,
+    pub(super) action: String,
+    pub(super) package: String,
+}
+
+impl PackagedAction {
+    /// Whether an override that names a step, an action or a package means this one.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        [&self.step, &self.action, &self.package]
+            .into_iter()
+            .any(|own| own.to_lowercase() == name.trim().to_lowercase())
+    }
+}
+
+/// What a process deploys: exactly one package in this version, and which other actions there are.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) packaged: PackagedAction,
+    pub(super) others: Vec<String>,
+}
+
+/// Reads the process of `project`. One without steps deploys the package that is named as the project.
+pub(super) fn read(project: &str, document: &str) -> Result<Process, StoreError> {
+    let document: Value = serde_json::from_str(document)
+        .map_err(|error| StoreError::corrupt(format!("the process of project `{project}`"), error))?;
+    let mut packaged = Vec::new();
+    let mut others = Vec::new();
+    let steps = list(&document, "Steps");
+    for step in &steps {
+        let step_name = text(step, "Name").unwrap_or_default();
+        for action in list(step, "Actions") {
+            let name = text(action, "Name").unwrap_or_else(|| step_name.clone());
+            if get(action, "IsDisabled").and_then(Value::as_bool) == Some(true) {
+                others.push(name);
+                continue;
+            }
+            match package_ids(action)?.as_slice() {
+                [] => others.push(name),
+                ids => packaged.extend(ids.iter().map(|package| PackagedAction {
+                    step: step_name.clone(),
+                    action: name.clone(),
+                    package: package.clone(),
+                })),
+            }
+        }
+    }
+    if steps.is_empty() {
+        packaged.push(PackagedAction {
+            step: "Deploy".into(),
+            action: "Deploy".into(),
+            package: project.to_owned(),
+        });
+    }
+    match packaged.len() {
+        1 => Ok(Process { packaged: packaged.remove(0), others }),
+        0 => Err(StoreError::Invalid(format!(
+            "no step of project `{project}` has a package: exactly one must"
+        ))),
+        count => Err(StoreError::Invalid(format!(
+            "project `{project}` has {count} packages in its steps ({}): this version of the server deploys exactly one",
+            packaged
+                .iter()
+                .map(|one| format!("`{}` in `{}`", one.package, one.action))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))),
+    }
+}
+
+fn package_ids(action: &Value) -> Result<Vec<String>, StoreError> {
+    let mut ids: Vec<String> = Vec::new();
+    let property = get(action, "Properties").and_then(|properties| text(properties, PACKAGE_PROPERTY));
+    for id in
+        list(action, "Packages").into_iter().filter_map(|package| text(package, "PackageId")).chain(property)
+    {
+        if !id.is_empty() && !ids.iter().any(|other| other.eq_ignore_ascii_case(&id)) {
+            ids.push(id);
+        }
+    }
+    match ids.iter().find(|id| id.contains("#{")) {
+        Some(id) => Err(StoreError::Invalid(format!(
+            "the package id `{id}` holds a variable: this version of the server takes plain package ids only"
+        ))),
+        None => Ok(ids),
+    }
+}
+
+fn get<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    value.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+fn text(value: &Value, name: &str) -> Option<String> {
+    get(value, name)?.as_str().map(str::to_owned)
+}
+
+fn list<'a>(value: &'a Value, name: &str) -> Vec<&'a Value> {
+    get(value, name).and_then(Value::as_array).map(|items| items.iter().collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_spellings_of_one_package() {
+        let both = r#"{"steps":[{"name":"S","actions":[{"Name":"A","Packages":[{"PackageId":"Web"}],
+            "Properties":{"Octopus.Action.Package.PackageId":"web"}},{"Name":"B","Properties":{}}]}]}"#;
+        let process = read("P", both).unwrap();
+        assert_eq!(
+            process.packaged,
+            PackagedAction { step: "S".into(), action: "A".into(), package: "Web".into() }
+        );
+        assert_eq!(process.others, ["B"]);
+    }
+
+    #[test]
+    fn without_steps_the_package_is_named_as_the_project() {
+        assert_eq!(read("Orders", r#"{"Steps":[]}"#).unwrap().packaged.package, "Orders");
+    }
+
+    #[test]
+    fn two_packages_are_refused_by_name() {
+        let two = r#"{"Steps":[{"Name":"S","Actions":[{"Name":"A","Packages":[{"PackageId":"X"},{"PackageId":"Y"}]}]}]}"#;
+        let error = read("P", two).unwrap_err().to_string();
+        assert!(error.contains("`X` in `A`, `Y` in `A`"), "{error}");
+    }
+}

@@ -1,0 +1,273 @@
+//! Releases: a version of a project with its package pinned by digest and its process and variables copied.
+
+use super::{
+    Store, StoreError,
+    database::{Write, now},
+    key, packages,
+    process::{self, FEED, PackagedAction, Process},
+    projects,
+};
+use crate::{
+    model::ReleaseId,
+    version::{OctopusVersion, SemanticVersion},
+};
+
+/// A release as stored.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct ReleaseRow {
+    /// The number of its id.
+    pub id: i64,
+    /// Whose release it is.
+    pub project_id: i64,
+    /// The channel's number.
+    pub channel_id: i64,
+    /// Its version as given.
+    pub version: String,
+    /// What is new in it.
+    pub notes: Option<String>,
+    /// When it was made, in milliseconds since 1970.
+    pub assembled: i64,
+    /// The version that the process had.
+    pub process_version: i64,
+    /// The version that the variables had.
+    pub variables_version: i64,
+    /// The action that deploys the package.
+    pub action_name: String,
+    /// The pinned package's id.
+    pub package_id: String,
+    /// The pinned package's version.
+    pub package_version: String,
+    /// The pinned package's file name.
+    pub package_file: String,
+    /// SHA-256 of the pinned bytes: what is pushed later under the same version does not change the release.
+    pub package_sha256: String,
+    /// How many bytes.
+    pub package_size: i64,
+    pub(super) variables: String,
+}
+
+/// A package version that somebody chose for a step.
+#[derive(Debug, Clone)]
+pub struct PinnedPackage {
+    /// A package, a step or an action; `*` is all.
+    pub name: String,
+    /// The version, if one was given.
+    pub version: Option<String>,
+    /// Whether a step without a package may be named: some clients list every step.
+    pub any_step: bool,
+}
+
+/// A release as somebody wants it.
+#[derive(Debug, Default)]
+pub struct NewRelease {
+    /// The project by id, slug or name.
+    pub project: String,
+    /// The release's version; the package's when absent.
+    pub version: Option<String>,
+    /// The version of every package without one of its own.
+    pub package_version: Option<String>,
+    /// Versions of single packages.
+    pub packages: Vec<PinnedPackage>,
+    /// What is new in it.
+    pub notes: Option<String>,
+    /// The channel by name or id; the default one when absent.
+    pub channel: Option<String>,
+    /// Answer the release that is there instead of refusing.
+    pub ignore_existing: bool,
+}
+
+const COLUMNS: &str = "select id, project_id, channel_id, version, notes, assembled, process_version, \
+                       variables_version, action_name, package_id, package_version, package_file, package_sha256, \
+                       package_size, variables from releases order by id desc";
+
+impl Store {
+    /// Makes a release. All resolving is done here: package, version, channel.
+    pub async fn create_release(&self, new: &NewRelease) -> Result<ReleaseRow, StoreError> {
+        let project = self.project(&new.project).await?;
+        let mut write = self.database.write().await?;
+        let project = projects::by_id(&mut write, project.id).await?;
+        let process = process::read(&project.name, &project.process)?;
+        let pinned = pin(&mut write, new, &process).await?;
+        let version = release_version(new, &pinned)?;
+        let channel = channel(&mut write, new, &project).await?;
+        let made: Option<ReleaseRow> = sqlx::query_as(concat!(
+            "insert into releases (project_id, channel_id, version, version_key, notes, assembled, process, \
+             process_version, variables, variables_version, action_name, package_id, package_version, package_file, \
+             package_sha256, package_size) values ($1, $2, $3, $4, $5, ",
+            now!(),
+            ", $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) on conflict (project_id, version_key) do nothing \
+             returning id, project_id, channel_id, version, notes, assembled, process_version, variables_version, \
+             action_name, package_id, package_version, package_file, package_sha256, package_size, variables"
+        ))
+        .bind(project.id)
+        .bind(channel)
+        .bind(&version)
+        .bind(version_key(&version))
+        .bind(&new.notes)
+        .bind(&project.process)
+        .bind(project.process_version)
+        .bind(&project.variables)
+        .bind(project.variables_version)
+        .bind(&process.packaged.action)
+        .bind(&pinned.package_id)
+        .bind(&pinned.version)
+        .bind(&pinned.file_name)
+        .bind(&pinned.sha256)
+        .bind(pinned.size)
+        .fetch_optional(&mut *write)
+        .await?;
+        if let Some(made) = made {
+            write.commit().await?;
+            return Ok(made);
+        }
+        if new.ignore_existing {
+            return find(&all(&mut write).await?, project.id, &version)
+                .ok_or_else(|| StoreError::NotFound(format!("release {version} does not exist")));
+        }
+        Err(StoreError::Conflict(format!("release {version} of project `{}` exists already", project.name)))
+    }
+
+    /// All releases, the newest first; of one project when it is given.
+    pub async fn releases(&self, project: Option<i64>) -> Result<Vec<ReleaseRow>, StoreError> {
+        let mut rows: Vec<ReleaseRow> = sqlx::query_as(COLUMNS).fetch_all(&self.database.reader).await?;
+        rows.retain(|row| project.is_none_or(|project| row.project_id == project));
+        Ok(rows)
+    }
+
+    /// The release of this id.
+    pub async fn release(&self, named: &str) -> Result<ReleaseRow, StoreError> {
+        let id = named.parse::<ReleaseId>().ok();
+        self.releases(None)
+            .await?
+            .into_iter()
+            .find(|row| Some(row.id) == id.map(|id| id.0))
+            .ok_or_else(|| StoreError::NotFound(format!("release `{named}` does not exist")))
+    }
+
+    /// The release of this version of a project.
+    pub async fn release_of(&self, project: &str, version: &str) -> Result<ReleaseRow, StoreError> {
+        let project = self.project(project).await?;
+        find(&self.releases(Some(project.id)).await?, project.id, version).ok_or_else(|| {
+            StoreError::NotFound(format!("release `{version}` of project `{}` does not exist", project.name))
+        })
+    }
+
+    /// The variables of a release's snapshot that a deployment may be given by id: pairs of id and name.
+    pub async fn snapshot_names(&self, release: &ReleaseRow) -> Result<Vec<(String, String)>, StoreError> {
+        let stored =
+            super::variables::parse(&release.variables, crate::model::ProjectId(release.project_id))?;
+        Ok(stored.into_iter().map(|stored| (stored.id, stored.name)).collect())
+    }
+}
+
+async fn all(write: &mut Write) -> Result<Vec<ReleaseRow>, StoreError> {
+    Ok(sqlx::query_as(COLUMNS).fetch_all(&mut **write).await?)
+}
+
+fn find(rows: &[ReleaseRow], project: i64, version: &str) -> Option<ReleaseRow> {
+    let wanted = version_key(version);
+    rows.iter().find(|row| row.project_id == project && version_key(&row.version) == wanted).cloned()
+}
+
+/// The form that release versions are compared by: `1.0` is `1.0.0`.
+fn version_key(version: &str) -> String {
+    version
+        .trim()
+        .parse::<OctopusVersion>()
+        .map_or_else(|_| key(version), |version| key(&version.normalised()))
+}
+
+fn release_version(new: &NewRelease, pinned: &packages::PackageRow) -> Result<String, StoreError> {
+    let Some(version) = new.version.as_deref().map(str::trim).filter(|version| !version.is_empty()) else {
+        return Ok(pinned.version.clone());
+    };
+    match version.parse::<OctopusVersion>() {
+        Ok(_) => Ok(version.to_owned()),
+        Err(error) => Err(StoreError::Invalid(format!("the release's version cannot be read: {error}"))),
+    }
+}
+
+async fn channel(
+    write: &mut Write,
+    new: &NewRelease,
+    project: &projects::ProjectRow,
+) -> Result<i64, StoreError> {
+    let rows: Vec<(i64, String, i64)> =
+        sqlx::query_as("select id, name, is_default from channels where project_id = $1 order by id")
+            .bind(project.id)
+            .fetch_all(&mut **write)
+            .await?;
+    let wanted = new.channel.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    let found = rows.iter().find(|(id, name, is_default)| match wanted {
+        Some(wanted) => key(name) == key(wanted) || key(&format!("Channels-{id}")) == key(wanted),
+        None => *is_default == 1,
+    });
+    found.map(|(id, ..)| *id).ok_or_else(|| {
+        StoreError::NotFound(format!(
+            "project `{}` has no channel `{}`",
+            project.name,
+            wanted.unwrap_or("Default")
+        ))
+    })
+}
+
+/// Chooses the package's version: an override for it, else the one for all, else the highest that was pushed.
+async fn pin(
+    write: &mut Write,
+    new: &NewRelease,
+    process: &Process,
+) -> Result<packages::PackageRow, StoreError> {
+    let PackagedAction { step, package, .. } = &process.packaged;
+    let mut chosen: Option<String> = None;
+    let mut for_all: Option<String> =
+        new.package_version.clone().filter(|version| !version.trim().is_empty());
+    for pinned in &new.packages {
+        let known_other = pinned.any_step && process.others.iter().any(|name| key(name) == key(&pinned.name));
+        if known_other {
+            continue;
+        }
+        let version = pinned.version.as_deref().map(str::trim).filter(|version| !version.is_empty());
+        let version = version.ok_or_else(|| {
+            StoreError::Invalid(format!(
+                "no version is given for package `{package}` of step `{}`",
+                pinned.name
+            ))
+        })?;
+        if pinned.name.trim() == "*" {
+            for_all = Some(version.to_owned());
+        } else if process.packaged.is_named(&pinned.name) {
+            chosen = Some(version.to_owned());
+        } else {
+            return Err(StoreError::Invalid(format!(
+                "the package override `{}:{version}` matches nothing: the project deploys package `{package}` in step \
+                 `{step}`",
+                pinned.name
+            )));
+        }
+    }
+    let wanted = chosen.or(for_all);
+    let versions = packages::versions(write, package).await?;
+    let Some(wanted) = wanted else {
+        return versions.into_iter().next().ok_or_else(|| {
+            StoreError::Invalid(format!(
+                "step `{step}` needs package `{package}`, of which no version was pushed to feed `{FEED}`"
+            ))
+        });
+    };
+    let order: SemanticVersion = wanted.parse().map_err(|error| {
+        StoreError::Invalid(format!(
+            "the version of package `{package}` for step `{step}` cannot be read: {error}"
+        ))
+    })?;
+    let known: Vec<String> = versions.iter().take(5).map(|row| row.version.clone()).collect();
+    versions.into_iter().find(|row| row.order().as_ref() == Some(&order)).ok_or_else(|| {
+        let known = if known.is_empty() {
+            "no version of it was pushed".to_owned()
+        } else {
+            format!("the highest there are: {}", known.join(", "))
+        };
+        StoreError::Invalid(format!(
+            "step `{step}` needs package `{package}` version `{wanted}`, which is not in feed `{FEED}`; {known}"
+        ))
+    })
+}
