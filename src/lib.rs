@@ -9,4 +9,8 @@ pub mod package;
 pub mod protocol;
 
 // Layer 2: the outside world, one adapter for each neighbour.
+pub mod blobs;
 pub mod store;
+
+// Layer 4: the daemons.
+pub mod server;

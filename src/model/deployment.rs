@@ -67,10 +67,9 @@ impl DeploymentState {
         let refused = Err(Refused { state: self, event });
         match (self, event) {
             (Self::Queued | Self::Lost, E::Claim) => Ok(Self::Leased),
-            (Self::Leased | Self::Cancelling, E::Expire) => Ok(Self::Lost),
+            (Self::Leased | Self::Cancelling, E::Expire) | (Self::Lost, E::Cancel) => Ok(Self::Lost),
             (Self::Queued, E::Cancel) => Ok(Self::Canceled),
             (Self::Leased | Self::Cancelling, E::Cancel) => Ok(Self::Cancelling),
-            (Self::Lost, E::Cancel) => Ok(Self::Lost),
             (Self::Leased | Self::Cancelling, E::Finish(end)) => match end {
                 TaskState::Success => Ok(Self::Success),
                 TaskState::Failed | TaskState::TimedOut => Ok(Self::Failed),
@@ -158,6 +157,8 @@ impl fmt::Display for TaskState {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn events() -> Vec<DeploymentEvent> {
@@ -184,7 +185,7 @@ mod tests {
         for state in DeploymentState::ALL.into_iter().filter(|state| !state.is_ended()) {
             for event in events() {
                 if let Ok(next) = state.next(event) {
-                    table.push_str(&format!("{state} + {event:?} = {next}\n"));
+                    writeln!(table, "{state} + {event:?} = {next}").unwrap();
                 }
             }
         }

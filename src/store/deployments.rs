@@ -318,9 +318,9 @@ fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &TaskFilter) {
     let mut within = |column: &str, ids: &[i64]| {
         query.push(format_args!(" and {column} in ("));
         let mut list = query.separated(", ");
-        ids.iter().for_each(|id| {
+        for id in ids {
             list.push_bind(*id);
-        });
+        }
         query.push(")");
     };
     if let Some(ids) = &filter.ids {
@@ -338,8 +338,8 @@ fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &TaskFilter) {
     });
     query.push(" and d.state in (");
     let mut list = query.separated(", ");
-    states.for_each(|state| {
+    for state in states {
         list.push_bind(state.as_str());
-    });
+    }
     query.push(")");
 }

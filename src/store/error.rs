@@ -121,8 +121,10 @@ const SQLITE_FULL: &str = "13";
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let full =
-            error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == SQLITE_FULL);
+        let full = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| code == SQLITE_FULL);
         if full { Self::DiskFull(Box::new(error)) } else { Self::Database(Box::new(error)) }
     }
 }

@@ -42,6 +42,14 @@ struct Ended {
     finish_digest: Option<String>,
 }
 
+#[derive(sqlx::FromRow)]
+struct Silent {
+    id: i64,
+    machine_name: Option<String>,
+    machine_host: Option<String>,
+    last_contact: Option<i64>,
+}
+
 impl Store {
     /// Whether a claim of this environment would find something. A cheap look before the writer is taken.
     pub async fn has_work(&self, session: &Session) -> Result<bool, StoreError> {
@@ -277,7 +285,7 @@ impl Store {
     pub async fn sweep(&self, patience: Duration) -> Result<Swept, StoreError> {
         let mut write = self.database.write().await?;
         let mut changed = expire(&mut write).await?;
-        let silent: Vec<(i64, Option<String>, Option<String>, Option<i64>)> = sqlx::query_as(concat!(
+        let silent: Vec<Silent> = sqlx::query_as(concat!(
             "select id, machine_name, machine_host, last_contact from deployments where state = 'lost' and \
              lost_since + $1 <= ",
             now!()
@@ -285,8 +293,8 @@ impl Store {
         .bind(milliseconds(patience))
         .fetch_all(&mut *write)
         .await?;
-        for (id, name, host, contact) in silent {
-            let since = contact.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        for Silent { id, machine_name: name, machine_host: host, last_contact } in silent {
+            let since = last_contact.and_then(|ms| Timestamp::from_millisecond(ms).ok());
             let message = format!(
                 "unknown: worker {} on {} has been silent since {}; what it did is not known: look at the function, \
                  then resolve {} as success or failed",

@@ -153,7 +153,7 @@ impl Store {
     }
 
     /// The variables of a release's snapshot that a deployment may be given by id: pairs of id and name.
-    pub async fn snapshot_names(&self, release: &ReleaseRow) -> Result<Vec<(String, String)>, StoreError> {
+    pub fn snapshot_names(&self, release: &ReleaseRow) -> Result<Vec<(String, String)>, StoreError> {
         let stored =
             super::variables::parse(&release.variables, crate::model::ProjectId(release.project_id))?;
         Ok(stored.into_iter().map(|stored| (stored.id, stored.name)).collect())

@@ -87,7 +87,7 @@ impl Store {
     /// The variable set of a project.
     pub async fn variables(&self, project: ProjectId) -> Result<VariableSet, StoreError> {
         let row = self.project(&project.to_string()).await?;
-        shown(project, row.variables_version, &parse(&row.variables, project)?)
+        Ok(shown(project, row.variables_version, &parse(&row.variables, project)?))
     }
 
     /// Replaces the variable set if `version` is the one that is stored.
@@ -136,7 +136,7 @@ impl Store {
         .fetch_one(&mut *write)
         .await?;
         write.commit().await?;
-        shown(project, version, &stored)
+        Ok(shown(project, version, &stored))
     }
 
     fn stored(
@@ -242,7 +242,7 @@ fn owner(project: ProjectId, variable: &str) -> String {
     format!("variableset-{project}/{variable}")
 }
 
-fn shown(project: ProjectId, version: i64, stored: &[Stored]) -> Result<VariableSet, StoreError> {
+fn shown(project: ProjectId, version: i64, stored: &[Stored]) -> VariableSet {
     let variables = stored
         .iter()
         .map(|stored| ShownVariable {
@@ -256,7 +256,7 @@ fn shown(project: ProjectId, version: i64, stored: &[Stored]) -> Result<Variable
             prompt: stored.prompt.clone(),
         })
         .collect();
-    Ok(VariableSet { project, version, variables })
+    VariableSet { project, version, variables }
 }
 
 /// Two values of one name for one environment, or two for all: which one would win is not defined, so neither may.

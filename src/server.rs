@@ -1,0 +1,250 @@
+//! The deployment server: a data folder, a subset of the Octopus REST API, and the worker API.
+
+mod auth;
+mod body;
+mod deployments;
+mod edge;
+mod environments;
+mod folder;
+mod json;
+mod machines;
+mod packages;
+mod paging;
+mod problem;
+mod projects;
+mod releases;
+mod rewrite;
+mod root;
+mod router;
+mod sweeper;
+mod tasks;
+mod variables;
+mod workers;
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::ServiceExt as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::{net::TcpListener, sync::Notify};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    blobs::{BlobError, Blobs},
+    store::{Store, StoreError, Vault},
+};
+
+/// The largest package that is taken.
+const PACKAGE_LIMIT: u64 = 1024 * 1024 * 1024;
+/// How long open requests may take to end once the server is asked to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How a server is to run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where everything is kept; one server at a time.
+    pub data: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How long a hand-out lasts without a renewal.
+    pub lease: Duration,
+    /// How long a deployment may stay lost before its end is given as unknown.
+    pub unknown_after: Duration,
+    /// How long a worker's claim waits for work.
+    pub poll_wait: Duration,
+}
+
+impl Settings {
+    /// The usual times for this folder and address.
+    pub fn new(data: PathBuf, listen: SocketAddr) -> Self {
+        Self {
+            data,
+            listen,
+            lease: Duration::from_mins(1),
+            unknown_after: Duration::from_mins(15),
+            poll_wait: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Why a server did not start or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The data folder or a file in it cannot be used.
+    #[error("the data folder cannot be used")]
+    Folder(#[source] io::Error),
+    /// Another server has the folder.
+    #[error("another server process is using the data folder `{}`", folder.display())]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The database is there and its key is not.
+    #[error("the database `{}` exists, its master key `{}` does not", database.display(), key.display())]
+    KeyMissing {
+        /// The database.
+        database: PathBuf,
+        /// Where its key should be.
+        key: PathBuf,
+    },
+    /// The master key is not one.
+    #[error("the master key `{}` is not 64 hexadecimal digits", key.display())]
+    KeyUnreadable {
+        /// Where it is.
+        key: PathBuf,
+    },
+    /// The database could not be opened.
+    #[error("the server's database cannot be opened")]
+    Store(#[from] StoreError),
+    /// The packages could not be opened.
+    #[error("the server's packages cannot be opened")]
+    Blobs(#[from] BlobError),
+    /// The address could not be taken.
+    #[error("listening on {address} failed")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Serving broke off.
+    #[error("serving requests failed")]
+    Serve(#[source] io::Error),
+}
+
+impl ServerError {
+    /// What to do about it, where we know.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Locked { .. } => Some("stop the other server, or give this one a folder of its own".into()),
+            Self::KeyMissing { .. } => Some(
+                "restore the key from the backup that the database came from: without it no sensitive value can be read"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// The API key that was made because there was none. It is in the file and nowhere else.
+#[derive(Debug)]
+pub struct FirstKey {
+    /// The file that holds it, readable by its owner only.
+    pub path: PathBuf,
+    /// The key.
+    pub key: SecretString,
+}
+
+/// What all requests share.
+#[derive(Debug, Clone)]
+struct Shared {
+    store: Store,
+    blobs: Blobs,
+    settings: Arc<Settings>,
+    /// Something may have become ready to claim.
+    queue: Arc<Notify>,
+    /// A log grew or a state changed.
+    news: Arc<Notify>,
+    /// The server stops: long polls answer at once.
+    closing: CancellationToken,
+}
+
+impl Shared {
+    /// A deployment changed: whoever waits for one looks again.
+    fn deployment_changed(&self) {
+        self.queue.notify_waiters();
+        self.news.notify_waiters();
+    }
+}
+
+/// A server that has its folder and its address and does not serve yet.
+#[derive(Debug)]
+pub struct Server {
+    shared: Shared,
+    listener: TcpListener,
+    address: SocketAddr,
+    first_key: Option<FirstKey>,
+    /// Held until the server is gone.
+    _lock: std::fs::File,
+}
+
+/// Takes the data folder, makes what is missing in it, and binds the address.
+pub async fn start(settings: Settings) -> Result<Server, ServerError> {
+    let folder = folder::open(&settings.data)?;
+    let vault = Vault::new(&folder.master_key)?;
+    let blobs = Blobs::open(&folder.packages, PACKAGE_LIMIT)?;
+    let store = Store::open(&folder.database, vault, settings.lease).await?;
+    let path = settings.data.join("first-api-key");
+    let made =
+        store.make_first_key(|key| folder::replace_secret(&path, key.expose_secret())).await?.transpose();
+    let first_key = made.map_err(ServerError::Folder)?.map(|key| FirstKey { path, key });
+    if let Some(first) = &first_key {
+        tracing::info!(path = %first.path.display(), "made the first API key");
+    }
+    let address = settings.listen;
+    let listen = |source| ServerError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let shared = Shared {
+        store,
+        blobs,
+        settings: Arc::new(settings),
+        queue: Arc::new(Notify::new()),
+        news: Arc::new(Notify::new()),
+        closing: CancellationToken::new(),
+    };
+    Ok(Server { shared, listener, address, first_key, _lock: folder.lock })
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The API key that was made at this start, if one was.
+    pub fn first_key(&self) -> Option<&FirstKey> {
+        self.first_key.as_ref()
+    }
+
+    /// The store below, for whoever started the server.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Serves until `shutdown`; then open long polls answer at once and other requests may end.
+    pub async fn serve(self, shutdown: CancellationToken) -> Result<(), ServerError> {
+        let Self { shared, listener, _lock, .. } = self;
+        let closing = shared.closing.clone();
+        // Also when this future is dropped: nothing of the server outlives it.
+        let _closed = closing.clone().drop_guard();
+        let sweeper = tokio::spawn(sweeper::run(shared.clone()));
+        let app = router::app(shared.clone());
+        let serving = axum::serve(listener, app.into_make_service())
+            .with_graceful_shutdown({
+                let closing = closing.clone();
+                async move {
+                    shutdown.cancelled().await;
+                    closing.cancel();
+                }
+            })
+            .into_future();
+        let cut_off = async {
+            closing.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        let served = tokio::select! {
+            served = serving => served.map_err(ServerError::Serve),
+            () = cut_off => {
+                tracing::warn!("requests were still open after the grace period");
+                Ok(())
+            }
+        };
+        closing.cancel();
+        if let Err(error) = sweeper.await {
+            tracing::error!(%error, "the sweeper failed");
+        }
+        shared.store.close().await;
+        served
+    }
+}

@@ -1,0 +1,150 @@
+//! Deployments: made, listed, and resolved when their end is unknown.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+
+use super::{
+    Shared,
+    body::Fields,
+    json::{link, time},
+    paging::Params,
+    problem::Problem,
+    projects::channel_id,
+    rewrite::SPACE,
+    tasks,
+};
+use crate::{
+    model::{DeploymentId, EnvironmentId, ProjectId, ReleaseId, TaskId},
+    store::{DeploymentRow, NewDeployment, Resolution, StoreError, TaskFilter},
+};
+
+/// The executions command: one deployment for each environment named, all or none.
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    let project = fields.required("ProjectName")?;
+    let release = shared.store.release_of(&project, &fields.required("ReleaseVersion")?).await?;
+    let new = NewDeployment {
+        release,
+        environments: fields.texts("EnvironmentNames")?,
+        prompted: fields.map("Variables")?,
+        comments: fields.raw_text("Comments")?.unwrap_or_default(),
+    };
+    let made = shared.store.create_deployments(&new).await?;
+    shared.deployment_changed();
+    let tasks: Vec<Value> =
+        made.iter().map(|id| json!({ "DeploymentId": id, "ServerTaskId": TaskId(id.0) })).collect();
+    Ok((StatusCode::CREATED, Json(json!({ "DeploymentServerTasks": tasks }))))
+}
+
+pub(super) async fn tenanted() -> Problem {
+    Problem::invalid("tenants not supported")
+}
+
+/// The classic way: ids in; prompted values come by the variable's id.
+pub(super) async fn create_classic(
+    State(shared): State<Shared>,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    if fields.text("TenantId")?.is_some() {
+        return Err(tenanted().await);
+    }
+    let release = shared.store.release(&fields.required("ReleaseId")?).await?;
+    let known = shared.store.snapshot_names(&release)?;
+    let mut prompted = Vec::new();
+    for (id, value) in fields.map("FormValues")? {
+        let (_, name) = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(&id)).ok_or_else(|| {
+            Problem::invalid(format!(
+                "`FormValues` names the variable id `{id}`, which release {} does not have",
+                release.version
+            ))
+        })?;
+        prompted.push((name.clone(), value));
+    }
+    let new = NewDeployment {
+        release,
+        environments: vec![fields.required("EnvironmentId")?],
+        prompted,
+        comments: fields.raw_text("Comments")?.unwrap_or_default(),
+    };
+    let made = shared.store.create_deployments(&new).await?;
+    shared.deployment_changed();
+    let id = made.first().copied().ok_or_else(|| Problem::invalid("no deployment was made"))?;
+    Ok((StatusCode::CREATED, Json(deployment(&shared.store.deployment(id).await?))))
+}
+
+pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
+    let page = params.page()?;
+    let ids = |name| tasks::numbers(&params, name, |id| id.parse::<DeploymentId>().map(|id| id.0));
+    let filter = TaskFilter {
+        ids: ids("ids"),
+        states: tasks::states(&params, "taskState")?,
+        projects: tasks::numbers(&params, "projects", |id| id.parse::<ProjectId>().map(|id| id.0))
+            .unwrap_or_default(),
+        environments: tasks::numbers(&params, "environments", |id| {
+            id.parse::<EnvironmentId>().map(|id| id.0)
+        })
+        .unwrap_or_default(),
+        active: None,
+    };
+    let (rows, total) = shared.store.deployments(&filter, page).await?;
+    Ok(Json(params.wrap("Deployment", page, total, &rows.iter().map(deployment).collect::<Vec<_>>())))
+}
+
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(deployment(&shared.store.deployment(parse(&id)?).await?)))
+}
+
+/// Ours: a person says what an unknown end was.
+pub(super) async fn resolve(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    let id = parse(&id)?;
+    let found = match fields.required("As")?.to_lowercase().as_str() {
+        "success" => Resolution::Success,
+        "failed" => Resolution::Failed,
+        other => return Err(Problem::invalid(format!("`As` is `{other}`: expected `success` or `failed`"))),
+    };
+    shared.store.resolve(id, found).await?;
+    shared.deployment_changed();
+    Ok(Json(deployment(&shared.store.deployment(id).await?)))
+}
+
+fn parse(id: &str) -> Result<DeploymentId, StoreError> {
+    id.parse().map_err(|_| StoreError::NotFound(format!("deployment `{id}` does not exist")))
+}
+
+fn deployment(row: &DeploymentRow) -> Value {
+    let id = DeploymentId(row.id);
+    let task = TaskId(row.id);
+    let project = ProjectId(row.project_id);
+    let release = ReleaseId(row.release_id);
+    let environment = EnvironmentId(row.environment_id);
+    json!({
+        "Id": id, "ReleaseId": release, "EnvironmentId": environment, "ProjectId": project,
+        "ChannelId": channel_id(row.channel_id), "TaskId": task,
+        "ManifestVariableSetId": format!("variableset-{id}"),
+        "DeploymentProcessId": format!("deploymentprocess-{project}"),
+        "Name": format!("Deploy to {}", row.environment_name), "Created": time(row.created),
+        "Comments": row.comments, "FormValues": {}, "SkipActions": [], "SpecificMachineIds": [],
+        "ExcludedMachineIds": [], "UseGuidedFailure": false, "ForcePackageDownload": false, "TenantId": null,
+        "SpaceId": SPACE, "IsBlocking": row.blocked, "ResolvedAs": row.resolved,
+        "Links": {
+            "Self": link(format_args!("deployments/{id}")), "Task": link(format_args!("tasks/{task}")),
+            "Release": link(format_args!("releases/{release}")),
+            "Environment": link(format_args!("environments/{environment}")),
+            "Project": link(format_args!("projects/{project}")),
+        },
+    })
+}

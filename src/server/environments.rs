@@ -1,0 +1,61 @@
+//! Environments.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+
+use super::{
+    Shared,
+    body::Fields,
+    json::{link, wanted},
+    paging::Params,
+    problem::Problem,
+    rewrite::SPACE,
+};
+use crate::{model::EnvironmentId, store::EnvironmentRow};
+
+pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
+    let rows = shared.store.environments().await?;
+    let items = rows.iter().filter(|row| wanted(&params, &EnvironmentId(row.id).to_string(), &row.name));
+    params.envelope("Environment", items.map(environment).collect()).map(Json)
+}
+
+pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(shared.store.environments().await?.iter().map(environment).collect::<Vec<_>>()))
+}
+
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    let description = fields.raw_text("Description")?.unwrap_or_default();
+    let row = shared.store.create_environment(&fields.required("Name")?, &description).await?;
+    Ok((StatusCode::CREATED, Json(environment(&row))))
+}
+
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(environment(&shared.store.environment(&id).await?)))
+}
+
+pub(super) async fn remove(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(environment(&shared.store.delete_environment(&id).await?)))
+}
+
+fn environment(row: &EnvironmentRow) -> Value {
+    let id = EnvironmentId(row.id);
+    json!({
+        "Id": id, "Name": row.name, "Slug": row.slug, "Description": row.description, "SortOrder": row.sort_order,
+        "UseGuidedFailure": false, "AllowDynamicInfrastructure": false, "ExtensionSettings": [], "Type": "Static",
+        "SpaceId": SPACE, "Links": { "Self": link(format_args!("environments/{id}")) },
+    })
+}

@@ -1,0 +1,132 @@
+//! Packages: push, list, fetch.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{FromRequest as _, Multipart, Path, Request, State, multipart::Field},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use tokio_util::io::ReaderStream;
+
+use super::{
+    Shared,
+    json::{link, time},
+    paging::Params,
+    problem::Problem,
+};
+use crate::{
+    blobs::Blob,
+    package::FileName,
+    store::{FEED, NewPackage, Overwrite, PackageRow},
+};
+
+/// Takes in a package as it comes, whatever its length, and answers when it is durable.
+pub(super) async fn push(
+    State(shared): State<Shared>,
+    params: Params,
+    request: Request,
+) -> Result<impl IntoResponse, Problem> {
+    let overwrite = overwrite(&params)?;
+    let mut form = Multipart::from_request(request, &shared).await.map_err(|rejection| {
+        Problem::invalid(format!("the upload is not multipart/form-data: {rejection}"))
+    })?;
+    let cut = |error: axum::extract::multipart::MultipartError| {
+        Problem::invalid(format!("the upload ended early or cannot be read: {}", error.body_text()))
+    };
+    // Clients name the part as they like: the first one with a file name is the package.
+    let (file_name, name, blob) = loop {
+        let Some(field) = form.next_field().await.map_err(cut)? else {
+            return Err(Problem::invalid("the upload holds no file: one part with a file name is expected"));
+        };
+        let Some(file_name) = field.file_name().map(base_name) else { continue };
+        let name: FileName = file_name
+            .parse()
+            .map_err(|error| Problem::invalid(format!("package `{file_name}` cannot be taken: {error}")))?;
+        let blob = receive(&shared, field).await?;
+        break (file_name, name, blob);
+    };
+    // To the end, so that an upload that was cut after the file is not taken for a whole one.
+    while form.next_field().await.map_err(cut)?.is_some() {}
+    let new = NewPackage { name: &name, file_name: &file_name, sha256: &blob.sha256, size: blob.size };
+    let pushed = shared.store.push_package(&new, overwrite).await?;
+    let status = if pushed.stored { StatusCode::CREATED } else { StatusCode::OK };
+    tracing::info!(package = file_name, sha256 = blob.sha256, stored = pushed.stored, "package pushed");
+    Ok((status, Json(package(&pushed.row))))
+}
+
+fn overwrite(params: &Params) -> Result<Overwrite, Problem> {
+    match params.get("overwriteMode").map(str::to_lowercase).as_deref() {
+        None if params.flag("replace") => Ok(Overwrite::Replace),
+        None | Some("failifexists") => Ok(Overwrite::Fail),
+        Some("overwriteexisting") => Ok(Overwrite::Replace),
+        Some("ignoreifexists") => Ok(Overwrite::Ignore),
+        Some(other) => Err(Problem::invalid(format!(
+            "`overwriteMode` is `{other}`: expected FailIfExists, OverwriteExisting or IgnoreIfExists"
+        ))),
+    }
+}
+
+/// Some clients send a path.
+fn base_name(sent: &str) -> String {
+    sent.rsplit(['/', '\\']).next().unwrap_or(sent).to_owned()
+}
+
+async fn receive(shared: &Shared, mut field: Field<'_>) -> Result<Blob, Problem> {
+    let mut incoming = shared.blobs.receive()?;
+    while let Some(bytes) = field.chunk().await.map_err(|error| {
+        Problem::invalid(format!("the upload ended early or cannot be read: {}", error.body_text()))
+    })? {
+        incoming.write(&bytes).await?;
+    }
+    Ok(incoming.finish().await?)
+}
+
+pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
+    let mut rows = shared.store.packages().await?;
+    if let Some(id) = params.get("nuGetPackageId") {
+        rows.retain(|row| row.package_id.eq_ignore_ascii_case(id));
+    }
+    if let Some(part) = params.get("filter") {
+        rows.retain(|row| row.package_id.to_lowercase().contains(&part.to_lowercase()));
+    }
+    if params.flag("latest") {
+        // The highest version of each package comes first.
+        rows.dedup_by(|later, kept| later.package_id.eq_ignore_ascii_case(&kept.package_id));
+    }
+    params.envelope("Package", rows.iter().map(package).collect()).map(Json)
+}
+
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(package(&shared.store.package(&id).await?)))
+}
+
+pub(super) async fn bytes(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let row = shared.store.package(&id).await?;
+    stream(&shared, &row.sha256, u64::try_from(row.size).unwrap_or(0)).await
+}
+
+/// A blob as an answer of known length.
+pub(super) async fn stream(shared: &Shared, sha256: &str, size: u64) -> Result<Response, Problem> {
+    let file = shared.blobs.read(sha256).await?;
+    let mut response = Body::from_stream(ReaderStream::with_capacity(file, 64 * 1024)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, size.into());
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    Ok(response)
+}
+
+fn package(row: &PackageRow) -> Value {
+    let id = format!("packages-{}.{}", row.package_id, row.version);
+    json!({
+        "Id": id, "PackageId": row.package_id, "NuGetPackageId": row.package_id, "Version": row.version,
+        "FeedId": FEED, "NuGetFeedId": FEED, "FileExtension": row.extension, "PackageSizeBytes": row.size,
+        "Hash": row.sha256, "Title": row.package_id, "Summary": null, "Description": null,
+        "Published": time(row.published), "ReleaseNotes": null,
+        "Links": { "Self": link(format_args!("packages/{id}")), "Raw": link(format_args!("packages/{id}/raw")) },
+    })
+}

@@ -1,0 +1,207 @@
+//! Projects, their processes and channels, and the one lifecycle and project group.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Shared,
+    body::{Document, Fields},
+    json::{link, wanted},
+    paging::Params,
+    problem::Problem,
+    rewrite::SPACE,
+};
+use crate::{
+    model::ProjectId,
+    store::{ChannelRow, NamedRow, ProjectRow, StoreError},
+};
+
+const PROCESS: &str = "deploymentprocess-";
+
+pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
+    let rows = shared.store.projects().await?;
+    let items = rows.iter().filter(|row| wanted(&params, &ProjectId(row.id).to_string(), &row.name));
+    params.envelope("Project", items.map(project).collect()).map(Json)
+}
+
+pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(shared.store.projects().await?.iter().map(project).collect::<Vec<_>>()))
+}
+
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    for (field, known) in [("LifecycleId", "Lifecycles-1"), ("ProjectGroupId", "ProjectGroups-1")] {
+        if let Some(id) = fields.text(field)?
+            && !id.eq_ignore_ascii_case(known)
+        {
+            return Err(Problem::invalid(format!("`{field}` is `{id}`: this server has one, `{known}`")));
+        }
+    }
+    let description = fields.raw_text("Description")?.unwrap_or_default();
+    let row = shared.store.create_project(&fields.required("Name")?, &description).await?;
+    Ok((StatusCode::CREATED, Json(project(&row))))
+}
+
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(project(&shared.store.project(&id).await?)))
+}
+
+/// A process by its own id or below its project.
+pub(super) async fn process(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let row = shared.store.project(id.strip_prefix(PROCESS).unwrap_or(&id)).await?;
+    process_document(&row).map(Json)
+}
+
+pub(super) async fn put_process(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    Document(document): Document,
+) -> Result<impl IntoResponse, Problem> {
+    let row = shared.store.project(id.strip_prefix(PROCESS).unwrap_or(&id)).await?;
+    let version = Fields::of(document.clone()).number("Version")?.ok_or_else(|| {
+        Problem::invalid("`Version` is missing: send the process with the version that it was read with")
+    })?;
+    // What the server itself says about the process is not part of it.
+    let own = ["id", "version", "projectid", "spaceid", "links"];
+    let kept: Map<String, Value> = document
+        .into_iter()
+        .filter(|(name, _)| !own.contains(&name.to_lowercase().as_str()))
+        .map(
+            |(name, value)| {
+                if name.eq_ignore_ascii_case("Steps") { ("Steps".to_owned(), value) } else { (name, value) }
+            },
+        )
+        .collect();
+    if !kept.get("Steps").is_some_and(Value::is_array) {
+        return Err(Problem::invalid("`Steps` must be a list"));
+    }
+    let row = shared.store.put_process(row.id, &Value::Object(kept).to_string(), version).await?;
+    process_document(&row).map(Json)
+}
+
+fn process_document(row: &ProjectRow) -> Result<Value, Problem> {
+    let project = ProjectId(row.id);
+    let mut document: Map<String, Value> =
+        serde_json::from_str(&row.process).map_err(|error| Problem::internal(&error))?;
+    for (name, value) in [
+        ("Id", json!(format!("{PROCESS}{project}"))),
+        ("ProjectId", json!(project)),
+        ("SpaceId", json!(SPACE)),
+        ("Version", json!(row.process_version)),
+        (
+            "Links",
+            json!({
+                "Self": link(format_args!("deploymentprocesses/{PROCESS}{project}")),
+                "Project": link(format_args!("projects/{project}")),
+            }),
+        ),
+    ] {
+        document.insert(name.to_owned(), value);
+    }
+    Ok(document.into())
+}
+
+pub(super) async fn channels(
+    State(shared): State<Shared>,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
+    let rows = shared.store.channels().await?;
+    let items = rows.iter().filter(|row| wanted(&params, &channel_id(row.id), &row.name));
+    params.envelope("Channel", items.map(channel_document).collect()).map(Json)
+}
+
+pub(super) async fn channels_of(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
+    let project = shared.store.project(&id).await?;
+    let rows = shared.store.channels().await?;
+    let items = rows.iter().filter(|row| row.project_id == project.id);
+    params.envelope("Channel", items.map(channel_document).collect()).map(Json)
+}
+
+pub(super) async fn channel(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let rows = shared.store.channels().await?;
+    let row = rows.iter().find(|row| channel_id(row.id).eq_ignore_ascii_case(&id));
+    row.map(|row| Json(channel_document(row)))
+        .ok_or_else(|| StoreError::NotFound(format!("channel `{id}` does not exist")).into())
+}
+
+pub(super) async fn lifecycles(
+    State(shared): State<Shared>,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
+    let rows = shared.store.lifecycles().await?;
+    let items = rows.iter().map(|row| {
+        let mut document = named("Lifecycles", "lifecycles", row);
+        document["Phases"] = json!([]);
+        document
+    });
+    params.envelope("Lifecycle", items.collect()).map(Json)
+}
+
+pub(super) async fn groups(
+    State(shared): State<Shared>,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
+    let rows = shared.store.project_groups().await?;
+    let items = rows.iter().map(|row| named("ProjectGroups", "projectgroups", row));
+    params.envelope("ProjectGroup", items.collect()).map(Json)
+}
+
+fn named(kind: &str, path: &str, row: &NamedRow) -> Value {
+    let id = format!("{kind}-{}", row.id);
+    json!({
+        "Id": id, "Name": row.name, "Description": row.description, "SpaceId": SPACE,
+        "Links": { "Self": link(format_args!("{path}/{id}")) },
+    })
+}
+
+pub(super) fn channel_id(id: i64) -> String {
+    format!("Channels-{id}")
+}
+
+fn channel_document(row: &ChannelRow) -> Value {
+    let id = channel_id(row.id);
+    json!({
+        "Id": id, "Name": row.name, "Description": "", "ProjectId": ProjectId(row.project_id), "LifecycleId": null,
+        "IsDefault": true, "Rules": [], "TenantTags": [], "SpaceId": SPACE,
+        "Links": { "Self": link(format_args!("channels/{id}")) },
+    })
+}
+
+fn project(row: &ProjectRow) -> Value {
+    let id = ProjectId(row.id);
+    json!({
+        "Id": id, "Name": row.name, "Slug": row.slug, "Description": row.description, "SpaceId": SPACE,
+        "VariableSetId": format!("variableset-{id}"), "DeploymentProcessId": format!("{PROCESS}{id}"),
+        "LifecycleId": format!("Lifecycles-{}", row.lifecycle_id),
+        "ProjectGroupId": format!("ProjectGroups-{}", row.project_group_id),
+        "IsDisabled": false, "IncludedLibraryVariableSetIds": [], "TenantedDeploymentMode": "Untenanted",
+        "PersistenceSettings": { "Type": "Database" }, "IsVersionControlled": false,
+        "Links": {
+            "Self": link(format_args!("projects/{id}")),
+            "Releases": link(format_args!("projects/{id}/releases{{/version}}{{?skip,take,searchByVersion}}")),
+            "Channels": link(format_args!("projects/{id}/channels{{?skip,take}}")),
+            "Variables": link(format_args!("variables/variableset-{id}")),
+            "DeploymentProcess": link(format_args!("deploymentprocesses/{PROCESS}{id}")),
+        },
+    })
+}

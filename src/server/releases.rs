@@ -1,0 +1,134 @@
+//! Releases, made in both ways that clients know.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+
+use super::{
+    Shared,
+    body::Fields,
+    json::{link, time},
+    paging::Params,
+    problem::Problem,
+    projects::channel_id,
+    rewrite::SPACE,
+};
+use crate::{
+    model::{ProjectId, ReleaseId},
+    store::{NewRelease, PinnedPackage, ReleaseRow},
+};
+
+/// The executions command: names in, everything resolved here.
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    let packages = fields.texts("Packages")?.iter().map(|text| pinned(text)).collect::<Result<_, _>>()?;
+    let new = NewRelease {
+        project: fields.required("ProjectName")?,
+        version: fields.text("ReleaseVersion")?,
+        package_version: fields.text("PackageVersion")?,
+        packages,
+        notes: fields.raw_text("ReleaseNotes")?,
+        channel: fields.text("ChannelName")?,
+        ignore_existing: fields.flag("IgnoreIfAlreadyExists")?,
+    };
+    let row = shared.store.create_release(&new).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "ReleaseId": ReleaseId(row.id), "ReleaseVersion": row.version }))))
+}
+
+/// `PackageIdOrStep:version`, `PackageIdOrStep:referenceName:version` or `*:version`.
+fn pinned(text: &str) -> Result<PinnedPackage, Problem> {
+    let parts: Vec<&str> = text.split(':').map(str::trim).collect();
+    let (name, version) = match parts.as_slice() {
+        [name, version] | [name, _, version] if !name.is_empty() && !version.is_empty() => (*name, *version),
+        _ => {
+            return Err(Problem::invalid(format!(
+                "the package override `{text}` cannot be read: expected `PackageIdOrStep:version` or `*:version`"
+            )));
+        }
+    };
+    Ok(PinnedPackage { name: name.to_owned(), version: Some(version.to_owned()), any_step: false })
+}
+
+/// The classic way: ids in, the client has chosen the packages.
+pub(super) async fn create_classic(
+    State(shared): State<Shared>,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    let mut packages = Vec::new();
+    for selected in fields.objects("SelectedPackages")? {
+        let name = selected.text("ActionName")?.map_or_else(|| selected.required("StepName"), Ok)?;
+        packages.push(PinnedPackage { name, version: selected.text("Version")?, any_step: true });
+    }
+    let new = NewRelease {
+        project: fields.required("ProjectId")?,
+        version: fields.text("Version")?,
+        package_version: None,
+        packages,
+        notes: fields.raw_text("ReleaseNotes")?,
+        channel: fields.text("ChannelId")?,
+        ignore_existing: false,
+    };
+    let row = shared.store.create_release(&new).await?;
+    Ok((StatusCode::CREATED, Json(release(&row))))
+}
+
+pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
+    let mut rows = shared.store.releases(None).await?;
+    if let Some(ids) = params.list("ids") {
+        rows.retain(|row| ids.iter().any(|id| id.eq_ignore_ascii_case(&ReleaseId(row.id).to_string())));
+    }
+    params.envelope("Release", rows.iter().map(release).collect()).map(Json)
+}
+
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(release(&shared.store.release(&id).await?)))
+}
+
+pub(super) async fn of_project(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
+    let project = shared.store.project(&id).await?;
+    let mut rows = shared.store.releases(Some(project.id)).await?;
+    if let Some(part) = params.get("searchByVersion") {
+        rows.retain(|row| row.version.to_lowercase().contains(&part.to_lowercase()));
+    }
+    params.envelope("Release", rows.iter().map(release).collect()).map(Json)
+}
+
+pub(super) async fn by_version(
+    State(shared): State<Shared>,
+    Path((project, version)): Path<(String, String)>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(release(&shared.store.release_of(&project, &version).await?)))
+}
+
+fn release(row: &ReleaseRow) -> Value {
+    let id = ReleaseId(row.id);
+    let project = ProjectId(row.project_id);
+    json!({
+        "Id": id, "Version": row.version, "ProjectId": project, "ChannelId": channel_id(row.channel_id),
+        "SpaceId": SPACE, "ReleaseNotes": row.notes, "Assembled": time(row.assembled),
+        "SelectedPackages": [{
+            "ActionName": row.action_name, "StepName": row.action_name, "PackageReferenceName": "",
+            "PackageId": row.package_id, "Version": row.package_version, "Hash": row.package_sha256,
+        }],
+        "ProjectVariableSetSnapshotId": format!("variableset-{project}-s-{}-{}", row.variables_version, row.id),
+        "ProjectDeploymentProcessSnapshotId":
+            format!("deploymentprocess-{project}-s-{}-{}", row.process_version, row.id),
+        "LibraryVariableSetSnapshotIds": [], "BuildInformation": [], "CustomFields": {}, "IgnoreChannelRules": false,
+        "Links": {
+            "Self": link(format_args!("releases/{id}")), "Project": link(format_args!("projects/{project}")),
+        },
+    })
+}

@@ -1,0 +1,109 @@
+//! The root document, the one space, and who is asking.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    response::IntoResponse,
+};
+use serde_json::{Map, Value, json};
+
+use super::{Shared, json::link, paging::Params, problem::Problem, rewrite::SPACE};
+
+/// Clients gate features by this number and refuse what is too low or not a version, so it is not octarm's own; it
+/// is the lowest that lets every supported client use what this server has.
+const OCTOPUS_VERSION: &str = "2024.4.0";
+const API_VERSION: &str = "3.0.0";
+
+/// What may be linked to in the space: the link's name, the path, and its query parameters.
+const RESOURCES: [(&str, &str); 13] = [
+    ("Channels", "channels{/id}{?skip,take,ids,partialName}"),
+    ("DeploymentProcesses", "deploymentprocesses{/id}{?skip,take,ids}"),
+    ("Deployments", "deployments{/id}{?skip,take,ids,projects,environments,taskState}"),
+    ("Environments", "environments{/id}{?name,skip,ids,take,partialName}"),
+    ("Lifecycles", "lifecycles{/id}{?skip,take,ids,partialName}"),
+    ("Machines", "machines{/id}{?skip,take,name,ids,partialName,environmentIds}"),
+    ("Packages", "packages{/id}{?nuGetPackageId,filter,latest,skip,take,includeNotes}"),
+    ("PackageUpload", "packages/raw{?overwriteMode}"),
+    ("ProjectGroups", "projectgroups{/id}{?skip,take,ids,partialName}"),
+    ("Projects", "projects{/id}{?name,skip,ids,take,partialName}"),
+    ("Releases", "releases{/id}{?skip,ignoreChannelRules,take,ids}"),
+    ("Tasks", "tasks{/id}{?skip,take,ids,states,project,environment,active,running,name}"),
+    ("Variables", "variables{/id}{?ids}"),
+];
+
+fn links() -> Map<String, Value> {
+    RESOURCES.into_iter().map(|(name, path)| (name.to_owned(), link(path).into())).collect()
+}
+
+pub(super) async fn document(State(shared): State<Shared>) -> impl IntoResponse {
+    let mut links = links();
+    for (name, path) in [
+        ("Self", "/api".to_owned()),
+        ("Spaces", "/api/spaces{/id}{?name,skip,ids,take,partialName}".to_owned()),
+        ("SpaceHome", "/api/{spaceId}".to_owned()),
+        ("CurrentUser", "/api/users/me".to_owned()),
+        // Tasks of all spaces are asked for without one.
+        (
+            "Tasks",
+            "/api/tasks{/id}{?skip,take,ids,states,project,environment,active,running,name}".to_owned(),
+        ),
+    ] {
+        links.insert(name.to_owned(), path.into());
+    }
+    Json(json!({
+        "Application": "octarm",
+        "Version": OCTOPUS_VERSION,
+        "ApiVersion": API_VERSION,
+        "InstallationId": shared.store.installation(),
+        "OctarmVersion": env!("CARGO_PKG_VERSION"),
+        "Links": links,
+    }))
+}
+
+pub(super) async fn space_document() -> impl IntoResponse {
+    let mut links = links();
+    links.insert("Self".to_owned(), format!("/api/{SPACE}").into());
+    Json(json!({ "Id": SPACE, "Links": links }))
+}
+
+pub(super) async fn no_space(Path(space): Path<String>) -> Problem {
+    Problem::not_found(format!(
+        "space `{space}` does not exist: this server has one, `{SPACE}` named `Default`"
+    ))
+}
+
+pub(super) async fn me() -> impl IntoResponse {
+    Json(json!({
+        "Id": "Users-1", "Username": "octarm", "DisplayName": "octarm", "IsActive": true, "IsService": true,
+        "EmailAddress": null, "Identities": [],
+        "Links": { "Self": "/api/users/me", "Spaces": "/api/spaces/all" },
+    }))
+}
+
+fn the_space() -> Value {
+    json!({
+        "Id": SPACE, "Name": "Default", "Slug": "default", "Description": "", "IsDefault": true,
+        "TaskQueueStopped": false, "SpaceManagersTeams": [], "SpaceManagersTeamMembers": ["Users-1"],
+        "Links": { "Self": format!("/api/spaces/{SPACE}"), "SpaceHome": format!("/api/{SPACE}") },
+    })
+}
+
+pub(super) async fn spaces(params: Params) -> Result<impl IntoResponse, Problem> {
+    let named = params.get("partialName").is_none_or(|part| "default".contains(&part.to_lowercase()));
+    let id = SPACE.to_string();
+    let asked = params.list("ids").is_none_or(|ids| ids.iter().any(|asked| asked.eq_ignore_ascii_case(&id)));
+    let items = if named && asked { vec![the_space()] } else { Vec::new() };
+    params.envelope("Space", items).map(Json)
+}
+
+pub(super) async fn all_spaces() -> impl IntoResponse {
+    Json([the_space()])
+}
+
+pub(super) async fn space(Path(id): Path<String>) -> Result<impl IntoResponse, Problem> {
+    if id.eq_ignore_ascii_case(&SPACE.to_string()) || id.eq_ignore_ascii_case("default") {
+        Ok(Json(the_space()))
+    } else {
+        Err(no_space(Path(id)).await)
+    }
+}

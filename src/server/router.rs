@@ -1,0 +1,130 @@
+//! Every route on one page.
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::{Method, StatusCode, Uri},
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse,
+    routing::{delete, get, patch, post},
+};
+use tower::{Layer as _, util::MapRequestLayer};
+use tower_http::trace::TraceLayer;
+
+use super::{
+    Shared, auth, deployments, edge, environments, machines, packages,
+    problem::Problem,
+    projects, releases,
+    rewrite::{self, NO_SPACE, SPACE_ROOT},
+    root, tasks, variables, workers,
+};
+use crate::protocol::{BASE, ErrorCode};
+
+/// The largest JSON document that is taken.
+const DOCUMENT_LIMIT: usize = 16 * 1024 * 1024;
+
+/// The whole server as one function from request to answer.
+pub(super) fn app(
+    shared: Shared,
+) -> impl tower::Service<
+    Request,
+    Response = axum::response::Response,
+    Error = std::convert::Infallible,
+    Future: Send,
+> + Clone
++ Send
++ Sync
++ 'static {
+    let router = octopus(&shared)
+        .nest(BASE, worker(&shared))
+        .layer(DefaultBodyLimit::max(DOCUMENT_LIMIT))
+        .layer(from_fn(edge::answer))
+        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
+            // Neither headers nor the query: both may carry what must not be in a log.
+            tracing::info_span!("request", method = %request.method(), path = request.uri().path())
+        }))
+        .with_state(shared);
+    MapRequestLayer::new(rewrite::request).layer(router)
+}
+
+/// The subset of the Octopus REST API. Paths are as [`rewrite`] leaves them: one prefix, lower case.
+fn octopus(shared: &Shared) -> Router<Shared> {
+    Router::new()
+        .route("/api", get(root::document))
+        .route(SPACE_ROOT, get(root::space_document))
+        .route(&format!("{NO_SPACE}/{{space}}"), axum::routing::any(root::no_space))
+        .route("/api/users/me", get(root::me))
+        .route("/api/spaces", get(root::spaces))
+        .route("/api/spaces/all", get(root::all_spaces))
+        .route("/api/spaces/{id}", get(root::space))
+        .route("/api/packages", get(packages::list))
+        .route("/api/packages/raw", post(packages::push).layer(DefaultBodyLimit::disable()))
+        .route("/api/packages/{id}", get(packages::show))
+        .route("/api/packages/{id}/raw", get(packages::bytes))
+        .route("/api/environments", get(environments::list).post(environments::create))
+        .route("/api/environments/all", get(environments::all))
+        .route("/api/environments/v2", get(environments::list))
+        .route("/api/environments/{id}", get(environments::show).delete(environments::remove))
+        .route("/api/projects", get(projects::list).post(projects::create))
+        .route("/api/projects/all", get(projects::all))
+        .route("/api/projects/{id}", get(projects::show))
+        .route("/api/projects/{id}/channels", get(projects::channels_of))
+        .route("/api/projects/{id}/releases", get(releases::of_project))
+        .route("/api/projects/{id}/releases/{version}", get(releases::by_version))
+        .route("/api/projects/{id}/deploymentprocesses", get(projects::process).put(projects::put_process))
+        .route("/api/deploymentprocesses/{id}", get(projects::process).put(projects::put_process))
+        .route("/api/channels", get(projects::channels))
+        .route("/api/channels/{id}", get(projects::channel))
+        .route("/api/lifecycles", get(projects::lifecycles))
+        .route("/api/projectgroups", get(projects::groups))
+        .route("/api/variables/{id}", get(variables::show).put(variables::put))
+        .route("/api/releases", get(releases::list).post(releases::create_classic))
+        .route("/api/releases/create/v1", post(releases::create))
+        .route("/api/releases/{id}", get(releases::show))
+        .route("/api/deployments", get(deployments::list).post(deployments::create_classic))
+        .route("/api/deployments/create/untenanted/v1", post(deployments::create))
+        .route("/api/deployments/create/tenanted/v1", post(deployments::tenanted))
+        .route("/api/deployments/{id}", get(deployments::show))
+        .route("/api/deployments/{id}/resolve", post(deployments::resolve))
+        .route("/api/tasks", get(tasks::list))
+        .route("/api/tasks/{id}", get(tasks::show))
+        .route("/api/tasks/{id}/details", get(tasks::details))
+        .route("/api/tasks/{id}/raw", get(tasks::raw))
+        .route("/api/tasks/{id}/log", get(tasks::log))
+        .route("/api/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/api/machines", get(machines::list))
+        .route("/api/machines/all", get(machines::all))
+        .route("/api/machines/{id}", get(machines::show).delete(machines::remove))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(shared.clone(), auth::require_key))
+}
+
+/// The worker API, as `protocol` says.
+fn worker(shared: &Shared) -> Router<Shared> {
+    let key = from_fn_with_state(shared.clone(), auth::require_key);
+    Router::new()
+        .route("/register", post(workers::register).layer(key))
+        .route("/session", post(workers::session))
+        .route("/claim", post(workers::claim))
+        .route("/deployments/{id}/renew", post(workers::renew))
+        .route("/deployments/{id}/journal", post(workers::journal))
+        .route("/deployments/{id}/log", patch(workers::log))
+        .route("/deployments/{id}/package", get(workers::package))
+        .route("/deployments/{id}/finish", post(workers::finish))
+        .route("/registration", delete(workers::deregister))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+}
+
+async fn nothing_here(uri: Uri) -> impl IntoResponse {
+    Problem::not_found(format!("there is nothing at `{}`", uri.path()))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> impl IntoResponse {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::Invalid,
+        format!("`{}` does not take the method {method}", uri.path()),
+    )
+}

@@ -1,0 +1,227 @@
+//! The worker API: decode, one verb of the store, encode.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{FromRequest, Path, Query, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::time::Instant;
+
+use super::{
+    Shared,
+    auth::{Instance, Worker},
+    packages,
+    problem::Problem,
+};
+use crate::{
+    model::{DeploymentId, Fence, MachineId, ReleaseId},
+    protocol::{
+        ClaimRequest, ClaimResponse, FinishRequest, Finished, JournalRequest, MAX_LOG_CHUNK, RegisterRequest,
+        RenewRequest, RenewResponse, SessionRequest, SessionResponse,
+    },
+};
+
+/// How often a waiting claim looks although nobody woke it.
+const SAFETY_POLL: Duration = Duration::from_secs(5);
+/// How long a worker should pause after an empty claim.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// A JSON body; what does not fit is told in our own envelope.
+pub(super) struct Body<T>(T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        let bytes = Bytes::from_request(request, shared).await.map_err(|rejection| {
+            Problem::invalid(format!("the request's body cannot be read: {rejection}"))
+        })?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            Problem::invalid(format!("the request's body is not what this call takes: {error}"))
+        })
+    }
+}
+
+pub(super) async fn register(
+    State(shared): State<Shared>,
+    Body(request): Body<RegisterRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    let registered = shared.store.register(&request).await?;
+    tracing::info!(
+        worker = registered.name,
+        environment = registered.environment,
+        host = request.machine.host,
+        existed = registered.existed,
+        "worker registered"
+    );
+    Ok(Json(registered))
+}
+
+pub(super) async fn session(
+    State(shared): State<Shared>,
+    Worker(worker): Worker,
+    Body(request): Body<SessionRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    let environment = shared.store.start_session(worker.id, &request).await?;
+    tracing::info!(worker = worker.name, instance = %request.instance, "worker session started");
+    Ok(Json(SessionResponse {
+        worker_id: MachineId(worker.id),
+        environment,
+        poll_wait_ms: milliseconds(shared.settings.poll_wait),
+    }))
+}
+
+/// Waits until something can be handed out. A deployment that is handed out and whose answer is lost on the way is
+/// safe: the worker's next claim, or the end of the lease, hands it out again to reconcile.
+pub(super) async fn claim(
+    State(shared): State<Shared>,
+    Instance(session): Instance,
+    Body(request): Body<ClaimRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    shared.store.touch(session.id).await?;
+    let wait = Duration::from_millis(request.wait_ms).min(shared.settings.poll_wait);
+    let deadline = Instant::now() + wait;
+    loop {
+        let woken = shared.queue.notified();
+        tokio::pin!(woken);
+        // Before the look, so that what is queued between look and wait is not missed.
+        woken.as_mut().enable();
+        let closing = shared.closing.is_cancelled();
+        if !closing
+            && shared.store.has_work(&session).await?
+            && let Some(assignment) = shared.store.claim(&session).await?
+        {
+            tracing::info!(
+                deployment = %assignment.deployment,
+                fence = %assignment.fence,
+                reconcile = assignment.reconcile,
+                worker = session.name,
+                "deployment handed out"
+            );
+            shared.news.notify_waiters();
+            return Ok(Json(ClaimResponse { assignment: Some(Box::new(assignment)), pause_ms: 0 }));
+        }
+        if closing || Instant::now() >= deadline {
+            return Ok(Json(ClaimResponse { assignment: None, pause_ms: milliseconds(PAUSE) }));
+        }
+        tokio::select! {
+            () = woken => {}
+            () = tokio::time::sleep_until(deadline.min(Instant::now() + SAFETY_POLL)) => {}
+            () = shared.closing.cancelled() => {}
+        }
+    }
+}
+
+pub(super) async fn renew(
+    State(shared): State<Shared>,
+    Instance(session): Instance,
+    Path(deployment): Path<String>,
+    Body(request): Body<RenewRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    let cancel = shared.store.renew(session.id, parse(&deployment)?, request.fence).await?;
+    Ok(Json(RenewResponse { lease_ms: milliseconds(shared.store.lease()), cancel }))
+}
+
+pub(super) async fn journal(
+    State(shared): State<Shared>,
+    Instance(session): Instance,
+    Path(deployment): Path<String>,
+    Body(request): Body<JournalRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    let deployment = parse(&deployment)?;
+    Ok(Json(shared.store.append_journal(session.id, deployment, request.fence, &request.entry).await?))
+}
+
+/// The query of a log chunk.
+#[derive(Deserialize)]
+pub(super) struct LogPlace {
+    fence: Fence,
+    offset: u64,
+}
+
+pub(super) async fn log(
+    State(shared): State<Shared>,
+    Instance(session): Instance,
+    Path(deployment): Path<String>,
+    Query(place): Query<LogPlace>,
+    bytes: Bytes,
+) -> Result<impl IntoResponse, Problem> {
+    if bytes.len() > MAX_LOG_CHUNK {
+        return Err(Problem::invalid(format!(
+            "the log chunk has {} bytes, at most {MAX_LOG_CHUNK} are taken",
+            bytes.len()
+        )));
+    }
+    if !bytes.is_empty() && !bytes.ends_with(b"\n") {
+        return Err(Problem::invalid(
+            "the log chunk does not end with a line feed: only whole lines are taken",
+        ));
+    }
+    let deployment = parse(&deployment)?;
+    let recorded = shared.store.append_log(session.id, deployment, place.fence, place.offset, &bytes).await?;
+    shared.news.notify_waiters();
+    Ok(Json(recorded))
+}
+
+/// The query of a package's bytes.
+#[derive(Deserialize)]
+pub(super) struct OfFence {
+    fence: Fence,
+}
+
+pub(super) async fn package(
+    State(shared): State<Shared>,
+    Instance(session): Instance,
+    Path(deployment): Path<String>,
+    Query(OfFence { fence }): Query<OfFence>,
+) -> Result<Response, Problem> {
+    let deployment = parse(&deployment)?;
+    shared.store.check_fence(session.id, deployment, fence).await?;
+    let row = shared.store.deployment(deployment).await?;
+    let release = shared.store.release(&ReleaseId(row.release_id).to_string()).await?;
+    packages::stream(&shared, &release.package_sha256, u64::try_from(release.package_size).unwrap_or(0)).await
+}
+
+pub(super) async fn finish(
+    State(shared): State<Shared>,
+    Instance(session): Instance,
+    Path(deployment): Path<String>,
+    Body(request): Body<FinishRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    let deployment = parse(&deployment)?;
+    shared.store.finish(session.id, deployment, &request).await?;
+    tracing::info!(%deployment, state = %request.outcome.task_state(), worker = session.name, "deployment ended");
+    shared.deployment_changed();
+    Ok(Json(Finished {}))
+}
+
+/// The query of a deregistration.
+#[derive(Deserialize)]
+pub(super) struct Force {
+    #[serde(default)]
+    force: bool,
+}
+
+/// By the token alone: whoever deregisters need not be the process that runs.
+pub(super) async fn deregister(
+    State(shared): State<Shared>,
+    Worker(worker): Worker,
+    Query(Force { force }): Query<Force>,
+) -> Result<impl IntoResponse, Problem> {
+    shared.store.deregister(worker.id, force).await?;
+    tracing::info!(worker = worker.name, force, "worker deregistered");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn parse(id: &str) -> Result<DeploymentId, Problem> {
+    id.parse().map_err(|_| Problem::not_found(format!("deployment `{id}` does not exist")))
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
