@@ -10,7 +10,7 @@ use octarm::package::{Layout, Package, PackageError};
 
 /// The layout that octarm ships with.
 pub(crate) fn layout() -> Layout {
-    toml::from_str(include_str!("../../conventions/package.toml")).unwrap()
+    octarm::conventions::Conventions::load(None).unwrap().layout
 }
 
 /// One entry, and every field of its headers that may lie. The defaults are an honest file without a mode.
