@@ -138,6 +138,11 @@ impl Conventions {
         self.variables.iter().any(|known| known.sensitive && known.name.eq_ignore_ascii_case(name))
     }
 
+    /// The template of function names.
+    pub fn function_template(&self) -> &str {
+        &self.naming.function.name
+    }
+
     /// The name of the function that a deployment with these variables goes to, not yet checked against Lambda's
     /// rules.
     pub fn function_name(&self, variables: &Variables) -> Result<String, FunctionNameError> {

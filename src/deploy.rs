@@ -11,7 +11,10 @@ mod redact;
 mod settings;
 mod update_code;
 
-use std::path::PathBuf;
+use std::{
+    io::{Read, Seek},
+    path::PathBuf,
+};
 
 pub use error::DeployError;
 pub use guard::{Guard, JournalWrite, Lease, Moment, Stop};
@@ -24,9 +27,12 @@ use crate::{
     aws::{Aws, DIRECT_LIMIT},
     conventions::Conventions,
     model::{Failure, JournalRecord, Outcome},
-    package::{Identity, Package, Repacked},
+    package::{Package, Repacked},
     template::Variables,
 };
+
+/// A package of a web tool chain has thousands of files: the log names the first.
+const SHOWN_FILES: usize = 25;
 
 /// One deployment.
 #[derive(Debug)]
@@ -91,9 +97,20 @@ async fn try_run(
     guard: &Guard,
     shown: &mut Option<Plan>,
 ) -> Result<String, DeployError> {
-    let (package, repacked, zip) = repack(&job, conventions, log).await?;
+    log.progress(Progress::Repacking);
+    let package = open(&job, conventions).await?;
+    let identity = package.identity().clone();
+    let settings =
+        settings::resolve(&job.variables, conventions, &identity.id, &identity.version.to_string())?;
+    log.info(format!(
+        "package {} {} goes to {} (named by the convention `{}`)",
+        identity.id,
+        identity.version,
+        settings.function,
+        conventions.function_template()
+    ));
+    let (repacked, zip) = repack(package, &job, conventions, log).await?;
     guard.check()?;
-    let settings = settings::resolve(&job.variables, conventions, &package.id, package.version.as_str())?;
     if repacked.size > DIRECT_LIMIT {
         return Err(DeployError::TooLarge { size: repacked.size, bucket: settings.bucket });
     }
@@ -105,57 +122,64 @@ async fn try_run(
         return Err(DeployError::Account { expected: expected.clone(), found: caller.account });
     }
 
-    let desired = settings.desired(aws.region(), &caller.account, &package, &repacked);
+    let desired = settings.desired(aws.region(), &caller.account, &identity, &repacked);
     let step = update_code::Step { aws: &aws, timeout: settings.update_timeout, log, guard };
     step.run(desired, zip, &job.journal, job.dry_run, shown).await
 }
 
-/// Checks the package and makes Lambda's zip, off the runtime's threads.
+/// Opens and checks the package, off the runtime's threads.
+async fn open(job: &Job, conventions: &Conventions) -> Result<Package, DeployError> {
+    let (path, name, layout) = (job.package.clone(), job.file_name.clone(), conventions.layout.clone());
+    let opened = tokio::task::spawn_blocking(move || Package::open(&path, Some(&name), &layout));
+    Ok(opened.await.map_err(|_| DeployError::Panicked)??)
+}
+
+/// Makes Lambda's zip, off the runtime's threads.
 async fn repack(
+    package: Package,
     job: &Job,
     conventions: &Conventions,
     log: &Log,
-) -> Result<(Identity, Repacked, Vec<u8>), DeployError> {
-    log.progress(Progress::Repacking);
-    log.info(format!("checking and repacking {}", job.file_name));
-    let (path, name, layout, work) =
-        (job.package.clone(), job.file_name.clone(), conventions.layout.clone(), job.work.clone());
-    let log = log.clone();
-    let repacked = tokio::task::spawn_blocking(move || {
-        let package = Package::open(&path, Some(&name), &layout)?;
+) -> Result<(Repacked, Vec<u8>), DeployError> {
+    let (folder, work, log) = (conventions.layout.function_folder.clone(), job.work.clone(), log.clone());
+    tokio::task::spawn_blocking(move || {
         for dropped in package.dropped() {
             log.verbose(format!("dropped {}: {}", dropped.name, dropped.reason));
         }
-        let folder = package.function_folder(&layout.function_folder);
+        let folder = package.function_folder(&folder);
+        let failed = |source| DeployError::Work { folder: work.clone(), source };
         // An unnamed file: nothing stays behind, whatever happens.
-        let mut file = tempfile::tempfile_in(&work)
-            .map_err(|source| DeployError::Work { folder: work.clone(), source })?;
-        let repacked = package.repack(&folder, &mut file)?;
-        let place = if folder.is_empty() { "the package's root".to_owned() } else { format!("`{folder}`") };
-        log.info(format!(
-            "{} files from {place}, {} unzipped, {} zipped, CodeSha256 {}",
-            repacked.entries.len(),
-            bytes(repacked.unzipped_size),
-            bytes(repacked.size),
-            repacked.code_sha256()
-        ));
-        for entry in &repacked.entries {
-            log.verbose(format!("  {:o} {:>9} {}", entry.mode & 0o777, entry.size, entry.name));
-        }
+        let mut file = tempfile::tempfile_in(&work).map_err(failed)?;
+        let repacked = package.repack(folder, &mut file)?;
+        show_repacked(&repacked, folder, &log);
         let mut zip = Vec::new();
         // Above the limit the bytes are not needed: the deployment fails before any call.
         if repacked.size <= DIRECT_LIMIT {
-            use std::io::{Read, Seek};
             zip.reserve_exact(usize::try_from(repacked.size).unwrap_or_default());
-            file.rewind()
-                .and_then(|()| file.read_to_end(&mut zip))
-                .map_err(|source| DeployError::Work { folder: work, source })?;
+            file.rewind().and_then(|()| file.read_to_end(&mut zip)).map_err(failed)?;
         }
-        Ok::<_, DeployError>((package.identity().clone(), repacked, zip))
+        Ok((repacked, zip))
     })
     .await
-    .map_err(|_| DeployError::Panicked)??;
-    Ok(repacked)
+    .map_err(|_| DeployError::Panicked)?
+}
+
+fn show_repacked(repacked: &Repacked, folder: &str, log: &Log) {
+    let place = if folder.is_empty() { "the package's root".to_owned() } else { format!("`{folder}`") };
+    let count = repacked.entries.len();
+    for entry in repacked.entries.iter().take(SHOWN_FILES) {
+        log.verbose(format!("  {:o} {:>9} {}", entry.mode & 0o777, entry.size, entry.name));
+    }
+    if count > SHOWN_FILES {
+        log.verbose(format!("  … and {} more", count - SHOWN_FILES));
+    }
+    log.info(format!(
+        "repacked {count} {} from {place}: {} unzipped, {} zipped, CodeSha256 {}",
+        if count == 1 { "file" } else { "files" },
+        bytes(repacked.unzipped_size),
+        bytes(repacked.size),
+        repacked.code_sha256()
+    ));
 }
 
 fn describe(error: &DeployError, log: &Log) -> Failure {

@@ -70,6 +70,11 @@ impl SettingsError {
             Self::HalfCredentials { .. } | Self::EmptyCredentials => {
                 "set both, or neither to use the AWS default credential chain"
             }
+            Self::Naming(conventions::FunctionNameError::Unclean {
+                source: Unclean::Missing(names), ..
+            }) if names.iter().any(|name| name == "Octopus.Environment.Name") => {
+                "say which environment: `--environment`"
+            }
             Self::Naming(_) | Self::Function(_) => "set the variable `Lambda.Function` to the name you want",
             Self::Unclean { .. } => "set the missing variable, or correct the value",
             Self::Seconds { .. } | Self::Account { .. } => return None,
