@@ -1,6 +1,6 @@
 //! Names of files in a package: from bytes to a path that is safe to write anywhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{EntryProblem, Layout, PackageError};
 
@@ -58,40 +58,38 @@ pub(super) fn check(name: &str) -> Result<(), EntryProblem> {
     Ok(())
 }
 
-/// The names of one package seen so far: finds names that come twice, and files that are folders too.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    files: BTreeMap<String, String>,
-    folders: BTreeSet<String>,
-}
+/// A name twice, or a file that is a folder too: the stored name of the second and what is wrong with it.
+type Clash = (String, EntryProblem);
 
-impl Names {
-    /// Takes one more name; `stored` is how the package spells it.
-    pub(super) fn add(&mut self, name: &Name, stored: &str) -> Result<(), EntryProblem> {
-        for (slash, _) in name.text.match_indices('/') {
-            self.add_folder(&name.text[..slash])?;
+/// Finds names that come twice, and files that are folders too. Each name comes with how the package spells
+/// it.
+///
+/// Names are sorted as if `/` came before all other characters: what lies in a folder then follows the folder
+/// directly, so neighbours tell all. Looking up every folder of every name would let a package of deep names
+/// cost more than its size.
+pub(super) fn find_clash(mut names: Vec<(Name, String)>) -> Result<(), Clash> {
+    let order =
+        |name: &Name| name.text.bytes().map(|byte| if byte == b'/' { 0 } else { byte }).collect::<Vec<_>>();
+    names.sort_by_cached_key(|(name, stored)| (order(name), name.is_folder, stored.clone()));
+    for pair in names.windows(2) {
+        let [(first, first_stored), (second, second_stored)] = pair else { continue };
+        let same = first.text == second.text;
+        let inside = second
+            .text
+            .strip_prefix(&first.text)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        // Among equal names files are sorted first.
+        if first.is_folder || !inside {
+            continue;
         }
-        if name.is_folder {
-            return self.add_folder(&name.text);
-        }
-        if self.folders.contains(&name.text) {
-            return Err(EntryProblem::FileAndFolder { name: name.text.clone() });
-        }
-        match self.files.insert(name.text.clone(), stored.to_owned()) {
-            Some(other) => Err(EntryProblem::Duplicate { other }),
-            None => Ok(()),
-        }
+        let problem = if same && !second.is_folder {
+            EntryProblem::Duplicate { other: first_stored.clone() }
+        } else {
+            EntryProblem::FileAndFolder { name: first.text.clone() }
+        };
+        return Err((second_stored.clone(), problem));
     }
-
-    fn add_folder(&mut self, folder: &str) -> Result<(), EntryProblem> {
-        if self.files.contains_key(folder) {
-            return Err(EntryProblem::FileAndFolder { name: folder.to_owned() });
-        }
-        if !self.folders.contains(folder) {
-            self.folders.insert(folder.to_owned());
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// How many entries a message lists before it says how many more there are.
@@ -189,17 +187,15 @@ mod tests {
 
     #[test]
     fn clashes_are_found_in_either_order() {
-        let name = |text: &str| read(text.as_bytes(), false).unwrap().unwrap();
-        for (first, second) in
-            [("a", "a/b"), ("a/b", "a"), ("a/", "a"), ("a", "a/"), ("a/b", "a/b/c/"), ("x", "x")]
-        {
-            let mut names = Names::default();
-            names.add(&name(first), first).unwrap();
-            assert!(names.add(&name(second), second).is_err(), "{first} {second}");
+        let clash = |texts: &[&str]| {
+            let name = |text: &&str| (read(text.as_bytes(), false).unwrap().unwrap(), (*text).to_owned());
+            find_clash(texts.iter().map(name).collect())
+        };
+        for (first, second) in [("a", "a/b"), ("a/", "a"), ("a/b", "a/b/c/"), ("x", "x"), ("a", "a/b/c")] {
+            for texts in [[first, second, "a!", "a-", "z"], ["a-", "a!", "z", second, first]] {
+                assert!(clash(&texts).is_err(), "{texts:?}");
+            }
         }
-        let mut names = Names::default();
-        for fine in ["a/", "a/", "a/b", "a/c", "A", "ab"] {
-            names.add(&name(fine), fine).unwrap();
-        }
+        assert_eq!(clash(&["a/", "a/", "a/b", "a/c", "A", "ab", "a.b", "a/b.c/", "a-/b", "é", "é!"]), Ok(()));
     }
 }

@@ -12,8 +12,7 @@ use super::{
     EntryProblem, Extension, FileName, Layout, NuspecProblem, PackageError, Structure,
     inflate::{Failure, Inflater},
     layout::ends_with_ignoring_case,
-    names::{self, Names},
-    nuspec,
+    names, nuspec,
 };
 use crate::version::SemanticVersion;
 
@@ -137,7 +136,7 @@ impl Package {
 
     /// Checks every name and parts payload from the rest.
     fn sort_out(&mut self, stored: Vec<Stored>) -> Result<(), PackageError> {
-        let mut seen = Names::default();
+        let mut seen = Vec::with_capacity(stored.len());
         let mut folders = Vec::new();
         for stored in stored {
             let shown = names::shown(&stored.raw_name);
@@ -149,7 +148,7 @@ impl Package {
                 folders.push(stored);
                 continue;
             };
-            seen.add(&name, &shown).map_err(refused)?;
+            seen.push((name.clone(), shown));
             if name.is_folder {
                 folders.push(stored);
                 continue;
@@ -171,7 +170,11 @@ impl Package {
             }
         }
         self.rest.append(&mut folders);
-        Ok(())
+        names::find_clash(seen).map_err(|(entry, problem)| PackageError::Entry {
+            package: self.shown.clone(),
+            entry,
+            problem,
+        })
     }
 
     /// Id and version.
@@ -223,12 +226,11 @@ impl Stored {
 
     fn check(&self, is_folder: bool) -> Result<(), EntryProblem> {
         match self.mode & 0o170_000 {
-            0 => {}
+            // Some tools give folders the mode of a file. The name decides, and a folder has no content.
+            0 | 0o100_000 => {}
             0o120_000 => return Err(EntryProblem::Symlink),
             0o040_000 if is_folder => {}
             0o040_000 => return Err(EntryProblem::FolderNamedAsFile),
-            // Some tools give folders the mode of a file. The name decides, and a folder has no content.
-            0o100_000 => {}
             _ => return Err(EntryProblem::Special),
         }
         if is_folder && self.size > 0 {

@@ -75,11 +75,11 @@ fn names_that_clash() {
     ]);
     insta::assert_snapshot!(refusals, @r"
     `A.1.0.zip` is not a sound zip: two entries have the same stored name
-    `A.1.0.zip` holds `./a`: the package holds that name twice, as `a` and as this
+    `A.1.0.zip` holds `a`: the package holds that name twice, as `./a` and as this
     `A.1.0.zip` holds `a\b`: the package holds that name twice, as `a/b` and as this
     `A.1.0.zip` holds `a/b`: `a` is both a file and a folder
-    `A.1.0.zip` holds `a`: `a` is both a file and a folder
-    `A.1.0.nupkg` holds `a b`: the package holds that name twice, as `a%20b` and as this
+    `A.1.0.zip` holds `a/b`: `a` is both a file and a folder
+    `A.1.0.nupkg` holds `a%20b`: the package holds that name twice, as `a b` and as this
     ");
 }
 
@@ -125,6 +125,20 @@ fn data_that_belongs_to_no_entry() {
     reading the zip directory of `A.1.0.zip`
     "
     );
+}
+
+#[test]
+fn a_directory_that_points_nowhere() {
+    let mut no_header = zip(&[Raw::new("a", "x")]);
+    no_header[0] = b'Q';
+    // The compressed size in the directory entry, twenty bytes from its start.
+    let mut past_end = zip(&[Raw::new("a", "x")]);
+    let directory = past_end.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+    past_end[directory + 20] = 200;
+    insta::assert_snapshot!(refusals([no_header, past_end].map(|bytes| ("A.1.0.zip", bytes))), @"
+    `A.1.0.zip` is not a sound zip: the entry `a` has no header at offset 0
+    `A.1.0.zip` is not a sound zip: the entry `a` runs past offset 34, where the directory begins
+    ");
 }
 
 #[test]

@@ -56,7 +56,9 @@ fn the_same_bytes_whoever_made_the_package() {
         let mut entries = nupkg(producer, "A", "1.0", &files);
         outputs.push(repack(&open("A.1.0.nupkg", &zip(&entries)).unwrap()).1);
         entries.reverse();
-        entries.iter_mut().for_each(|entry| entry.time = (1, 0x21));
+        for entry in &mut entries {
+            entry.time = (1, 0x21);
+        }
         outputs.push(repack(&open("A.1.0.nupkg", &zip(&entries)).unwrap()).1);
     }
     assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]));
