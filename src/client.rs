@@ -101,7 +101,7 @@ mod tests {
             ("http://user:pw@x", "credentials do not belong into an address"),
         ] {
             let error = Connection::new(server).unwrap_err();
-            let chain = format!("{error} {:?}", error);
+            let chain = format!("{error} {error:?}");
             assert!(chain.contains(expected), "{chain}");
         }
     }

@@ -78,7 +78,7 @@ pub enum ConfigError {
     #[error("the configuration file `{}` does not exist", .0.display())]
     NoFile(PathBuf),
     /// A value or key is wrong.
-    #[error("reading the configuration{}: {reason}", place(origin))]
+    #[error("reading the configuration{}: {reason}", place(origin.as_ref()))]
     Wrong {
         /// The file or the environment variable.
         origin: Option<String>,
@@ -93,8 +93,8 @@ pub enum ConfigError {
     },
 }
 
-fn place(origin: &Option<String>) -> String {
-    origin.as_ref().map(|origin| format!(" of {origin}")).unwrap_or_default()
+fn place(origin: Option<&String>) -> String {
+    origin.map(|origin| format!(" of {origin}")).unwrap_or_default()
 }
 
 /// What the command line says over everything else.

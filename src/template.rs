@@ -80,7 +80,7 @@ struct Renderer<'a> {
     written: usize,
 }
 
-impl<'a> Renderer<'a> {
+impl Renderer<'_> {
     fn append(&mut self, text: &str, out: &mut String) -> Result<(), String> {
         if !text.contains("#{") {
             return self.push(text, out);

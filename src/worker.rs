@@ -143,13 +143,12 @@ async fn turn(
     worker: &Worker,
     session: &mut Option<Duration>,
 ) -> Result<Turn, ClientError> {
-    let wait = match *session {
-        Some(wait) => wait,
-        None => {
-            let answer = client.start_session(worker.machine.clone()).await?;
-            info!(worker = %answer.worker_id, environment = answer.environment, server = worker.identity.server, "polling for deployments");
-            *session.insert(Duration::from_millis(answer.poll_wait_ms))
-        }
+    let wait = if let Some(wait) = *session {
+        wait
+    } else {
+        let answer = client.start_session(worker.machine.clone()).await?;
+        info!(worker = %answer.worker_id, environment = answer.environment, server = worker.identity.server, "polling for deployments");
+        *session.insert(Duration::from_millis(answer.poll_wait_ms))
     };
     let answer = client.claim(wait).await?;
     Ok(match answer.assignment {

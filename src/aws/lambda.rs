@@ -88,14 +88,16 @@ fn describe(configuration: &FunctionConfiguration) -> Option<Function> {
     };
     let settled = match (configuration.state(), configuration.last_update_status()) {
         (Some(State::Failed), _) => Settled::Failed(reason(
-            configuration.state_reason_code().map(|code| code.as_str()),
+            configuration.state_reason_code().map(aws_sdk_lambda::types::StateReasonCode::as_str),
             configuration.state_reason(),
         )),
         (Some(State::Pending | State::Deactivating), _) | (_, Some(LastUpdateStatus::InProgress)) => {
             Settled::No
         }
         (_, Some(LastUpdateStatus::Failed)) => Settled::Failed(reason(
-            configuration.last_update_status_reason_code().map(|code| code.as_str()),
+            configuration
+                .last_update_status_reason_code()
+                .map(aws_sdk_lambda::types::LastUpdateStatusReasonCode::as_str),
             configuration.last_update_status_reason(),
         )),
         _ => Settled::Yes,

@@ -15,7 +15,7 @@ use tokio_util::io::ReaderStream;
 
 use super::{ClientError, Connection};
 
-const PROMPT: Duration = Duration::from_secs(60);
+const PROMPT: Duration = Duration::from_mins(1);
 
 /// What to do when the package is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

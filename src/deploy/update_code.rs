@@ -52,7 +52,7 @@ impl Step<'_> {
         match plan.action {
             Action::Nothing => self.log.info("plan: nothing to do, the function holds this code already"),
             Action::Wait => {
-                self.log.info("plan: the function holds this code, Lambda is still applying it: wait")
+                self.log.info("plan: the function holds this code, Lambda is still applying it: wait");
             }
             Action::Update => self.log.info(format!(
                 "plan: update the code of {name} from CodeSha256 {} to {target}, {} to send",
@@ -67,10 +67,10 @@ impl Step<'_> {
         match conclude(journal, &observed) {
             Conclusion::NotBegun => {}
             Conclusion::Done => {
-                self.log.info("an earlier attempt sent this code: it is verified, not sent again")
+                self.log.info("an earlier attempt sent this code: it is verified, not sent again");
             }
             Conclusion::NotDone => {
-                self.log.info("an earlier attempt ended before its update took effect: it is made now")
+                self.log.info("an earlier attempt ended before its update took effect: it is made now");
             }
             Conclusion::Elsewhere => {
                 return Err(DeployError::Unreconciled {

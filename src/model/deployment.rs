@@ -67,10 +67,10 @@ impl DeploymentState {
         let refused = Err(Refused { state: self, event });
         match (self, event) {
             (Self::Queued | Self::Lost, E::Claim) => Ok(Self::Leased),
-            (Self::Leased | Self::Cancelling, E::Expire) => Ok(Self::Lost),
+            // A lost deployment stays lost until somebody comes to find out; the wish to cancel is kept beside it.
+            (Self::Leased | Self::Cancelling, E::Expire) | (Self::Lost, E::Cancel) => Ok(Self::Lost),
             (Self::Queued, E::Cancel) => Ok(Self::Canceled),
             (Self::Leased | Self::Cancelling, E::Cancel) => Ok(Self::Cancelling),
-            (Self::Lost, E::Cancel) => Ok(Self::Lost),
             (Self::Leased | Self::Cancelling, E::Finish(end)) => match end {
                 TaskState::Success => Ok(Self::Success),
                 TaskState::Failed | TaskState::TimedOut => Ok(Self::Failed),
@@ -180,15 +180,15 @@ mod tests {
 
     #[test]
     fn the_whole_table() {
-        let mut table = String::new();
+        let mut table = Vec::new();
         for state in DeploymentState::ALL.into_iter().filter(|state| !state.is_ended()) {
             for event in events() {
                 if let Ok(next) = state.next(event) {
-                    table.push_str(&format!("{state} + {event:?} = {next}\n"));
+                    table.push(format!("{state} + {event:?} = {next}"));
                 }
             }
         }
-        insta::assert_snapshot!(table, @r"
+        insta::assert_snapshot!(table.join("\n"), @r"
         queued + Claim = leased
         queued + Cancel = canceled
         leased + Expire = lost

@@ -63,9 +63,10 @@ pub(super) async fn run(
         }
     };
     let end = log_end.await.ok().flatten();
-    match (outcome, end) {
-        (Ok(outcome), Some(end)) => report(&keeper, &lease, outcome, end).await,
-        _ => warn!(%deployment, "its lease is lost: it will be handed out again to find out what was done"),
+    if let (Ok(outcome), Some(end)) = (outcome, end) {
+        report(&keeper, &lease, outcome, end).await;
+    } else {
+        warn!(%deployment, "its lease is lost: it will be handed out again to find out what was done");
     }
     if !keeper.lost.is_cancelled() && !lease.left().is_zero() {
         // Reported: nothing of it is needed any more.
@@ -253,6 +254,8 @@ impl Running<'_> {
         };
         error!(deployment = %self.assignment.deployment, error = line.text, "failed");
         let _ = lines.send(line.to_bytes());
+        // The log is closed when its last sender is gone.
+        drop(lines);
         Outcome::Failed { failure }
     }
 }

@@ -67,16 +67,13 @@ pub async fn register(
         }
         return Err(taken(folder, kept).into());
     }
-    let token = match answer.token.or_else(|| kept.map(|kept| kept.token)) {
-        Some(token) => token,
-        None => {
-            return Err(ClientError::Damaged {
-                act: "registering the worker".to_owned(),
-                found: "no token".to_owned(),
-                expected: "a token, as this machine has none".to_owned(),
-            }
-            .into());
+    let Some(token) = answer.token.or_else(|| kept.map(|kept| kept.token)) else {
+        return Err(ClientError::Damaged {
+            act: "registering the worker".to_owned(),
+            found: "no token".to_owned(),
+            expected: "a token, as this machine has none".to_owned(),
         }
+        .into());
     };
     let identity =
         Identity::new(registration.server, answer.name, answer.environment, answer.worker_id, token);
