@@ -52,7 +52,7 @@ class Summary(unittest.TestCase):
             ],
         )
         self.assertEqual(summary["latency"], {"p50": 0.009, "p90": 0.234, "p99": 1.875})
-        self.assertEqual(summary["traffic"], {"received_bytes": 4871, "sent_bytes": 45513})
+        self.assertEqual(summary["traffic"], {"received_bytes": 4871, "sent_bytes": 45493})
         self.assertEqual(
             summary["browsers"],
             {
