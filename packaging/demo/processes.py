@@ -137,9 +137,10 @@ def run(command, environment, folder, seconds, on_line, daemons=()):
     lines = []
 
     def read():
-        for line in process.stdout:
-            lines.append(line)
-            on_line(line.rstrip("\n"))
+        with process.stdout:
+            for line in process.stdout:
+                lines.append(line)
+                on_line(line.rstrip("\n"))
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
