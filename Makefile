@@ -12,7 +12,7 @@ help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: tools-python build ## Deploy a function through two environments, on this machine only
-	@python3 -B packaging/demo/demo.py --octarm '$(OCTARM)' --tools '$(TOOLS)'
+	@exec python3 -B packaging/demo/demo.py --octarm '$(OCTARM)' --tools '$(TOOLS)'
 
 build: ## Build the octarm program
 	@tests/tools/prerequisites.sh build
