@@ -12,7 +12,7 @@ set -euo pipefail
 usage="usage: environment-setup.sh up ENVIRONMENT PROJECT VERSION | down ENVIRONMENT"
 action=${1:?$usage}
 environment=${2:?$usage}
-state=${OCTARM_WORKER_STATE:-/var/lib/octarm-worker}
+state=${OCTARM_WORKER_STATE:-/var/lib/octarm/worker}
 
 case $action in
 up)
