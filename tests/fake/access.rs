@@ -91,6 +91,18 @@ async fn a_request_for_another_region_is_refused() {
 }
 
 #[tokio::test]
+async fn a_session_token_with_a_lasting_key_is_refused() {
+    let fake = fake_with_orders();
+    let known = Credentials::default();
+    let (endpoint, region) = (fake.endpoint(), fake.region());
+    let session = sdk::lambda_of_session(endpoint, region, &known.key_id, &known.secret, Some("token"));
+    assert_eq!(
+        refusal(update(&session, &zip_of("a", "1")).await),
+        "403 UnrecognizedClientException: The security token included in the request is invalid."
+    );
+}
+
+#[tokio::test]
 async fn a_request_without_a_good_authorization_is_refused() {
     let fake = fake_with_orders();
     let address = format!("{}/2015-03-31/functions/orders", fake.endpoint());
@@ -123,5 +135,13 @@ async fn a_request_without_a_good_authorization_is_refused() {
     assert!(at(&text(now - minutes(16))).await.contains("Signature expired"));
     assert!(at(&text(now + minutes(16))).await.contains("Signature not yet current"));
     assert!(at(&text(now - minutes(14))).await.contains("does not match the signature"));
+    let today = text(now);
+    let wrong_hash = [
+        ("authorization", authorization(&today[..8])),
+        ("x-amz-date", today),
+        ("x-amz-content-sha256", "00".to_owned()),
+    ];
+    let wrong_hash = wrong_hash.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert!(ask(&wrong_hash).await.contains("'x-amz-content-sha256' header does not match"));
     assert!(at("yesterday").await.starts_with("IncompleteSignatureException: Date"));
 }

@@ -26,13 +26,17 @@ type Updated = Result<UpdateFunctionCodeOutput, SdkError<UpdateFunctionCodeError
 
 /// A zip of one file that everybody may read.
 fn zip_of(name: &str, content: &str) -> Vec<u8> {
-    zip_with_mode(name, content.as_bytes(), 0o644)
+    zip_with_mode(name, content, 0o644)
 }
 
-fn zip_with_mode(name: &str, content: &[u8], mode: u32) -> Vec<u8> {
+fn zip_with_mode(name: &str, content: &str, mode: u32) -> Vec<u8> {
+    zip_with(name, content, SimpleFileOptions::default().unix_permissions(mode))
+}
+
+fn zip_with(name: &str, content: &str, options: SimpleFileOptions) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    zip.start_file(name, SimpleFileOptions::default().unix_permissions(mode)).unwrap();
-    zip.write_all(content).unwrap();
+    zip.start_file(name, options).unwrap();
+    zip.write_all(content.as_bytes()).unwrap();
     zip.finish().unwrap().into_inner()
 }
 

@@ -1,9 +1,13 @@
 //! What becomes of the code: good updates settle, bad ones are refused as AWS refuses them.
 
+use std::io::Cursor;
+
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{LastUpdateStatus, LastUpdateStatusReasonCode, State};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
-use super::{client, fake_with_orders, get, look, refusal, update, zip_of, zip_with_mode};
+use super::{client, fake_with_orders, get, look, refusal, update, zip_of, zip_with, zip_with_mode};
 use crate::support::aws::{Action, Call, Credentials, FakeAws, MAX_BODY, MAX_UNZIPPED, code_sha256};
 
 #[tokio::test]
@@ -173,10 +177,11 @@ async fn what_is_no_good_zip_is_refused() {
     let not_a_zip = "400 InvalidParameterValueException: Could not unzip uploaded file. Please check your file, then \
                      try to upload again.";
     let empty = "400 InvalidParameterValueException: Uploaded file must be a non-empty zip";
-    let mut damaged = zip_with_mode("a", b"content that is stored as it is", 0o644);
-    let content = damaged.windows(2).position(|bytes| bytes == b"a\xcb" || bytes[0] == b'a').unwrap() + 5;
-    damaged[content] ^= 0xff;
-    let no_entries = zip::ZipWriter::new(std::io::Cursor::new(Vec::new())).finish().unwrap().into_inner();
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    let mut damaged = zip_with("a", "content", stored);
+    let content = damaged.windows(7).position(|bytes| bytes == b"content").unwrap();
+    damaged[content] = b'C';
+    let no_entries = ZipWriter::new(Cursor::new(Vec::new())).finish().unwrap().into_inner();
     let truncated = zip_of("a", "1");
     let truncated = &truncated[..truncated.len() - 4];
     let unreadable = "400 InvalidParameterValueException: a has mode 0600, which keeps the function's user from \
@@ -185,21 +190,32 @@ async fn what_is_no_good_zip_is_refused() {
         (b"garbage".as_slice(), not_a_zip),
         (&damaged, not_a_zip),
         (truncated, not_a_zip),
+        (&with_declared_size(2), not_a_zip),
+        (&with_declared_size(0), not_a_zip),
         (&zip_of("../a", "1"), not_a_zip),
         (b"", empty),
         (&no_entries, empty),
-        (&zip_with_mode("a", b"1", 0o600), unreadable),
+        (&zip_with_mode("a", "1", 0o600), unreadable),
     ] {
         assert_eq!(refusal(update(&client, zip).await), expected);
     }
     assert_eq!(fake.function("orders").updates_applied, 0);
 }
 
+/// A zip of one entry whose directory declares this unpacked size.
+fn with_declared_size(size: u32) -> Vec<u8> {
+    let mut zip = zip_of("a", "1");
+    let directory = zip.windows(4).rposition(|bytes| bytes == b"PK\x01\x02").unwrap();
+    zip[directory + 24..directory + 28].copy_from_slice(&size.to_le_bytes());
+    zip
+}
+
 #[tokio::test]
 async fn what_is_too_large_is_refused() {
     let fake = fake_with_orders();
     let client = client(&fake, &Credentials::default());
-    let bomb = zip_with_mode("a", &vec![0; usize::try_from(MAX_UNZIPPED).unwrap() + 1], 0o644);
+    let limit = u32::try_from(MAX_UNZIPPED).unwrap();
+    let bomb = with_declared_size(limit + 1);
     assert_eq!(
         refusal(update(&client, &bomb).await),
         "400 InvalidParameterValueException: Unzipped size must be smaller than 262144000 bytes"

@@ -35,13 +35,16 @@ pub(super) fn check(zip: &[u8]) -> Result<(), Refusal> {
         let mut entry = archive.by_index(index).map_err(|_| not_a_zip())?;
         let Some(name) = entry.enclosed_name() else { return Err(not_a_zip()) };
         readable_by_others(&name.display().to_string(), entry.unix_mode())?;
-        // The content is counted, not the header believed; one byte over the limit is enough to refuse.
-        let mut content = entry.by_ref().take(MAX_UNZIPPED - unzipped + 1);
-        unzipped += std::io::copy(&mut content, &mut std::io::sink()).map_err(|_| not_a_zip())?;
+        let declared = entry.size();
+        unzipped += declared;
         if unzipped > MAX_UNZIPPED {
-            return Err(Refusal::invalid_parameter(format!(
-                "Unzipped size must be smaller than {MAX_UNZIPPED} bytes"
-            )));
+            let message = format!("Unzipped size must be smaller than {MAX_UNZIPPED} bytes");
+            return Err(Refusal::invalid_parameter(message));
+        }
+        // Reading to the end verifies the CRC; one byte more than declared is enough to see a lie.
+        let read = std::io::copy(&mut entry.by_ref().take(declared + 1), &mut std::io::sink());
+        if !read.is_ok_and(|read| read == declared) {
+            return Err(not_a_zip());
         }
     }
     Ok(())
