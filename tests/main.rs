@@ -2,5 +2,6 @@
 // All of it is test code, helpers included: lints then allow what they allow in tests.
 #![cfg(test)]
 
+mod fake;
 mod package;
 mod support;
