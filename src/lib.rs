@@ -2,15 +2,24 @@
 
 // Layer 0: meaning. No I/O, no async, no clock.
 pub mod model;
+pub mod template;
 pub mod version;
 
 // Layer 1: formats and settings. Bytes and files, no network.
+pub mod config;
+pub mod conventions;
 pub mod package;
 pub mod protocol;
 
 // Layer 2: the outside world, one adapter for each neighbour.
+pub mod aws;
 pub mod blobs;
+pub mod client;
 pub mod store;
 
-// Layer 4: the daemons.
+// Layer 3: the work.
+pub mod deploy;
+
+// Layer 4: the two daemons; they meet only in `protocol`.
 pub mod server;
+pub mod worker;

@@ -1,3 +1,7 @@
 //! The one integration test binary: every module drives octarm through a public door.
+// All of it is test code, helpers included: lints then allow what they allow in tests.
+#![cfg(test)]
 
+mod fake;
 mod package;
+mod support;

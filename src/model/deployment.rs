@@ -67,6 +67,7 @@ impl DeploymentState {
         let refused = Err(Refused { state: self, event });
         match (self, event) {
             (Self::Queued | Self::Lost, E::Claim) => Ok(Self::Leased),
+            // A lost deployment stays lost until somebody comes to find out; the wish to cancel is kept beside it.
             (Self::Leased | Self::Cancelling, E::Expire) | (Self::Lost, E::Cancel) => Ok(Self::Lost),
             (Self::Queued, E::Cancel) => Ok(Self::Canceled),
             (Self::Leased | Self::Cancelling, E::Cancel) => Ok(Self::Cancelling),
@@ -157,8 +158,6 @@ impl fmt::Display for TaskState {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-
     use super::*;
 
     fn events() -> Vec<DeploymentEvent> {
@@ -181,15 +180,15 @@ mod tests {
 
     #[test]
     fn the_whole_table() {
-        let mut table = String::new();
+        let mut table = Vec::new();
         for state in DeploymentState::ALL.into_iter().filter(|state| !state.is_ended()) {
             for event in events() {
                 if let Ok(next) = state.next(event) {
-                    writeln!(table, "{state} + {event:?} = {next}").unwrap();
+                    table.push(format!("{state} + {event:?} = {next}"));
                 }
             }
         }
-        insta::assert_snapshot!(table, @r"
+        insta::assert_snapshot!(table.join("\n"), @r"
         queued + Claim = leased
         queued + Cancel = canceled
         leased + Expire = lost

@@ -1,0 +1,42 @@
+# What a person does with a clone. `make help` lists it.
+
+# Where cargo builds; what the demo and the tests need besides goes beside it.
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+TOOLS := $(TARGET)/tools
+OCTARM := $(TARGET)/debug/octarm
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test check tools tools-python clean-tools
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: tools-python build ## Deploy a function through two environments, on this machine only
+	@exec python3 -B packaging/demo/demo.py --octarm '$(OCTARM)' --tools '$(TOOLS)'
+
+build: ## Build the octarm program
+	@tests/tools/prerequisites.sh build
+	cargo build --locked
+
+test: tools ## Run all tests; installs what they need
+	cd packaging/demo && '$(TOOLS)/venv/bin/python' -B -m unittest --quiet
+	cd packaging/examples/elb-log-processor && '$(TOOLS)/venv/bin/python' -B -m unittest discover --quiet -t . -s tests
+	OCTARM_TOOLS='$(TOOLS)' cargo test --locked
+
+check: ## Check format, lints, documentation and licences
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	cargo deny --config .cargo/deny.toml check bans licenses sources
+
+tools: ## Install the pinned tools of the demo and the tests into target/tools
+	@tests/tools/prerequisites.sh test
+	@tests/tools/install.sh python '$(TOOLS)'
+	@tests/tools/install.sh node '$(TOOLS)'
+
+tools-python:
+	@tests/tools/prerequisites.sh demo
+	@tests/tools/install.sh python '$(TOOLS)'
+
+clean-tools: ## Remove the installed tools
+	rm -rf '$(TOOLS)'

@@ -1,0 +1,6 @@
+"""`python -m unittest` from the folder of the example finds the modules under test here."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))

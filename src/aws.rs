@@ -1,0 +1,104 @@
+//! The one neighbour that deployments change: AWS. Clients for one account and region, and the verbs that we need.
+//!
+//! Reads are retried by the SDK. Calls that change something run with the SDK's retries off: the step that makes
+//! them decides, after it has looked at what the first try did.
+
+mod lambda;
+mod names;
+mod refusal;
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_credential_types::provider::ProvideCredentials;
+use secrecy::{ExposeSecret, SecretString};
+
+pub use lambda::{DIRECT_LIMIT, Function, Settled};
+pub use names::{FunctionName, FunctionNameError};
+pub use refusal::{AwsError, Kind};
+
+/// A static key pair, whole by construction.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The access key id.
+    pub key: SecretString,
+    /// The secret access key.
+    pub secret: SecretString,
+}
+
+/// Clients for one account and region.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    lambda: aws_sdk_lambda::Client,
+    sts: aws_sdk_sts::Client,
+    region: String,
+}
+
+/// Whose credentials these are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Twelve digits.
+    pub account: String,
+    /// The user or role.
+    pub arn: String,
+}
+
+impl Aws {
+    /// Clients with these credentials, or with those of the SDK's default chain; with this region, or the chain's.
+    /// `AWS_ENDPOINT_URL` is honoured. The first call to AWS is made later.
+    pub async fn connect(credentials: Option<Credentials>, region: Option<String>) -> Result<Self, AwsError> {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .operation_attempt_timeout(Duration::from_mins(5))
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard());
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region));
+        }
+        let is_static = credentials.is_some();
+        if let Some(Credentials { key, secret }) = credentials {
+            loader = loader.credentials_provider(aws_credential_types::Credentials::new(
+                key.expose_secret(),
+                secret.expose_secret(),
+                None,
+                None,
+                "AWS.Deployment",
+            ));
+        }
+        let config = loader.load().await;
+        let region = config.region().ok_or(AwsError::NoRegion)?.to_string();
+        if !is_static {
+            let provider = config.credentials_provider().ok_or(AwsError::NoCredentials { source: None })?;
+            provider
+                .provide_credentials()
+                .await
+                .map_err(|source| AwsError::NoCredentials { source: Some(source.into()) })?;
+        }
+        Ok(Self {
+            lambda: aws_sdk_lambda::Client::new(&config),
+            sts: aws_sdk_sts::Client::new(&config),
+            region,
+        })
+    }
+
+    /// The region of all calls.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// GetCallerIdentity: needs no permission, so it fails only for wrong credentials or no connection.
+    pub async fn caller(&self) -> Result<Caller, AwsError> {
+        let answer = self
+            .sts
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| refusal::classify("GetCallerIdentity", "", &self.region, error))?;
+        Ok(Caller {
+            account: answer.account().unwrap_or_default().to_owned(),
+            arn: answer.arn().unwrap_or_default().to_owned(),
+        })
+    }
+}

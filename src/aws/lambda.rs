@@ -1,0 +1,113 @@
+//! Lambda's verbs: read a function, send it new code.
+
+use aws_config::retry::RetryConfig;
+use aws_sdk_lambda::types::{FunctionConfiguration, LastUpdateStatus, PackageType, State};
+use aws_smithy_types::Blob;
+
+use super::{Aws, AwsError, FunctionName, refusal};
+
+/// The most bytes that the request of a direct upload may have: 50 MiB in base64, with the JSON around it.
+/// Older error texts of Lambda give this number.
+const DIRECT_REQUEST_LIMIT: u64 = 69_905_067;
+/// Room for the JSON around the zip.
+const FRAME: u64 = 1_024;
+/// The largest zip for the direct way, in bytes.
+pub const DIRECT_LIMIT: u64 = (DIRECT_REQUEST_LIMIT - FRAME) / 4 * 3;
+
+/// A function as AWS describes it, as far as we need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// Its ARN.
+    pub arn: String,
+    /// base64 of the SHA-256 of the zip it runs.
+    pub code_sha256: String,
+    /// Changes with every change of the function; some endpoints answer none.
+    pub revision_id: Option<String>,
+    /// Whether it can take an update.
+    pub settled: Settled,
+    /// Whether its code is a container image.
+    pub is_image: bool,
+}
+
+/// Whether a function has come to rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// Nothing is under way, the last update was good.
+    Yes,
+    /// An update or the creation is under way.
+    No,
+    /// Nothing is under way, and the last update or the creation failed for this reason.
+    Failed(String),
+}
+
+impl Aws {
+    /// GetFunction: the call with the highest rate limit of all that answer the state.
+    pub async fn get_function(&self, name: &FunctionName) -> Result<Function, AwsError> {
+        let answer = self
+            .lambda
+            .get_function()
+            .function_name(name.as_str())
+            .send()
+            .await
+            .map_err(|error| refusal::classify("GetFunction", name.as_str(), &self.region, error))?;
+        let unusable = || AwsError::NoAnswer {
+            action: "GetFunction",
+            target: name.to_string(),
+            region: self.region.clone(),
+            source: "the answer holds no configuration".into(),
+        };
+        describe(answer.configuration().ok_or_else(unusable)?).ok_or_else(unusable)
+    }
+
+    /// UpdateFunctionCode with a zip, guarded by the revision that was read. Never retried here.
+    pub async fn update_code(
+        &self,
+        name: &FunctionName,
+        zip: bytes::Bytes,
+        revision_id: Option<&str>,
+    ) -> Result<(), AwsError> {
+        self.lambda
+            .update_function_code()
+            .function_name(name.as_str())
+            .zip_file(Blob::new(zip))
+            .set_revision_id(revision_id.map(str::to_owned))
+            .customize()
+            .config_override(aws_sdk_lambda::config::Builder::new().retry_config(RetryConfig::disabled()))
+            .send()
+            .await
+            .map_err(|error| refusal::classify("UpdateFunctionCode", name.as_str(), &self.region, error))?;
+        Ok(())
+    }
+}
+
+fn describe(configuration: &FunctionConfiguration) -> Option<Function> {
+    let reason = |code: Option<&str>, words: Option<&str>| match (code, words) {
+        (Some(code), Some(words)) => format!("{words} ({code})"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => "no reason given".to_owned(),
+    };
+    let settled = match (configuration.state(), configuration.last_update_status()) {
+        (Some(State::Failed), _) => Settled::Failed(reason(
+            configuration.state_reason_code().map(aws_sdk_lambda::types::StateReasonCode::as_str),
+            configuration.state_reason(),
+        )),
+        (Some(State::Pending | State::Deactivating), _) | (_, Some(LastUpdateStatus::InProgress)) => {
+            Settled::No
+        }
+        (_, Some(LastUpdateStatus::Failed)) => Settled::Failed(reason(
+            configuration
+                .last_update_status_reason_code()
+                .map(aws_sdk_lambda::types::LastUpdateStatusReasonCode::as_str),
+            configuration.last_update_status_reason(),
+        )),
+        _ => Settled::Yes,
+    };
+    Some(Function {
+        arn: configuration.function_arn()?.to_owned(),
+        // A container image has none.
+        code_sha256: configuration.code_sha256().unwrap_or_default().to_owned(),
+        revision_id: configuration.revision_id().filter(|id| !id.is_empty()).map(str::to_owned),
+        settled,
+        is_image: configuration.package_type() == Some(&PackageType::Image),
+    })
+}

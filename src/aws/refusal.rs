@@ -1,0 +1,217 @@
+//! What AWS said no with, told apart for programs and put in words for people.
+
+use std::{error::Error, time::Duration};
+
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+type Source = Box<dyn Error + Send + Sync>;
+
+/// A call to AWS that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum AwsError {
+    /// No region anywhere.
+    #[error("no AWS region: `AWS.Deployment.Region` is not set, and the default chain has none")]
+    NoRegion,
+    /// The default chain found nothing.
+    #[error("no AWS credentials: `AWS.Deployment.Key` is not set, and the default chain has none")]
+    NoCredentials {
+        /// What the chain said.
+        #[source]
+        source: Option<Source>,
+    },
+    /// AWS answered, with an error.
+    #[error("AWS refused {action}{}: {message} ({code})", place(target, region))]
+    Refused {
+        /// The API call.
+        action: &'static str,
+        /// What it was about; may be empty.
+        target: String,
+        /// Where.
+        region: String,
+        /// What a program needs to know.
+        kind: Kind,
+        /// AWS's own code.
+        code: String,
+        /// AWS's own words.
+        message: String,
+        /// `Retry-After`, if sent.
+        retry_after: Option<Duration>,
+    },
+    /// No answer: the call may have taken effect or not.
+    #[error("no answer from AWS to {action}{}", place(target, region))]
+    NoAnswer {
+        /// The API call.
+        action: &'static str,
+        /// What it was about; may be empty.
+        target: String,
+        /// Where.
+        region: String,
+        /// What broke.
+        #[source]
+        source: Source,
+    },
+}
+
+/// What a refusal means for what to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Too many calls: wait and repeat.
+    Throttled,
+    /// Another update is under way: wait and repeat.
+    Busy,
+    /// It changed since it was read: read again, decide anew.
+    Changed,
+    /// There is none.
+    NotFound,
+    /// The credentials are no good.
+    Credentials,
+    /// The credentials are good but may not do this.
+    Denied,
+    /// Too large for the direct way.
+    TooLarge,
+    /// A fault of AWS: the call may have taken effect or not.
+    Fault,
+    /// Anything else: repeating will not help.
+    Other,
+}
+
+impl AwsError {
+    /// What the refusal means; none where there was no answer or no call.
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Refused { kind, .. } => Some(*kind),
+            _ => None,
+        }
+    }
+
+    /// Whether the call may have taken effect although it did not answer so.
+    pub fn may_have_acted(&self) -> bool {
+        matches!(self, Self::NoAnswer { .. } | Self::Refused { kind: Kind::Fault, .. })
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.may_have_acted() || matches!(self.kind(), Some(Kind::Throttled | Kind::Busy))
+    }
+
+    /// How long AWS asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoRegion => "set `AWS.Deployment.Region`".to_owned(),
+            Self::NoCredentials { .. } => "set `AWS.Deployment.Key` and `AWS.Deployment.Secret`".to_owned(),
+            Self::NoAnswer { .. } => {
+                "check the network, proxy and `AWS_ENDPOINT_URL` of this machine".to_owned()
+            }
+            Self::Refused { kind, target, region, action, .. } => match kind {
+                Kind::Credentials => {
+                    "check `AWS.Deployment.Key` and `AWS.Deployment.Secret`, and this machine's clock"
+                        .to_owned()
+                }
+                Kind::Denied => format!("allow `{}` to these credentials", permission(action)),
+                Kind::NotFound => format!(
+                    "octarm updates functions that exist: create `{target}` in {region} first, or set `Lambda.Function` or `AWS.Deployment.Region`"
+                ),
+                Kind::Busy | Kind::Throttled => {
+                    "raise `Lambda.UpdateTimeout`, or deploy again later".to_owned()
+                }
+                _ => return None,
+            },
+        };
+        Some(hint)
+    }
+}
+
+fn permission(action: &str) -> String {
+    match action {
+        "GetCallerIdentity" => format!("sts:{action}"),
+        _ => format!("lambda:{action}"),
+    }
+}
+
+fn place(target: &str, region: &str) -> String {
+    if target.is_empty() { format!(" in {region}") } else { format!(" of `{target}` in {region}") }
+}
+
+/// Turns the SDK's error into ours.
+pub(super) fn classify<E>(
+    action: &'static str,
+    target: &str,
+    region: &str,
+    error: SdkError<E, HttpResponse>,
+) -> AwsError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let (target, region) = (target.to_owned(), region.to_owned());
+    let (status, retry_after) = error.raw_response().map_or((0, None), |response| {
+        let after = response.headers().get("retry-after").and_then(|value| value.parse().ok());
+        (response.status().as_u16(), after.map(Duration::from_secs))
+    });
+    if let SdkError::ServiceError(service) = &error {
+        let code = service.err().code().unwrap_or("no error code").to_owned();
+        // The first line only: AWS explains a wrong signature with all that was signed.
+        let words = service.err().message().unwrap_or("no message");
+        let message = words.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
+        let kind = kind_of(status, &code, &message);
+        return AwsError::Refused { action, target, region, kind, code, message, retry_after };
+    }
+    // An answer that could not be read, or none at all; either way nobody knows what was done.
+    AwsError::NoAnswer { action, target, region, source: Box::new(error) }
+}
+
+/// The only place that looks at AWS's codes and texts.
+fn kind_of(status: u16, code: &str, message: &str) -> Kind {
+    match code {
+        "TooManyRequestsException" | "ThrottlingException" | "Throttling" => Kind::Throttled,
+        "ResourceConflictException" if is_under_way(message) => Kind::Busy,
+        "PreconditionFailedException" => Kind::Changed,
+        "ResourceNotFoundException" => Kind::NotFound,
+        "RequestEntityTooLargeException" => Kind::TooLarge,
+        "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
+        | "MissingAuthenticationTokenException"
+        | "MissingAuthenticationToken"
+        | "IncompleteSignature"
+        | "ExpiredTokenException"
+        | "ExpiredToken" => Kind::Credentials,
+        "AccessDeniedException" | "AccessDenied" => Kind::Denied,
+        _ => match status {
+            413 => Kind::TooLarge,
+            429 => Kind::Throttled,
+            500.. => Kind::Fault,
+            _ => Kind::Other,
+        },
+    }
+}
+
+fn is_under_way(message: &str) -> bool {
+    let message = message.to_lowercase();
+    ["in progress", "following state: pending", "another operation"].iter().any(|part| message.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_is_busy_only_while_something_is_under_way() {
+        let busy =
+            "The operation cannot be performed at this time. An update is in progress for resource: arn";
+        assert_eq!(kind_of(409, "ResourceConflictException", busy), Kind::Busy);
+        assert_eq!(kind_of(409, "ResourceConflictException", "Function already exist: x"), Kind::Other);
+        assert_eq!(kind_of(500, "ServiceException", ""), Kind::Fault);
+        assert_eq!(kind_of(400, "SomethingNew", ""), Kind::Other);
+    }
+}

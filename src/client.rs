@@ -1,0 +1,108 @@
+//! Typed clients of the deployment server: one for people and build servers, one for the worker.
+
+mod error;
+mod retry;
+mod server;
+mod worker;
+
+use std::time::Duration;
+
+pub use error::ClientError;
+pub use retry::Backoff;
+pub use server::{LogPart, NewRelease, Overwrite, ServerClient};
+pub use worker::WorkerClient;
+
+use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use serde::de::DeserializeOwned;
+
+/// A connection to the address of one server.
+#[derive(Debug, Clone)]
+struct Connection {
+    http: Client,
+    base: Url,
+}
+
+impl Connection {
+    fn new(server: &str) -> Result<Self, ClientError> {
+        let refused = |reason: String| ClientError::Address { server: server.to_owned(), reason };
+        let mut base = Url::parse(server).map_err(|error| refused(error.to_string()))?;
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(refused("expected http://HOST:PORT or https://HOST".to_owned()));
+        }
+        if base.password().is_some() || !base.username().is_empty() {
+            return Err(refused("credentials do not belong into an address".to_owned()));
+        }
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let http = Client::builder()
+            .user_agent(concat!("octarm/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(10))
+            // Of silence, not of the whole: packages are large and polls are long.
+            .read_timeout(Duration::from_mins(1))
+            // A redirect would carry the key somewhere else.
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| refused(error.to_string()))?;
+        Ok(Self { http, base })
+    }
+
+    /// The address of a path given as segments, each encoded as it needs.
+    fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments.iter().flat_map(|part| part.split('/')));
+        }
+        url
+    }
+
+    fn host(&self) -> String {
+        self.base.as_str().trim_end_matches('/').to_owned()
+    }
+
+    async fn send(&self, act: &str, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(|source| ClientError::Unreachable {
+            act: act.to_owned(),
+            server: self.host(),
+            source: source.without_url(),
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(ClientError::refused(act, response).await)
+    }
+
+    async fn json<T: DeserializeOwned>(&self, act: &str, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = self.send(act, request).await?;
+        let body = response.bytes().await.map_err(|source| ClientError::Unreachable {
+            act: act.to_owned(),
+            server: self.host(),
+            source: source.without_url(),
+        })?;
+        serde_json::from_slice(&body)
+            .map_err(|source| ClientError::Unreadable { act: act.to_owned(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked_and_joined() {
+        let connection = Connection::new("http://127.0.0.1:8060/octarm").unwrap();
+        assert_eq!(
+            connection.url(&["api/packages", "a b"]).as_str(),
+            "http://127.0.0.1:8060/octarm/api/packages/a%20b"
+        );
+        for (server, expected) in [
+            ("127.0.0.1:8060", "relative URL without a base"),
+            ("ftp://x", "expected http://HOST:PORT"),
+            ("http://user:pw@x", "credentials do not belong into an address"),
+        ] {
+            let error = Connection::new(server).unwrap_err();
+            let chain = format!("{error} {error:?}");
+            assert!(chain.contains(expected), "{chain}");
+        }
+    }
+}

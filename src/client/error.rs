@@ -1,0 +1,176 @@
+//! Why the server did not do what it was asked.
+
+use std::time::Duration;
+
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+
+use crate::protocol::{ErrorBody, ErrorCode, ErrorEnvelope};
+
+/// Why the server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server's address cannot be used.
+    #[error("`{server}` is not the address of a server: {reason}")]
+    Address {
+        /// As it was given.
+        server: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No answer.
+    #[error("{act}: no answer from the server at {server}")]
+    Unreachable {
+        /// What was being done.
+        act: String,
+        /// Where the server should be.
+        server: String,
+        /// What broke.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The server said no.
+    #[error("{act}: {message}")]
+    Refused {
+        /// What was being done.
+        act: String,
+        /// The HTTP status.
+        status: u16,
+        /// The worker API's code.
+        code: Option<ErrorCode>,
+        /// The server's words.
+        message: String,
+        /// The server's advice.
+        hint: Option<String>,
+        /// Where to continue a log.
+        length: Option<u64>,
+        /// How long the server asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is not what this version expects.
+    #[error("{act}: the server's answer cannot be read")]
+    Unreadable {
+        /// What was being done.
+        act: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A local file cannot be read or written.
+    #[error("{act}")]
+    File {
+        /// What was being done.
+        act: String,
+        /// Why; names the path.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What arrived is not what the server has.
+    #[error("{act}: received {found}, expected {expected}")]
+    Damaged {
+        /// What was being done.
+        act: String,
+        /// What arrived.
+        found: String,
+        /// What should have.
+        expected: String,
+    },
+}
+
+/// Octopus's error body; only these two are needed.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OctopusError {
+    error_message: String,
+    #[serde(default)]
+    errors: Vec<String>,
+}
+
+impl ClientError {
+    pub(super) async fn refused(act: &str, response: Response) -> Self {
+        let status = response.status();
+        let header =
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = response.bytes().await.unwrap_or_default();
+        let error = read_body(status, &body);
+        Self::Refused {
+            act: act.to_owned(),
+            status: status.as_u16(),
+            code: Some(error.code).filter(|code| *code != ErrorCode::Other),
+            message: error.message,
+            hint: error.hint,
+            length: error.length,
+            retry_after: error.retry_after_ms.map(Duration::from_millis).or(header.map(Duration::from_secs)),
+        }
+    }
+
+    /// The worker API's code.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused { code, .. } => *code,
+            _ => None,
+        }
+    }
+
+    /// The HTTP status of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// How long the server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The only place that decides whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Damaged { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504),
+            Self::Address { .. } | Self::Unreadable { .. } | Self::File { .. } => false,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { .. } => {
+                Some("check that the server runs and that the address is right".to_owned())
+            }
+            Self::Unreadable { .. } => {
+                Some("check that the address is an octarm server's, of a version that fits".to_owned())
+            }
+            Self::Refused { hint: Some(hint), .. } => Some(hint.clone()),
+            Self::Refused { status: 401, .. } => {
+                Some("check the API key or the worker's registration".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn read_body(status: StatusCode, body: &[u8]) -> ErrorBody {
+    let plain = |message: String| ErrorBody {
+        code: ErrorCode::Other,
+        message,
+        hint: None,
+        length: None,
+        retry_after_ms: None,
+    };
+    if let Ok(ErrorEnvelope { error }) = serde_json::from_slice(body) {
+        return error;
+    }
+    if let Ok(error) = serde_json::from_slice::<OctopusError>(body) {
+        // Octopus repeats its message as the first of the errors.
+        let mut parts = vec![error.error_message.clone()];
+        parts.extend(error.errors.into_iter().filter(|other| *other != error.error_message));
+        return plain(parts.join("; "));
+    }
+    plain(format!("the server answered {status}"))
+}

@@ -1,0 +1,265 @@
+//! The client of people, build servers and set-up scripts: the Octopus REST subset, with the server's own answers.
+//!
+//! Answers stay JSON: `--json` shows them as the server gave them, and a field that only a newer server has is
+//! not lost on the way.
+
+use std::{path::Path, time::Duration};
+
+use reqwest::{
+    Body, Method,
+    multipart::{Form, Part},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio_util::io::ReaderStream;
+
+use super::{ClientError, Connection};
+
+const PROMPT: Duration = Duration::from_mins(1);
+
+/// What to do when the package is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Refuse.
+    Fail,
+    /// Replace it for releases to come; releases that exist keep what they pinned.
+    Replace,
+    /// Leave it, say nothing.
+    Ignore,
+}
+
+/// What a release is made of.
+#[derive(Debug, Clone, Default)]
+pub struct NewRelease {
+    /// The project, by name, slug or id.
+    pub project: String,
+    /// The release's version; else the package's.
+    pub version: Option<String>,
+    /// `PackageIdOrStep:version`; else the newest.
+    pub packages: Vec<String>,
+    /// Free text.
+    pub notes: Option<String>,
+    /// Answer the release that exists instead of refusing.
+    pub ignore_existing: bool,
+}
+
+/// Part of a task's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPart {
+    /// Whole lines, one JSON object each.
+    pub lines: Vec<u8>,
+    /// Whether the task has ended and this was all.
+    pub ended: bool,
+}
+
+/// Speaks with one API key.
+#[derive(Debug, Clone)]
+pub struct ServerClient {
+    connection: Connection,
+    key: SecretString,
+}
+
+impl ServerClient {
+    /// A client for the server at this address.
+    pub fn new(server: &str, key: SecretString) -> Result<Self, ClientError> {
+        Ok(Self { connection: Connection::new(server)?, key })
+    }
+
+    /// Pushes a package file; answers the package.
+    pub async fn push(&self, file: &Path, overwrite: Overwrite) -> Result<Value, ClientError> {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let act = format!("pushing {name}");
+        let local = |source| ClientError::File { act: act.clone(), source };
+        let opened = fs_err::tokio::File::open(file).await.map_err(local)?;
+        let metadata = opened.metadata().await.map_err(local)?;
+        if !metadata.is_file() {
+            return Err(local(std::io::Error::other(format!("`{}` is not a file", file.display()))));
+        }
+        let body = Body::wrap_stream(ReaderStream::with_capacity(opened, 128 * 1024));
+        let part = Part::stream_with_length(body, metadata.len()).file_name(name.clone());
+        let mode = match overwrite {
+            Overwrite::Fail => "FailIfExists",
+            Overwrite::Replace => "OverwriteExisting",
+            Overwrite::Ignore => "IgnoreIfExists",
+        };
+        let request = self
+            .request(Method::POST, &["packages", "raw"])
+            .query(&[("overwriteMode", mode)])
+            .multipart(Form::new().part("file", part));
+        self.connection.json(&act, request).await
+    }
+
+    /// Makes an environment; answers it.
+    pub async fn create_environment(&self, name: &str) -> Result<Value, ClientError> {
+        let act = format!("creating the environment `{name}`");
+        self.call(&act, Method::POST, &["environments"], Some(json!({ "Name": name }))).await
+    }
+
+    /// All environments.
+    pub async fn environments(&self) -> Result<Value, ClientError> {
+        self.call("listing the environments", Method::GET, &["environments", "all"], None).await
+    }
+
+    /// Makes a project that deploys one package; without a package, the one of the project's name.
+    pub async fn create_project(&self, name: &str, package: Option<&str>) -> Result<Value, ClientError> {
+        let act = format!("creating the project `{name}`");
+        let body =
+            json!({ "Name": name, "LifecycleId": "Lifecycles-1", "ProjectGroupId": "ProjectGroups-1" });
+        let project = self.call(&act, Method::POST, &["projects"], Some(body)).await?;
+        let Some(package) = package else { return Ok(project) };
+        let process_id = text(&project, "DeploymentProcessId");
+        let mut process = self.call(&act, Method::GET, &["deploymentprocesses", &process_id], None).await?;
+        process["Steps"] = json!([{
+            "Name": "Update code",
+            "Condition": "Success",
+            "StartTrigger": "StartAfterPrevious",
+            "PackageRequirement": "LetOctopusDecide",
+            "Properties": {},
+            "Actions": [{
+                "Name": "Update code",
+                "ActionType": "Octarm.LambdaUpdateCode",
+                "Properties": {},
+                "Packages": [{ "Name": "", "PackageId": package, "FeedId": "feeds-builtin", "AcquisitionLocation": "Server" }],
+            }],
+        }]);
+        self.call(&act, Method::PUT, &["deploymentprocesses", &process_id], Some(process)).await?;
+        Ok(project)
+    }
+
+    /// A project, by name, slug or id.
+    pub async fn project(&self, name: &str) -> Result<Value, ClientError> {
+        self.call(&format!("reading the project `{name}`"), Method::GET, &["projects", name], None).await
+    }
+
+    /// A project's variables.
+    pub async fn variables(&self, project: &Value) -> Result<Value, ClientError> {
+        let id = text(project, "VariableSetId");
+        self.call("reading the variables", Method::GET, &["variables", &id], None).await
+    }
+
+    /// Saves a project's variables: the whole document, with the version that was read.
+    pub async fn save_variables(&self, variables: Value) -> Result<Value, ClientError> {
+        let id = text(&variables, "Id");
+        self.call("saving the variables", Method::PUT, &["variables", &id], Some(variables)).await
+    }
+
+    /// Makes a release; answers its id and version.
+    pub async fn create_release(&self, release: &NewRelease) -> Result<Value, ClientError> {
+        let act = format!("creating a release of `{}`", release.project);
+        let body = json!({
+            "ProjectName": release.project,
+            "ReleaseVersion": release.version,
+            "Packages": release.packages,
+            "ReleaseNotes": release.notes,
+            "IgnoreIfAlreadyExists": release.ignore_existing,
+        });
+        self.call(&act, Method::POST, &["releases", "create", "v1"], Some(body)).await
+    }
+
+    /// Deploys a release; answers one task for each environment.
+    pub async fn deploy(
+        &self,
+        project: &str,
+        version: &str,
+        environments: &[String],
+        variables: &[(String, String)],
+    ) -> Result<Value, ClientError> {
+        let act = format!("deploying `{project}` {version} to {}", environments.join(", "));
+        let variables: serde_json::Map<_, _> =
+            variables.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
+        let body = json!({
+            "ProjectName": project,
+            "ReleaseVersion": version,
+            "EnvironmentNames": environments,
+            "Variables": variables,
+        });
+        self.call(&act, Method::POST, &["deployments", "create", "untenanted", "v1"], Some(body)).await
+    }
+
+    /// A deployment.
+    pub async fn deployment(&self, id: &str) -> Result<Value, ClientError> {
+        self.call(&format!("reading {id}"), Method::GET, &["deployments", id], None).await
+    }
+
+    /// Says what an `unknown` deployment came to, so that its target is free again.
+    pub async fn resolve(&self, id: &str, success: bool) -> Result<Value, ClientError> {
+        let word = if success { "success" } else { "failed" };
+        let act = format!("resolving {id} as {word}");
+        self.call(&act, Method::POST, &["deployments", id, "resolve"], Some(json!({ "As": word }))).await
+    }
+
+    /// A task.
+    pub async fn task(&self, id: &str) -> Result<Value, ClientError> {
+        self.call(&format!("reading {id}"), Method::GET, &["tasks", id], None).await
+    }
+
+    /// Asks to cancel a task; answers it.
+    pub async fn cancel(&self, id: &str) -> Result<Value, ClientError> {
+        self.call(&format!("cancelling {id}"), Method::POST, &["tasks", id, "cancel"], None).await
+    }
+
+    /// A task's log from a byte offset on; waits for more while the task runs.
+    pub async fn log(&self, id: &str, from: u64, wait: Duration) -> Result<LogPart, ClientError> {
+        let act = format!("reading the log of {id}");
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let request = self
+            .request(Method::GET, &["tasks", id, "log"])
+            .query(&[("from", from), ("wait", wait_ms)])
+            .timeout(wait + PROMPT);
+        let response = self.connection.send(&act, request).await?;
+        let header = |name: &str| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let state = header("octarm-task-state").unwrap_or_default();
+        let length: u64 =
+            header("octarm-log-length").and_then(|length| length.parse().ok()).unwrap_or_default();
+        let lines = response.bytes().await.map_err(|source| ClientError::Unreachable {
+            act,
+            server: self.connection.host(),
+            source: source.without_url(),
+        })?;
+        let completed = matches!(state.as_str(), "Success" | "Failed" | "Canceled" | "TimedOut");
+        Ok(LogPart { ended: completed && from + lines.len() as u64 >= length, lines: lines.into() })
+    }
+
+    /// The workers.
+    pub async fn machines(&self) -> Result<Value, ClientError> {
+        self.call("listing the workers", Method::GET, &["machines", "all"], None).await
+    }
+
+    /// Deregisters a worker from the server's side.
+    pub async fn delete_machine(&self, id: &str) -> Result<(), ClientError> {
+        let request = self.request(Method::DELETE, &["machines", id]).timeout(PROMPT);
+        match self.connection.send(&format!("deregistering {id}"), request).await {
+            Err(error) if error.status() != Some(404) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> reqwest::RequestBuilder {
+        let mut url = self.connection.url(&["api"]);
+        if let Ok(mut segments) = url.path_segments_mut() {
+            // Names may hold a slash: each is one segment.
+            segments.extend(path);
+        }
+        self.connection.http.request(method, url).header("X-Octopus-ApiKey", self.key.expose_secret())
+    }
+
+    async fn call(
+        &self,
+        act: &str,
+        method: Method,
+        path: &[&str],
+        body: Option<Value>,
+    ) -> Result<Value, ClientError> {
+        let mut request = self.request(method, path).timeout(PROMPT);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        self.connection.json(act, request).await
+    }
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

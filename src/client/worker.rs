@@ -1,0 +1,208 @@
+//! The worker's client: the worker API, version 1.
+
+use std::{path::Path, time::Duration};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use futures_util::StreamExt;
+use reqwest::{Method, RequestBuilder};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
+
+use super::{ClientError, Connection};
+use crate::{
+    model::{DeploymentId, Fence, JournalEntry, Outcome},
+    protocol::{
+        BASE, ClaimRequest, ClaimResponse, FinishRequest, Finished, INSTANCE_HEADER, JournalRequest, Machine,
+        PackageReference, Recorded, RegisterRequest, RegisterResponse, RenewRequest, RenewResponse,
+        SessionRequest, SessionResponse,
+    },
+};
+
+/// A call that should answer at once must not hang on a connection that has died silently.
+const PROMPT: Duration = Duration::from_secs(15);
+
+/// Speaks for one registered worker, as one process.
+#[derive(Debug, Clone)]
+pub struct WorkerClient {
+    connection: Connection,
+    token: SecretString,
+    instance: Uuid,
+}
+
+impl WorkerClient {
+    /// Exchanges an API key for the worker's own token.
+    pub async fn register(
+        server: &str,
+        key: &SecretString,
+        request: &RegisterRequest,
+    ) -> Result<RegisterResponse, ClientError> {
+        let connection = Connection::new(server)?;
+        let act = format!("registering worker `{}` in `{}`", request.name, request.environment);
+        let call = connection
+            .http
+            .post(connection.url(&[BASE.trim_start_matches('/'), "register"]))
+            .header("X-Octopus-ApiKey", key.expose_secret())
+            .timeout(PROMPT)
+            .json(request);
+        connection.json(&act, call).await
+    }
+
+    /// A client for a worker that is registered.
+    pub fn new(server: &str, token: SecretString) -> Result<Self, ClientError> {
+        Ok(Self { connection: Connection::new(server)?, token, instance: Uuid::now_v7() })
+    }
+
+    /// Starts this process's session.
+    pub async fn start_session(&self, machine: Machine) -> Result<SessionResponse, ClientError> {
+        let request = SessionRequest {
+            instance: self.instance,
+            machine,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        self.call("starting the worker's session", Method::POST, &["session"], &request, PROMPT).await
+    }
+
+    /// Waits for work.
+    pub async fn claim(&self, wait: Duration) -> Result<ClaimResponse, ClientError> {
+        let request = ClaimRequest { wait_ms: milliseconds(wait) };
+        self.call("asking for work", Method::POST, &["claim"], &request, wait + PROMPT).await
+    }
+
+    /// Renews the lease.
+    pub async fn renew(&self, deployment: DeploymentId, fence: Fence) -> Result<RenewResponse, ClientError> {
+        let id = deployment.to_string();
+        self.call(
+            "renewing the lease",
+            Method::POST,
+            &["deployments", &id, "renew"],
+            &RenewRequest { fence },
+            PROMPT,
+        )
+        .await
+    }
+
+    /// Records an intent or an effect.
+    pub async fn record(
+        &self,
+        deployment: DeploymentId,
+        fence: Fence,
+        entry: JournalEntry,
+    ) -> Result<Recorded, ClientError> {
+        let id = deployment.to_string();
+        let request = JournalRequest { fence, entry };
+        self.call(
+            "recording in the journal",
+            Method::POST,
+            &["deployments", &id, "journal"],
+            &request,
+            PROMPT,
+        )
+        .await
+    }
+
+    /// Appends whole lines to the log.
+    pub async fn append_log(
+        &self,
+        deployment: DeploymentId,
+        fence: Fence,
+        offset: u64,
+        lines: Vec<u8>,
+    ) -> Result<Recorded, ClientError> {
+        let request = self
+            .request(Method::PATCH, &["deployments", &deployment.to_string(), "log"])
+            .query(&[("fence", fence.0), ("offset", offset)])
+            .timeout(PROMPT)
+            .body(lines);
+        self.connection.json("sending the log", request).await
+    }
+
+    /// Records the end.
+    pub async fn finish(
+        &self,
+        deployment: DeploymentId,
+        fence: Fence,
+        outcome: Outcome,
+        log: (u64, String),
+    ) -> Result<Finished, ClientError> {
+        let id = deployment.to_string();
+        let request = FinishRequest { fence, outcome, log_length: log.0, log_sha256: log.1 };
+        self.call("reporting the end", Method::POST, &["deployments", &id, "finish"], &request, PROMPT).await
+    }
+
+    /// Fetches the package into a file, and checks that it is what the server has.
+    pub async fn fetch(
+        &self,
+        deployment: DeploymentId,
+        fence: Fence,
+        package: &PackageReference,
+        to: &Path,
+    ) -> Result<(), ClientError> {
+        let act = format!("fetching package {} {}", package.id, package.version);
+        let local = |source| ClientError::File { act: act.clone(), source };
+        let request = self
+            .request(Method::GET, &["deployments", &deployment.to_string(), "package"])
+            .query(&[("fence", fence.0)]);
+        let mut body = self.connection.send(&act, request).await?.bytes_stream();
+        let mut file = fs_err::tokio::File::create(to).await.map_err(local)?;
+        let mut digest = Context::new(&SHA256);
+        let mut size = 0_u64;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|source| ClientError::Unreachable {
+                act: act.clone(),
+                server: self.connection.host(),
+                source: source.without_url(),
+            })?;
+            digest.update(&chunk);
+            size += chunk.len() as u64;
+            file.write_all(&chunk).await.map_err(local)?;
+        }
+        file.flush().await.map_err(local)?;
+        let sha256 = hex::encode(digest.finish());
+        if (size, &sha256) == (package.size, &package.sha256) {
+            return Ok(());
+        }
+        Err(ClientError::Damaged {
+            act,
+            found: format!("{size} bytes with SHA-256 {sha256}"),
+            expected: format!("{} bytes with SHA-256 {}", package.size, package.sha256),
+        })
+    }
+
+    /// Deregisters. Success when it was registered no more.
+    pub async fn deregister(&self, force: bool) -> Result<(), ClientError> {
+        let request =
+            self.request(Method::DELETE, &["registration"]).query(&[("force", force)]).timeout(PROMPT);
+        match self.connection.send("deregistering the worker", request).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.status() == Some(401) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut segments = vec![BASE.trim_start_matches('/')];
+        segments.extend(path);
+        self.connection
+            .http
+            .request(method, self.connection.url(&segments))
+            .bearer_auth(self.token.expose_secret())
+            .header(INSTANCE_HEADER, self.instance.to_string())
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        act: &str,
+        method: Method,
+        path: &[&str],
+        body: &impl Serialize,
+        timeout: Duration,
+    ) -> Result<T, ClientError> {
+        self.connection.json(act, self.request(method, path).timeout(timeout).json(body)).await
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

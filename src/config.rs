@@ -1,0 +1,214 @@
+//! Settings of the two daemons: defaults, then the file, then the environment, then flags. An unknown key is
+//! refused, and an error names the key and where it came from.
+
+mod server;
+mod worker;
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+pub use server::ServerConfig;
+pub use worker::WorkerConfig;
+
+/// The process environment as it was at the start. Nothing else reads it.
+#[derive(Clone, Default)]
+pub struct Environment(HashMap<String, String>);
+
+impl Environment {
+    /// Of this process. Names and values that are not UTF-8 are left out.
+    pub fn of_process() -> Self {
+        let text = |os: std::ffi::OsString| os.into_string().ok();
+        Self(std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect())
+    }
+
+    /// A value; empty ones too.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn with_prefix(&self, prefix: &str) -> HashMap<String, String> {
+        self.0
+            .iter()
+            .filter(|(name, _)| name.starts_with(prefix))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+/// How the daemon writes what its operators read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// A filter as of `tracing`: `info`, `debug`, `octarm=debug,info` …
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// One line for people, or one JSON object a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file that was asked for is not there.
+    #[error("the configuration file `{}` does not exist", .0.display())]
+    NoFile(PathBuf),
+    /// A value or key is wrong.
+    #[error("reading the configuration{}: {reason}", place(origin.as_ref()))]
+    Wrong {
+        /// The file or the environment variable.
+        origin: Option<String>,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No folder was given and there is no home to make one from.
+    #[error("no {what} folder: neither `--{what}`, nor the configuration, nor HOME says where")]
+    NoHome {
+        /// `state` or `data`.
+        what: &'static str,
+    },
+}
+
+fn place(origin: Option<&String>) -> String {
+    origin.map(|origin| format!(" of {origin}")).unwrap_or_default()
+}
+
+/// What the command line says over everything else.
+pub type Flags = Vec<(&'static str, String)>;
+
+/// Reads one daemon's settings. `fallback` is read when it exists and no file was asked for.
+fn read<T: DeserializeOwned>(
+    file: Option<&Path>,
+    fallback: &Path,
+    prefix: &str,
+    environment: &Environment,
+    flags: Flags,
+) -> Result<T, ConfigError> {
+    let path = match file {
+        Some(path) if !path.exists() => return Err(ConfigError::NoFile(path.to_owned())),
+        Some(path) => Some(path),
+        None => Some(fallback).filter(|path| path.exists()),
+    };
+    let mut builder = config::Config::builder();
+    if let Some(path) = path {
+        builder = builder.add_source(config::File::from(path).format(config::FileFormat::Toml));
+    }
+    let source = config::Environment::with_prefix(prefix)
+        .prefix_separator("_")
+        .separator("__")
+        .list_separator(",")
+        .with_list_parse_key("variables.from_environment")
+        .try_parsing(true)
+        .source(Some(environment.with_prefix(&format!("{prefix}_"))));
+    builder = builder.add_source(source);
+    for (key, value) in flags {
+        builder = builder.set_override(key, value).map_err(|error| wrong(path, &error))?;
+    }
+    let settings = builder.build().map_err(|error| wrong(path, &error))?;
+    settings.try_deserialize().map_err(|error| wrong(path, &error))
+}
+
+fn wrong(path: Option<&Path>, error: &config::ConfigError) -> ConfigError {
+    let reason = error.to_string();
+    // The crate names the origin itself where it knows it; a key nobody knows could be in either place.
+    let origin = path
+        .map(|path| format!("`{}`", path.display()))
+        .filter(|origin| !reason.contains(origin.trim_matches('`')));
+    ConfigError::Wrong { origin, reason }
+}
+
+/// `/var/lib/octarm/NAME` for root, else below the user's state folder.
+fn default_folder(what: &'static str, name: &str, environment: &Environment) -> Result<PathBuf, ConfigError> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(Path::new("/var/lib/octarm").join(name));
+    }
+    let absolute = |name| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+    Ok(state.ok_or(ConfigError::NoHome { what })?.join("octarm").join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        fs_err::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn flags_beat_the_environment_beats_the_file() {
+        let file = file("state = '/file'\nconventions = '/file'\n[log]\nlevel = 'debug'\nformat = 'json'");
+        let environment = environment(&[
+            ("OCTARM_WORKER_CONVENTIONS", "/environment"),
+            ("OCTARM_WORKER_LOG__LEVEL", "warn"),
+            ("OTHER", "x"),
+        ]);
+        let config =
+            WorkerConfig::read(Some(file.path()), &environment, vec![("state", "/flag".to_owned())]).unwrap();
+        assert_eq!(config.state, Path::new("/flag"));
+        assert_eq!(config.conventions.as_deref(), Some(Path::new("/environment")));
+        assert_eq!(config.log, LogConfig { format: LogFormat::Json, level: "warn".to_owned() });
+        assert_eq!(
+            config.from_environment,
+            ["AWS.Deployment.Key", "AWS.Deployment.Secret", "AWS.Deployment.Region"]
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_wherever_they_come_from() {
+        let file = file("state = '/x'\n[log]\nlevl = 'debug'");
+        let none = environment(&[]);
+        let error = WorkerConfig::read(Some(file.path()), &none, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("levl") && error.contains("expected"), "{error}");
+        let odd = environment(&[("OCTARM_WORKER_STAET", "/x"), ("HOME", "/home/x")]);
+        let error = WorkerConfig::read(None, &odd, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("staet") && error.contains("expected"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_that_was_asked_for_is_an_error() {
+        let error = ServerConfig::read(Some(Path::new("/nowhere/x.toml")), &environment(&[]), Vec::new())
+            .unwrap_err();
+        assert_eq!(error.to_string(), "the configuration file `/nowhere/x.toml` does not exist");
+    }
+
+    #[test]
+    fn lists_come_from_the_environment_too() {
+        let environment = environment(&[
+            ("OCTARM_WORKER_VARIABLES__FROM_ENVIRONMENT", "AWS.Deployment.Key,Team.Token"),
+            ("HOME", "/h"),
+        ]);
+        let config = WorkerConfig::read(None, &environment, vec![("state", "/s".to_owned())]).unwrap();
+        assert_eq!(config.from_environment, ["AWS.Deployment.Key", "Team.Token"]);
+    }
+}

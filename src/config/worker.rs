@@ -1,0 +1,91 @@
+//! The worker's settings.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{ConfigError, Environment, Flags, LogConfig, default_folder, read};
+
+/// The worker's settings, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerConfig {
+    /// Where the worker keeps its registration, its work and its local log.
+    pub state: PathBuf,
+    /// A folder whose conventions lie over the built-in ones.
+    pub conventions: Option<PathBuf>,
+    /// Which machine this is, where `/etc/machine-id` does not tell it apart, as in containers of one image.
+    pub machine_id: Option<String>,
+    /// The variables that the worker takes from its own environment: a place for values the server never sees.
+    pub from_environment: Vec<String>,
+    /// What operators read.
+    pub log: LogConfig,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    state: Option<PathBuf>,
+    conventions: Option<PathBuf>,
+    machine_id: Option<String>,
+    #[serde(default)]
+    variables: VariablesTable,
+    #[serde(default)]
+    log: LogConfig,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct VariablesTable {
+    from_environment: Vec<String>,
+}
+
+impl Default for VariablesTable {
+    fn default() -> Self {
+        let names = ["AWS.Deployment.Key", "AWS.Deployment.Secret", "AWS.Deployment.Region"];
+        Self { from_environment: names.map(str::to_owned).to_vec() }
+    }
+}
+
+impl WorkerConfig {
+    /// The file that is read when none is named.
+    pub const FILE: &str = "/etc/octarm/worker.toml";
+
+    /// Reads file, environment (`OCTARM_WORKER_STATE`, `OCTARM_WORKER_LOG__LEVEL` …) and flags.
+    pub fn read(file: Option<&Path>, environment: &Environment, flags: Flags) -> Result<Self, ConfigError> {
+        let file: File = read(file, Path::new(Self::FILE), "OCTARM_WORKER", environment, flags)?;
+        if let Some(name) = file.variables.from_environment.iter().find(|name| is_reserved(name)) {
+            return Err(ConfigError::Wrong {
+                origin: None,
+                reason: format!(
+                    "`variables.from_environment` lists `{name}`, but what says which deployment this is comes from the server alone"
+                ),
+            });
+        }
+        Ok(Self {
+            state: file.state.map_or_else(|| default_folder("state", "worker", environment), Ok)?,
+            conventions: file.conventions,
+            machine_id: file.machine_id.filter(|id| !id.is_empty()),
+            from_environment: file.variables.from_environment,
+            log: file.log,
+        })
+    }
+}
+
+fn is_reserved(name: &str) -> bool {
+    name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("Octopus."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octopus_names_never_come_from_the_workers_environment() {
+        let environment =
+            [("OCTARM_WORKER_VARIABLES__FROM_ENVIRONMENT".to_owned(), "octopus.Environment.Name".to_owned())]
+                .into_iter()
+                .collect();
+        let error = WorkerConfig::read(None, &environment, vec![("state", "/s".to_owned())]).unwrap_err();
+        assert!(error.to_string().contains("comes from the server alone"), "{error}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Why a deployment did not reach what it wanted.
+
+use std::path::PathBuf;
+
+use super::{SettingsError, Stop};
+use crate::{aws::AwsError, deploy::bytes, package::PackageError};
+
+/// Why a deployment did not reach what it wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// The package cannot be used.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// A variable cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// AWS said no, or nothing.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// Cancelled, or the lease is lost.
+    #[error(transparent)]
+    Stopped(#[from] Stop),
+    /// A temporary file cannot be written or read.
+    #[error("writing the repacked zip to a temporary file in `{}`", folder.display())]
+    Work {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The zip does not fit into a request.
+    #[error("the repacked zip has {}, and a direct upload takes at most {}", bytes(*size), bytes(crate::aws::DIRECT_LIMIT))]
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// `AWS.Deployment.Bucket`, if set.
+        bucket: Option<String>,
+    },
+    /// The credentials are for another account.
+    #[error("the credentials belong to AWS account {found}, but `AWS.Deployment.Account` is {expected}")]
+    Account {
+        /// The account that was wanted.
+        expected: String,
+        /// The account of the credentials.
+        found: String,
+    },
+    /// The function is a container image.
+    #[error("the function `{function}` runs a container image, expected one that runs a zip")]
+    Image {
+        /// Which.
+        function: String,
+    },
+    /// Lambda could not apply the update.
+    #[error("Lambda could not apply the update of `{function}`: {reason}")]
+    UpdateFailed {
+        /// Which.
+        function: String,
+        /// Lambda's words.
+        reason: String,
+    },
+    /// Lambda did not come to rest in time.
+    #[error("`{function}` was still being updated after {seconds} seconds")]
+    Timeout {
+        /// Which.
+        function: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Somebody else changed the function while we were at it.
+    #[error(
+        "`{function}` was changed by somebody else during this deployment: its CodeSha256 is {found}, expected {expected}"
+    )]
+    ChangedByOther {
+        /// Which.
+        function: String,
+        /// What was found.
+        found: String,
+        /// What was expected: the old code or ours.
+        expected: String,
+    },
+    /// A call may have taken effect, and AWS could not be asked.
+    #[error(
+        "UpdateFunctionCode of `{function}` may have taken effect, and AWS could not be asked what it holds now"
+    )]
+    Unestablished {
+        /// Which.
+        function: String,
+        /// Why it could not be asked.
+        #[source]
+        source: Box<DeployError>,
+    },
+    /// An earlier hand-out changed something, and AWS holds neither the old code nor ours.
+    #[error(
+        "an earlier attempt of this deployment began to update `{function}`, which now holds CodeSha256 {found}: neither the code before it nor this package's code ({expected})"
+    )]
+    Unreconciled {
+        /// Which.
+        function: String,
+        /// What was found.
+        found: String,
+        /// This package's.
+        expected: String,
+    },
+    /// A bug of ours while repacking.
+    #[error("repacking the package stopped unexpectedly: this is a bug in octarm")]
+    Panicked,
+}
+
+impl DeployError {
+    /// Whether nobody can say what state AWS is in because of us.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unestablished { .. } | Self::Unreconciled { .. })
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Package(error) => error.hint(),
+            Self::Settings(error) => error.hint(),
+            Self::Aws(error) => error.hint(),
+            Self::Work { .. } => Some("free some space there, or set TMPDIR to a folder with more".to_owned()),
+            Self::TooLarge { bucket: None, .. } => Some(
+                "make the package smaller; uploads through S3 (`AWS.Deployment.Bucket`) are not in this version".to_owned(),
+            ),
+            Self::TooLarge { bucket: Some(_), .. } => Some(
+                "make the package smaller; `AWS.Deployment.Bucket` is set, but uploads through S3 are not in this version".to_owned(),
+            ),
+            Self::Account { .. } => Some("use the credentials of the account that is meant".to_owned()),
+            Self::Timeout { .. } => Some("look at the function's LastUpdateStatus; raise `Lambda.UpdateTimeout`".to_owned()),
+            Self::ChangedByOther { .. } => Some("find out who deploys there, then deploy again".to_owned()),
+            Self::Unestablished { .. } | Self::Unreconciled { .. } => Some(
+                "look at the function, then say what it is: `octarm deployment resolve ID --as success|failed`".to_owned(),
+            ),
+            Self::Image { .. } | Self::UpdateFailed { .. } | Self::Stopped(_) | Self::Panicked => None,
+        }
+    }
+}

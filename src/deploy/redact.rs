@@ -1,0 +1,123 @@
+//! Takes sensitive values out of every line before it is written anywhere.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What stands where a sensitive value stood.
+const MASK: &str = "********";
+/// Shorter values are not masked: they would black out everything. The server refuses to save such values.
+const MIN_LENGTH: usize = 4;
+
+/// Knows the sensitive values of one deployment, in the forms in which they turn up.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor {
+    matcher: Option<AhoCorasick>,
+}
+
+/// The values cannot be searched for; no line may be written then.
+#[derive(Debug, thiserror::Error)]
+#[error("preparing to hide {count} sensitive values in the log")]
+pub struct RedactorError {
+    count: usize,
+    #[source]
+    source: aho_corasick::BuildError,
+}
+
+impl Redactor {
+    /// Hides these values, as they are and in their JSON, URL and base64 forms; of a text of several lines, also
+    /// every line.
+    pub fn new<'v>(values: impl IntoIterator<Item = &'v str>) -> Result<Self, RedactorError> {
+        let mut forms = Vec::new();
+        let mut count = 0;
+        for value in values.into_iter().filter(|value| value.trim().len() >= MIN_LENGTH) {
+            count += 1;
+            for part in std::iter::once(value).chain(value.lines()).chain(std::iter::once(value.trim())) {
+                add_forms(part, &mut forms);
+            }
+        }
+        forms.sort();
+        forms.dedup();
+        if forms.is_empty() {
+            return Ok(Self::default());
+        }
+        let matcher = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&forms)
+            .map_err(|source| RedactorError { count, source })?;
+        Ok(Self { matcher: Some(matcher) })
+    }
+
+    /// The text with every sensitive value masked.
+    pub fn redact(&self, text: &str) -> String {
+        let Some(matcher) = &self.matcher else { return text.to_owned() };
+        let masks = vec![MASK; matcher.patterns_len()];
+        matcher.replace_all(text, &masks)
+    }
+}
+
+fn add_forms(value: &str, forms: &mut Vec<String>) {
+    if value.len() < MIN_LENGTH {
+        return;
+    }
+    forms.push(value.to_owned());
+    forms.push(value.escape_debug().to_string());
+    if let Ok(json) = serde_json::to_string(value) {
+        forms.push(json[1..json.len() - 1].to_owned());
+    }
+    forms.push(utf8_percent_encode(value, NON_ALPHANUMERIC).to_string());
+    // In a longer base64 text the value stands at one of three alignments. The characters that also hold bits of
+    // its neighbours are left out.
+    for lead in 0..3 {
+        let mut bytes = vec![0; lead];
+        bytes.extend_from_slice(value.as_bytes());
+        let text = STANDARD_NO_PAD.encode(&bytes);
+        let from = (lead * 8).div_ceil(6);
+        let to = bytes.len() * 8 / 6;
+        forms.extend(text.get(from..to).filter(|form| form.len() >= MIN_LENGTH).map(str::to_owned));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECRET: &str = "wJalr/XUt+n\"FEMI";
+
+    #[test]
+    fn every_form_is_hidden() {
+        let redactor = Redactor::new([SECRET, "-----BEGIN KEY-----\nMIIabc123\n-----END KEY-----"]).unwrap();
+        for text in [
+            format!("secret={SECRET}."),
+            format!("{SECRET:?}"),
+            serde_json::json!({ "s": SECRET }).to_string(),
+            utf8_percent_encode(SECRET, NON_ALPHANUMERIC).to_string(),
+            "line: MIIabc123".to_owned(),
+        ] {
+            let shown = redactor.redact(&text);
+            assert!(!shown.contains("wJalr") && !shown.contains("MIIabc"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn short_values_do_not_black_out_everything() {
+        let redactor = Redactor::new(["e", "   ", ""]).unwrap();
+        assert_eq!(redactor.redact("everything here stays"), "everything here stays");
+    }
+
+    proptest! {
+        #[test]
+        fn base64_hides_it_at_each_alignment(before in "[a-z]{0,7}", after in "[a-z]{0,7}") {
+            let redactor = Redactor::new(["TopSecretValue42"]).unwrap();
+            let shown = redactor.redact(&STANDARD.encode(format!("{before}TopSecretValue42{after}")));
+            let hidden = (0..3).all(|lead| {
+                let text = STANDARD_NO_PAD.encode(format!("{}TopSecretValue42", "x".repeat(lead)));
+                !shown.contains(&text[8..16])
+            });
+            prop_assert!(hidden, "{}", shown);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What the variables mean for this deployment, settled before anything is asked of AWS.
+
+use std::time::Duration;
+
+use super::plan::Desired;
+use crate::{
+    aws::{Credentials, FunctionName, FunctionNameError},
+    conventions::{self, Conventions},
+    model::Variable,
+    package::{Identity, Repacked},
+    template::{Unclean, Variables, render},
+};
+
+/// Sensitive values shorter than this cannot be hidden in a log without blacking out everything.
+pub const UNSHOWABLE_MIN: usize = 4;
+
+/// A variable cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Its value is missing a part or is wrong.
+    #[error("reading the variable `{name}`")]
+    Unclean {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: Unclean,
+    },
+    /// Only one half of the credentials.
+    #[error("`{present}` is set but `{absent}` is {found}: static credentials are whole or absent")]
+    HalfCredentials {
+        /// The half that is there.
+        present: &'static str,
+        /// The half that is not.
+        absent: &'static str,
+        /// `missing` or `empty`.
+        found: &'static str,
+    },
+    /// Both halves are there but empty.
+    #[error(
+        "`AWS.Deployment.Key` and `AWS.Deployment.Secret` are set but empty: static credentials are whole or absent"
+    )]
+    EmptyCredentials,
+    /// Not a number of seconds.
+    #[error("`{name}` is `{found}`, expected a whole number of seconds from 1 to 3600")]
+    Seconds {
+        /// Which.
+        name: &'static str,
+        /// Its value.
+        found: String,
+    },
+    /// Not twelve digits.
+    #[error("`AWS.Deployment.Account` is `{found}`, expected twelve digits")]
+    Account {
+        /// Its value.
+        found: String,
+    },
+    /// The convention gives no name.
+    #[error(transparent)]
+    Naming(#[from] conventions::FunctionNameError),
+    /// Lambda would refuse the name.
+    #[error(transparent)]
+    Function(#[from] FunctionNameError),
+}
+
+impl SettingsError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::HalfCredentials { .. } | Self::EmptyCredentials => {
+                "set both, or neither to use the AWS default credential chain"
+            }
+            Self::Naming(conventions::FunctionNameError::Unclean {
+                source: Unclean::Missing(names), ..
+            }) if names.iter().any(|name| name == "Octopus.Environment.Name") => {
+                "say which environment: `--environment`"
+            }
+            Self::Naming(_) | Self::Function(_) => "set the variable `Lambda.Function` to the name you want",
+            Self::Unclean { .. } => "set the missing variable, or correct the value",
+            Self::Seconds { .. } | Self::Account { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// What a deployment needs to know.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) function: FunctionName,
+    pub(super) credentials: Option<Credentials>,
+    pub(super) region: Option<String>,
+    pub(super) account: Option<String>,
+    pub(super) bucket: Option<String>,
+    pub(super) update_timeout: Duration,
+    environment: String,
+    release: Option<String>,
+}
+
+/// Reads the variables; the conventions' defaults lie under them, what the package says over them.
+pub(super) fn resolve(
+    variables: &Variables,
+    conventions: &Conventions,
+    package: &str,
+    version: &str,
+) -> Result<Settings, SettingsError> {
+    let mut all: Variables = conventions.defaults().collect();
+    all.extend(variables.iter().cloned());
+    all.set(Variable::plain("Octopus.Action.Package.PackageId", package));
+    all.set(Variable::plain("Octopus.Action.Package.PackageVersion", version));
+
+    let function = conventions.function_name(&all)?.parse()?;
+    let account = value(&all, "AWS.Deployment.Account")?;
+    if let Some(found) =
+        account.as_ref().filter(|id| id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return Err(SettingsError::Account { found: found.clone() });
+    }
+    Ok(Settings {
+        function,
+        credentials: credentials(&all)?,
+        region: value(&all, "AWS.Deployment.Region")?,
+        account,
+        bucket: value(&all, "AWS.Deployment.Bucket")?,
+        update_timeout: seconds(&all, "Lambda.UpdateTimeout")?,
+        environment: value(&all, "Octopus.Environment.Name")?.unwrap_or_default(),
+        release: value(&all, "Octopus.Release.Number")?,
+    })
+}
+
+impl Settings {
+    pub(super) fn desired(
+        &self,
+        region: &str,
+        account: &str,
+        package: &Identity,
+        code: &Repacked,
+    ) -> Desired {
+        Desired {
+            function: self.function.clone(),
+            region: region.to_owned(),
+            account: account.to_owned(),
+            environment: self.environment.clone(),
+            release: self.release.clone(),
+            package: format!("{} {}", package.id, package.version.as_str()),
+            code_sha256: code.code_sha256(),
+            zip_bytes: code.size,
+            unzipped_bytes: code.unzipped_size,
+            files: code.entries.len(),
+        }
+    }
+}
+
+/// The rendered value; none when the variable is absent or empty.
+fn value(variables: &Variables, name: &'static str) -> Result<Option<String>, SettingsError> {
+    Ok(present(variables, name)?.filter(|value| !value.is_empty()))
+}
+
+/// The rendered value; none only when the variable is absent.
+fn present(variables: &Variables, name: &'static str) -> Result<Option<String>, SettingsError> {
+    if variables.get(name).is_none() {
+        return Ok(None);
+    }
+    let value = render(&format!("#{{{name}}}"), variables)
+        .clean()
+        .map_err(|source| SettingsError::Unclean { name, source })?;
+    Ok(Some(value.trim().to_owned()))
+}
+
+fn credentials(variables: &Variables) -> Result<Option<Credentials>, SettingsError> {
+    const KEY: &str = "AWS.Deployment.Key";
+    const SECRET: &str = "AWS.Deployment.Secret";
+    let half = |present, absent, other: Option<String>| SettingsError::HalfCredentials {
+        present,
+        absent,
+        found: if other.is_some() { "empty" } else { "missing" },
+    };
+    match (present(variables, KEY)?, present(variables, SECRET)?) {
+        (None, None) => Ok(None),
+        (Some(key), Some(secret)) if !key.is_empty() && !secret.is_empty() => {
+            Ok(Some(Credentials { key: key.into(), secret: secret.into() }))
+        }
+        (Some(key), other) if !key.is_empty() => Err(half(KEY, SECRET, other)),
+        (other, Some(secret)) if !secret.is_empty() => Err(half(SECRET, KEY, other)),
+        (Some(_), None) => Err(half(KEY, SECRET, None)),
+        (None, Some(_)) => Err(half(SECRET, KEY, None)),
+        (Some(_), Some(_)) => Err(SettingsError::EmptyCredentials),
+    }
+}
+
+fn seconds(variables: &Variables, name: &'static str) -> Result<Duration, SettingsError> {
+    let found = value(variables, name)?.unwrap_or_default();
+    match found.parse() {
+        Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err(SettingsError::Seconds { name, found }),
+    }
+}

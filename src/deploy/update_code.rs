@@ -1,0 +1,260 @@
+//! The step "update code": read, decide, record the intent, send, wait, verify, record the effect.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    DeployError, Guard, Log, Progress,
+    plan::{Action, Conclusion, Desired, Plan, conclude, plan},
+};
+use crate::{
+    aws::{Aws, AwsError, Function, FunctionName, Kind, Settled},
+    deploy::bytes,
+    model::JournalRecord,
+};
+
+/// How long to wait before the first look at an update, and at most between two looks.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
+/// The step with what it may touch.
+pub(super) struct Step<'a> {
+    pub(super) aws: &'a Aws,
+    pub(super) timeout: Duration,
+    pub(super) log: &'a Log,
+    pub(super) guard: &'a Guard,
+}
+
+impl Step<'_> {
+    /// Brings the function to the wanted code; answers what was reached.
+    pub(super) async fn run(
+        &self,
+        desired: Desired,
+        zip: Vec<u8>,
+        journal: &[JournalRecord],
+        dry_run: bool,
+        shown: &mut Option<Plan>,
+    ) -> Result<String, DeployError> {
+        let deadline = Instant::now() + self.timeout;
+        let name = desired.function.clone();
+        let observed = self.aws.get_function(&name).await?;
+        if observed.is_image {
+            return Err(DeployError::Image { function: name.to_string() });
+        }
+        // What an earlier attempt began may still be under way: only at rest can it be told what it did.
+        let observed =
+            if journal.is_empty() || dry_run { observed } else { self.rest(&name, deadline).await? };
+        self.log.info(format!("function {} holds CodeSha256 {}", observed.arn, observed.code_sha256));
+        let plan = plan(desired, &observed);
+        *shown = Some(plan.clone());
+        let target = plan.desired.code_sha256.clone();
+        let done = |verb: &str| format!("{name} {verb} {} (CodeSha256 {target})", plan.desired.package);
+
+        match plan.action {
+            Action::Nothing => self.log.info("plan: nothing to do, the function holds this code already"),
+            Action::Wait => {
+                self.log.info("plan: the function holds this code, Lambda is still applying it: wait");
+            }
+            Action::Update => self.log.info(format!(
+                "plan: update the code of {name} from CodeSha256 {} to {target}, {} to send",
+                observed.code_sha256,
+                bytes(plan.desired.zip_bytes)
+            )),
+        }
+        if dry_run {
+            return Ok("dry run: nothing was changed".to_owned());
+        }
+
+        match conclude(journal, &observed) {
+            Conclusion::NotBegun => {}
+            Conclusion::Done => {
+                self.log.info("an earlier attempt sent this code: it is verified, not sent again");
+            }
+            Conclusion::NotDone => {
+                self.log.info("an earlier attempt ended before its update took effect: it is made now");
+            }
+            Conclusion::Elsewhere => {
+                return Err(DeployError::Unreconciled {
+                    function: name.to_string(),
+                    found: observed.code_sha256,
+                    expected: target,
+                });
+            }
+        }
+        let verb = match plan.action {
+            Action::Nothing => return Ok(done("already runs")),
+            Action::Wait => {
+                self.settle(&name, &target, deadline).await?;
+                "runs"
+            }
+            Action::Update => {
+                self.update(&name, observed, &target, zip, deadline).await?;
+                "runs"
+            }
+        };
+        Ok(done(verb))
+    }
+
+    /// Sends the code; repeats only after it has asked what the last try did.
+    async fn update(
+        &self,
+        name: &FunctionName,
+        observed: Function,
+        target: &str,
+        zip: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<(), DeployError> {
+        // An update that is under way moves the revision when it settles: wait for that first.
+        let before = if observed.settled == Settled::No {
+            self.log.info("another update of this function is under way: waiting for it");
+            self.rest(name, deadline).await?
+        } else {
+            observed
+        };
+        let mut revision = before.revision_id.clone();
+        let mut recorded: Option<Option<String>> = None;
+        let zip = bytes::Bytes::from(zip);
+        let mut pause = Duration::from_secs(1);
+        loop {
+            // The intent names the revision that guards the call: a new revision is a new intent.
+            if recorded.as_ref() != Some(&revision) {
+                self.guard
+                    .record(intent(name, self.aws.region(), &before, revision.as_deref(), target))
+                    .await?;
+                recorded = Some(revision.clone());
+            }
+            self.guard.allow_change()?;
+            self.log.progress(Progress::Sending { bytes: zip.len() as u64 });
+            let error = match self.aws.update_code(name, zip.clone(), revision.as_deref()).await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            self.log.progress(Progress::Idle);
+            match self.after(name, &error, &before, target, deadline).await? {
+                After::Done => break,
+                After::Stop => return Err(error.into()),
+                After::Again { revision: now } => revision = now,
+            }
+            if Instant::now() + pause > deadline {
+                return Err(error.into());
+            }
+            self.log.warning(format!("{error}; trying again"));
+            self.guard.pause(error.retry_after().unwrap_or(pause)).await?;
+            pause = (pause * 2).min(Duration::from_secs(20));
+        }
+        self.log.info("code sent; waiting for Lambda to apply it");
+        let settled = self.settle(name, target, deadline).await.map_err(|error| match error {
+            DeployError::Aws(_) | DeployError::Timeout { .. } => unestablished(name, error),
+            other => other,
+        })?;
+        self.guard
+            .record(JournalRecord::UpdateCodeEffect {
+                function: name.to_string(),
+                sha256: settled.code_sha256,
+                revision_id: settled.revision_id,
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Decides what a failed try means, by asking AWS wherever the try may have acted.
+    async fn after(
+        &self,
+        name: &FunctionName,
+        error: &AwsError,
+        before: &Function,
+        target: &str,
+        deadline: Instant,
+    ) -> Result<After, DeployError> {
+        if !error.is_retryable() && error.kind() != Some(Kind::Changed) {
+            return Ok(After::Stop);
+        }
+        self.log.warning(format!("{error}: asking AWS what the function holds now"));
+        let now = self
+            .rest(name, deadline)
+            .await
+            .map_err(|source| if error.may_have_acted() { unestablished(name, source) } else { source })?;
+        if now.code_sha256 == target {
+            return Ok(After::Done);
+        }
+        if now.code_sha256 != before.code_sha256 {
+            return Err(DeployError::ChangedByOther {
+                function: name.to_string(),
+                found: now.code_sha256,
+                expected: before.code_sha256.clone(),
+            });
+        }
+        if error.kind() == Some(Kind::Changed) {
+            // Somebody changed the function between our read and our write: not ours to overrule.
+            return Ok(After::Stop);
+        }
+        // The code is as it was. A revision that moved without it is another update that has settled.
+        Ok(After::Again { revision: now.revision_id })
+    }
+
+    /// Waits until the function has come to rest with our code, and checks that it is ours.
+    async fn settle(
+        &self,
+        name: &FunctionName,
+        target: &str,
+        deadline: Instant,
+    ) -> Result<Function, DeployError> {
+        self.log.progress(Progress::Settling);
+        let function = self.rest(name, deadline).await?;
+        if let Settled::Failed(reason) = function.settled {
+            return Err(DeployError::UpdateFailed { function: name.to_string(), reason });
+        }
+        if function.code_sha256 != target {
+            return Err(DeployError::ChangedByOther {
+                function: name.to_string(),
+                found: function.code_sha256,
+                expected: target.to_owned(),
+            });
+        }
+        Ok(function)
+    }
+
+    /// Polls GetFunction until nothing is under way. A read that fails for now is repeated.
+    async fn rest(&self, name: &FunctionName, deadline: Instant) -> Result<Function, DeployError> {
+        let mut look = FIRST_LOOK;
+        loop {
+            let end = match self.aws.get_function(name).await {
+                Ok(function) if function.settled != Settled::No => return Ok(function),
+                Ok(_) => DeployError::Timeout { function: name.to_string(), seconds: self.timeout.as_secs() },
+                Err(error) if error.is_retryable() => error.into(),
+                Err(error) => return Err(error.into()),
+            };
+            if Instant::now() + look > deadline {
+                return Err(end);
+            }
+            // A change that was begun is watched to its end: a cancel is honoured before it, not in it.
+            tokio::time::sleep(look).await;
+            look = (look * 2).min(LONGEST_LOOK);
+        }
+    }
+}
+
+fn unestablished(name: &FunctionName, source: DeployError) -> DeployError {
+    DeployError::Unestablished { function: name.to_string(), source: Box::new(source) }
+}
+
+enum After {
+    Done,
+    Stop,
+    Again { revision: Option<String> },
+}
+
+fn intent(
+    name: &FunctionName,
+    region: &str,
+    before: &Function,
+    revision: Option<&str>,
+    target: &str,
+) -> JournalRecord {
+    JournalRecord::UpdateCodeIntent {
+        function: name.to_string(),
+        region: region.to_owned(),
+        before_sha256: before.code_sha256.clone(),
+        revision_id: revision.map(str::to_owned),
+        after_sha256: target.to_owned(),
+    }
+}

@@ -1,0 +1,158 @@
+//! The worker's own copy of what its deployments said: readable when the server is away.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{DeploymentId, LogLine};
+
+/// When the file is put aside; one older file is kept.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A line and the deployment it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalLine {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// The line.
+    pub line: LogLine,
+}
+
+/// Appends to the local log.
+#[derive(Debug)]
+pub struct LocalLog {
+    path: PathBuf,
+    file: Mutex<Option<fs_err::File>>,
+}
+
+impl LocalLog {
+    /// The log of the worker with this folder.
+    pub fn new(folder: &Path) -> Self {
+        Self { path: folder.join("log.jsonl"), file: Mutex::default() }
+    }
+
+    /// Appends a line. A disk that is full must not end a deployment: the server gets the line all the same.
+    pub fn append(&self, line: &LocalLine) {
+        let Ok(mut bytes) = serde_json::to_vec(line) else { return };
+        bytes.push(b'\n');
+        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Err(error) = self.write(&mut file, &bytes) {
+            *file = None;
+            tracing::warn!(error = %error, "the local log could not be written");
+        }
+    }
+
+    fn write(&self, file: &mut Option<fs_err::File>, bytes: &[u8]) -> std::io::Result<()> {
+        if file
+            .as_ref()
+            .map(fs_err::File::metadata)
+            .transpose()?
+            .is_some_and(|metadata| metadata.len() > MAX_BYTES)
+        {
+            fs_err::rename(&self.path, self.path.with_extension("1.jsonl"))?;
+            *file = None;
+        }
+        let file = match file {
+            Some(file) => file,
+            None => file.insert(fs_err::OpenOptions::new().create(true).append(true).open(&self.path)?),
+        };
+        file.write_all(bytes)
+    }
+}
+
+/// Reads the local log, and goes on where it was.
+#[derive(Debug)]
+pub struct LogReader {
+    path: PathBuf,
+    file: Option<BufReader<fs_err::File>>,
+    partial: String,
+}
+
+impl LogReader {
+    /// Of the worker with this folder, from the first line of the older file on.
+    pub fn new(folder: &Path) -> Self {
+        Self { path: folder.join("log.jsonl"), file: None, partial: String::new() }
+    }
+
+    /// The lines of the file that was put aside.
+    pub fn older(&self) -> std::io::Result<Vec<LocalLine>> {
+        match fs_err::read_to_string(self.path.with_extension("1.jsonl")) {
+            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The lines since the last call. A file that was put aside meanwhile is read to its end first.
+    pub fn next_lines(&mut self) -> std::io::Result<Vec<LocalLine>> {
+        let mut lines = Vec::new();
+        self.read_open(&mut lines)?;
+        if self.is_replaced()? {
+            self.file = None;
+            self.partial.clear();
+            self.read_open(&mut lines)?;
+        }
+        Ok(lines)
+    }
+
+    fn read_open(&mut self, lines: &mut Vec<LocalLine>) -> std::io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => match fs_err::File::open(&self.path) {
+                Ok(file) => self.file.insert(BufReader::new(file)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            },
+        };
+        while file.read_line(&mut self.partial)? > 0 {
+            if self.partial.ends_with('\n') {
+                lines.extend(serde_json::from_str::<LocalLine>(&self.partial).ok());
+                self.partial.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn is_replaced(&self) -> std::io::Result<bool> {
+        use std::os::unix::fs::MetadataExt;
+        let Some(file) = &self.file else { return Ok(false) };
+        match fs_err::metadata(&self.path) {
+            Ok(now) => Ok(now.ino() != file.get_ref().metadata()?.ino()),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::Level;
+
+    fn line(text: &str) -> LocalLine {
+        let line = LogLine { time: Timestamp::UNIX_EPOCH, level: Level::Info, text: text.to_owned() };
+        LocalLine { deployment: DeploymentId(1), line }
+    }
+
+    #[test]
+    fn a_reader_follows_over_a_change_of_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LocalLog::new(folder.path());
+        let mut reader = LogReader::new(folder.path());
+        assert!(reader.next_lines().unwrap().is_empty());
+        log.append(&line("one"));
+        assert_eq!(reader.next_lines().unwrap(), [line("one")]);
+        log.append(&line("two"));
+        log.append(&line(&"x".repeat(usize::try_from(MAX_BYTES).unwrap())));
+        log.append(&line("three"));
+        let texts: Vec<_> =
+            reader.next_lines().unwrap().into_iter().map(|line| line.line.text.len()).collect();
+        assert_eq!(texts, [3, usize::try_from(MAX_BYTES).unwrap(), 5]);
+        assert_eq!(reader.older().unwrap().len(), 3);
+    }
+}

@@ -1,0 +1,99 @@
+//! Registering and deregistering: what environment set-up scripts call. Both may be repeated.
+
+use secrecy::SecretString;
+
+use super::{Identity, StateError, StateFolder, WorkerError};
+use crate::{
+    client::{ClientError, WorkerClient},
+    protocol::{Machine, RegisterRequest},
+};
+
+/// What to register.
+#[derive(Debug)]
+pub struct Registration {
+    /// The server's address.
+    pub server: String,
+    /// The worker's name.
+    pub name: String,
+    /// The environment, by name or id.
+    pub environment: String,
+    /// The machine it runs on.
+    pub machine: Machine,
+    /// Take the name over from another machine.
+    pub replace: bool,
+}
+
+/// What deregistering found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Deregistered {
+    /// It was registered, and is no more.
+    Done {
+        /// Its name.
+        name: String,
+        /// Its environment.
+        environment: String,
+    },
+    /// It was not registered.
+    NothingToDo,
+}
+
+/// Registers the worker and keeps its token in the folder. Answers the identity, and whether the worker was there
+/// before.
+pub async fn register(
+    folder: &StateFolder,
+    key: &SecretString,
+    registration: Registration,
+) -> Result<(Identity, bool), WorkerError> {
+    let kept = folder.identity()?;
+    if let Some(kept) = &kept {
+        let same = kept.name.eq_ignore_ascii_case(&registration.name)
+            && kept.server.trim_end_matches('/') == registration.server.trim_end_matches('/');
+        if !same {
+            return Err(taken(folder, kept).into());
+        }
+    }
+    let request = RegisterRequest {
+        name: registration.name,
+        environment: registration.environment,
+        machine: registration.machine,
+        replace: registration.replace,
+        token: kept.as_ref().map(|kept| kept.token.clone()),
+    };
+    let answer = WorkerClient::register(&registration.server, key, &request).await?;
+    if let Some(kept) = kept.as_ref().filter(|kept| kept.environment != answer.environment) {
+        // The same name in another environment is another worker: leave both as they were, as far as we can.
+        if let Some(token) = answer.token {
+            WorkerClient::new(&registration.server, token.0.into())?.deregister(false).await?;
+        }
+        return Err(taken(folder, kept).into());
+    }
+    let Some(token) = answer.token.or_else(|| kept.map(|kept| kept.token)) else {
+        return Err(ClientError::Damaged {
+            act: "registering the worker".to_owned(),
+            found: "no token".to_owned(),
+            expected: "a token, as this machine has none".to_owned(),
+        }
+        .into());
+    };
+    let identity =
+        Identity::new(registration.server, answer.name, answer.environment, answer.worker_id, token);
+    folder.save(&identity)?;
+    Ok((identity, answer.existed))
+}
+
+/// Deregisters the worker and forgets it. Repeating it is success.
+pub async fn deregister(folder: &StateFolder, force: bool) -> Result<Deregistered, WorkerError> {
+    let Some(identity) = folder.identity()? else { return Ok(Deregistered::NothingToDo) };
+    WorkerClient::new(&identity.server, identity.token.0.into())?.deregister(force).await?;
+    folder.forget()?;
+    Ok(Deregistered::Done { name: identity.name, environment: identity.environment })
+}
+
+fn taken(folder: &StateFolder, kept: &Identity) -> StateError {
+    StateError::Taken {
+        path: folder.path().to_owned(),
+        name: kept.name.clone(),
+        environment: kept.environment.clone(),
+        server: kept.server.clone(),
+    }
+}

@@ -1,0 +1,51 @@
+//! The calls the fake knows, and the record it keeps of each.
+
+/// A call that a client can make.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Action {
+    GetFunction,
+    GetFunctionConfiguration,
+    UpdateFunctionCode,
+    GetCallerIdentity,
+    /// Fetching the zip that `Code.Location` of a `GetFunction` answer points at.
+    DownloadCode,
+}
+
+impl Action {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::GetFunction,
+        Self::GetFunctionConfiguration,
+        Self::UpdateFunctionCode,
+        Self::GetCallerIdentity,
+        Self::DownloadCode,
+    ];
+
+    /// The name of the right in a policy.
+    pub(crate) fn right(self) -> &'static str {
+        match self {
+            Self::GetFunction => "lambda:GetFunction",
+            Self::GetFunctionConfiguration => "lambda:GetFunctionConfiguration",
+            Self::UpdateFunctionCode => "lambda:UpdateFunctionCode",
+            Self::GetCallerIdentity => "sts:GetCallerIdentity",
+            Self::DownloadCode => "s3:GetObject",
+        }
+    }
+
+    /// Whether the call is a write verb, be it a dry run or not.
+    pub(crate) fn mutates(self) -> bool {
+        self == Self::UpdateFunctionCode
+    }
+}
+
+/// What became of one call.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) action: Action,
+    pub(crate) function: Option<String>,
+    /// The status that was answered; `None` when the connection was closed without an answer.
+    pub(crate) status: Option<u16>,
+    /// The error as AWS names it, for a refusal.
+    pub(crate) error_type: Option<String>,
+    /// Whether the call changed something, whatever the client was told.
+    pub(crate) applied: bool,
+}

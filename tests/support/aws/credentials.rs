@@ -1,0 +1,53 @@
+//! The credentials that the fake knows.
+
+use super::action::Action;
+
+/// The account of the default credentials, in which functions are made.
+pub(crate) const ACCOUNT: &str = "111122223333";
+
+/// An access key of one user, and what that user may do.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub(crate) key_id: String,
+    pub(crate) secret: String,
+    pub(crate) account: String,
+    pub(super) allowed: Vec<Action>,
+}
+
+impl Default for Credentials {
+    /// Allowed everything. The secret is a marker that no output may ever show.
+    fn default() -> Self {
+        Self::new("AKIAOCTARMDEPLOYER01", "MARKER+aws/secret+never/in+any/output000")
+    }
+}
+
+impl Credentials {
+    /// A user of the default account who may do everything.
+    pub(crate) fn new(key_id: &str, secret: &str) -> Self {
+        Self {
+            key_id: key_id.to_owned(),
+            secret: secret.to_owned(),
+            account: ACCOUNT.to_owned(),
+            allowed: Action::ALL.to_vec(),
+        }
+    }
+
+    /// The same user in another account.
+    #[must_use]
+    pub(crate) fn in_account(mut self, account: &str) -> Self {
+        account.clone_into(&mut self.account);
+        self
+    }
+
+    /// The same user with these rights only.
+    #[must_use]
+    pub(crate) fn allowed_only(mut self, actions: &[Action]) -> Self {
+        self.allowed = actions.to_vec();
+        self
+    }
+
+    /// The ARN of the user.
+    pub(crate) fn user_arn(&self) -> String {
+        format!("arn:aws:iam::{}:user/{}", self.account, self.key_id.to_lowercase())
+    }
+}

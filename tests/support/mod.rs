@@ -1,0 +1,13 @@
+//! What the tests stand on: packages, fakes, proxies and child processes.
+
+pub(crate) mod aws;
+pub(crate) mod cut;
+pub(crate) mod ministack;
+pub(crate) mod packages;
+pub(crate) mod process;
+pub(crate) mod sdk;
+
+use std::time::Duration;
+
+/// How long a test waits for something that must happen: so long that only a fault makes it end.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);

@@ -1,0 +1,64 @@
+#!/bin/sh
+# Checks that this machine has what octarm is built with (`build`), shown with (`demo`) or tested with (`test`).
+# Silent when all is there; otherwise prints the one line that installs what is missing, and ends with 1.
+set -eu
+
+purpose=${1:?usage: prerequisites.sh build|demo|test}
+here=$(cd "$(dirname "$0")" && pwd)
+packages=
+problems=
+
+has() { command -v "$1" >/dev/null 2>&1; }
+needs_package() { packages="$packages $1"; }
+problem() {
+    problems="$problems
+  - $1"
+}
+
+# The lowest Rust that the manifest allows, as `major.minor`.
+rust_wanted=$(sed -n 's/^rust-version = "\([0-9.]*\)"$/\1/p' "$here/../../Cargo.toml")
+if ! has cargo || ! has rustc; then
+    problem "Rust $rust_wanted or newer is missing: see https://rustup.rs"
+else
+    rust_found=$(rustc --version | cut -d ' ' -f 2)
+    lowest=$(printf '%s\n%s\n' "$rust_wanted" "${rust_found%%-*}" | sort -V | head -n 1)
+    [ "$lowest" = "$rust_wanted" ] ||
+        problem "Rust $rust_found is too old, $rust_wanted or newer is needed: run \`rustup update stable\`"
+fi
+
+# cc and c++ too, because that is what the crates call and what a machine with clang alone has.
+has gcc || has cc || needs_package gcc
+has g++ || has c++ || needs_package g++
+has make || needs_package make
+
+if [ "$purpose" != build ]; then
+    if ! has python3; then
+        needs_package python3
+        needs_package python3-venv
+    else
+        python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+            problem "$(python3 --version) is too old, Python 3.10 or newer is needed"
+        # Debian and Ubuntu leave these out of python3 itself.
+        python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || needs_package python3-venv
+    fi
+fi
+
+if [ "$purpose" = test ]; then
+    if ! has node; then
+        needs_package nodejs
+    else
+        node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 18 ? 0 : 1)' ||
+            problem "Node $(node --version) is too old, Node 18 or newer is needed: see https://nodejs.org"
+    fi
+    has npm || needs_package npm
+fi
+
+[ -n "$packages$problems" ] || exit 0
+if [ -n "$packages" ]; then
+    sudo=
+    [ "$(id -u)" = 0 ] || sudo='sudo '
+    echo "missing on this machine; on Debian and Ubuntu run:" >&2
+    echo "  ${sudo}apt-get install --yes$packages" >&2
+fi
+[ -z "$problems" ] || echo "to put right by hand:$problems" >&2
+exit 1
