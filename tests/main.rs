@@ -2,6 +2,9 @@
 // All of it is test code, helpers included: lints then allow what they allow in tests.
 #![cfg(test)]
 
+mod architecture;
+mod conventions;
+mod deploy;
 mod fake;
 mod package;
 mod support;

@@ -52,6 +52,17 @@ impl Program {
         self
     }
 
+    /// The same run, started through another program, as in `unshare … PROGRAM ARGUMENTS`.
+    #[must_use]
+    pub(crate) fn wrapped(mut self, program: &str, before: &[&str]) -> Self {
+        let mut arguments: Vec<OsString> = before.iter().map(OsString::from).collect();
+        arguments.push(self.path.into_os_string());
+        arguments.append(&mut self.arguments);
+        self.arguments = arguments;
+        self.path = PathBuf::from(program);
+        self
+    }
+
     /// Where it is started; its home without this.
     #[must_use]
     pub(crate) fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
