@@ -28,6 +28,9 @@ pub struct Cli {
     /// Print JSON for programs instead of text for people
     #[arg(long, global = true)]
     json: bool,
+    /// Show the verbose lines of logs too
+    #[arg(long, short, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -417,9 +420,9 @@ fn exit_codes() -> String {
 }
 
 impl Cli {
-    /// Whether errors, too, are for programs.
+    /// How this command line wants things printed.
     pub fn output(&self, environment: &Environment) -> Output {
-        Output::new(self.json, environment)
+        Output::new(self.json, self.verbose, environment)
     }
 
     /// Runs the command.

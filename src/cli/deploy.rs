@@ -183,6 +183,9 @@ async fn show(mut events: mpsc::UnboundedReceiver<Event>, output: Output) {
         ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
     });
     while let Some(event) = events.recv().await {
+        if matches!(&event, Event::Line(line) if !output.wants(line)) {
+            continue;
+        }
         match (event, &bar) {
             (Event::Line(line), Some(bar)) => bar.suspend(|| output.say(output.log_text("", &line))),
             (Event::Line(line), None) if output.is_json() => output.aside(&output.log_text("", &line)),

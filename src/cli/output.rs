@@ -17,16 +17,18 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
+    verbose: bool,
     colour: bool,
     stderr_colour: bool,
 }
 
 impl Output {
     /// JSON or text; colour where a terminal is and `NO_COLOR` is not set.
-    pub fn new(json: bool, environment: &Environment) -> Self {
+    pub fn new(json: bool, verbose: bool, environment: &Environment) -> Self {
         let wanted = environment.get("NO_COLOR").is_none_or(str::is_empty);
         Self {
             json,
+            verbose,
             colour: wanted && io::stdout().is_terminal(),
             stderr_colour: wanted && io::stderr().is_terminal(),
         }
@@ -65,9 +67,17 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
+    /// Whether a line is for whoever reads this: verbose ones only when asked for.
+    pub fn wants(self, line: &LogLine) -> bool {
+        self.json || self.verbose || line.level != Level::Verbose
+    }
+
     /// A line of a deployment's log, with a label before it where there is more than one. With `--json`, the
     /// stored object.
     pub fn log_line(self, label: &str, line: &LogLine) {
+        if !self.wants(line) {
+            return;
+        }
         if self.json {
             print(&serde_json::to_string(line).unwrap_or_default());
         } else {
