@@ -5,6 +5,7 @@
 mod architecture;
 mod conventions;
 mod deploy;
+mod documents;
 mod fake;
 mod package;
 mod support;
