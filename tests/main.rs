@@ -8,3 +8,4 @@ mod deploy;
 mod fake;
 mod package;
 mod support;
+mod whole;
