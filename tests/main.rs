@@ -9,3 +9,4 @@ mod documents;
 mod fake;
 mod package;
 mod support;
+mod whole;

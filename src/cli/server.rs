@@ -42,10 +42,11 @@ pub(super) async fn run(
         }
     }
     let url = format!("http://{}", server.address());
-    info!(url, "listening");
     if let Some(file) = &address_file {
         write_whole(file, &url)?;
     }
+    // Last: who has read this line finds the file.
+    info!(url, "listening");
     server.serve(stop).await?;
     info!("stopped");
     Ok(Exit::Done)

@@ -46,6 +46,12 @@ impl Program {
         self
     }
 
+    /// An option with its value.
+    #[must_use]
+    pub(crate) fn arg_pair(self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.args([OsStr::new(name), value.as_ref()])
+    }
+
     #[must_use]
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.variables.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
