@@ -10,3 +10,4 @@ mod fake;
 mod package;
 mod support;
 mod whole;
+mod worker;
