@@ -4,4 +4,5 @@
 
 mod fake;
 mod package;
+mod server;
 mod support;
