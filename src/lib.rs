@@ -23,3 +23,9 @@ pub mod deploy;
 // Layer 4: the two daemons; they meet only in `protocol`.
 pub mod server;
 pub mod worker;
+
+// Layer 5: the person.
+pub mod cli;
+pub mod exit;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,3 +1,33 @@
-//! The `octarm` executable.
+//! The `octarm` executable: parses, runs, shows at most one error, chooses the exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use octarm::{cli::Cli, config::Environment, exit::Exit};
+
+fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too; what cannot be printed is nobody's to hear.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let output = cli.output(&environment);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.error(&error, None, Exit::Io);
+            return Exit::Io.into();
+        }
+    };
+    match runtime.block_on(cli.run(&environment, output)) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output.error(&error, error.hint().as_deref(), error.exit());
+            error.exit().into()
+        }
+    }
+}

@@ -2,7 +2,12 @@
 // All of it is test code, helpers included: lints then allow what they allow in tests.
 #![cfg(test)]
 
+mod architecture;
+mod conventions;
+mod deploy;
+mod documents;
 mod fake;
 mod package;
 mod server;
 mod support;
+mod whole;

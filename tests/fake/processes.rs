@@ -8,7 +8,7 @@ fn shell(script: &str) -> Program {
 
 #[test]
 fn the_octarm_executable_runs() {
-    assert_eq!(Program::octarm().run().code, Some(0));
+    assert_eq!(Program::octarm().args(["--version"]).run().code, Some(0));
 }
 
 #[test]

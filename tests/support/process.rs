@@ -46,9 +46,26 @@ impl Program {
         self
     }
 
+    /// An option with its value.
+    #[must_use]
+    pub(crate) fn arg_pair(self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.args([OsStr::new(name), value.as_ref()])
+    }
+
     #[must_use]
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.variables.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// The same run, started through another program, as in `unshare … PROGRAM ARGUMENTS`.
+    #[must_use]
+    pub(crate) fn wrapped(mut self, program: &str, before: &[&str]) -> Self {
+        let mut arguments: Vec<OsString> = before.iter().map(OsString::from).collect();
+        arguments.push(self.path.into_os_string());
+        arguments.append(&mut self.arguments);
+        self.arguments = arguments;
+        self.path = PathBuf::from(program);
         self
     }
 

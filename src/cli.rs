@@ -1,0 +1,444 @@
+//! The whole command tree on one page. A command is a function of plain arguments in a file of its own.
+
+mod connection;
+mod deploy;
+mod error;
+mod output;
+mod package;
+mod project;
+mod release;
+mod server;
+mod task;
+mod variables;
+mod worker;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use error::CliError;
+pub use output::Output;
+
+use crate::{config::Environment, exit::Exit};
+
+/// Deploys versioned packages to AWS Lambda.
+#[derive(Debug, Parser)]
+#[command(name = "octarm", version, max_term_width = 110, after_help = exit_codes())]
+pub struct Cli {
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+    /// Show the verbose lines of logs too
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Deploy a package file to its function, once, without a server
+    Deploy(DeployArgs),
+    /// The worker that sits in an environment
+    #[command(subcommand)]
+    Worker(WorkerCommand),
+    /// The deployment server
+    #[command(subcommand)]
+    Server(ServerCommand),
+    /// Packages: make and push them
+    #[command(subcommand)]
+    Package(PackageCommand),
+    /// Releases: create and deploy them
+    #[command(subcommand)]
+    Release(ReleaseCommand),
+    /// Environments of a server
+    #[command(subcommand)]
+    Environment(EnvironmentCommand),
+    /// Projects of a server
+    #[command(subcommand)]
+    Project(ProjectCommand),
+    /// Variables of a project
+    #[command(subcommand)]
+    Variable(VariableCommand),
+    /// Tasks: what the server does, and its log
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Deployments
+    #[command(subcommand)]
+    Deployment(DeploymentCommand),
+    /// Machines: the registered workers, as the server sees them
+    #[command(subcommand)]
+    Machine(MachineCommand),
+}
+
+#[derive(Debug, Args)]
+struct DeployArgs {
+    /// The package: a .nupkg or .zip
+    package: PathBuf,
+    /// The environment: `Octopus.Environment.Name`
+    #[arg(long)]
+    environment: Option<String>,
+    /// The release: `Octopus.Release.Number`
+    #[arg(long)]
+    release: Option<String>,
+    /// The project: `Octopus.Project.Name`
+    #[arg(long)]
+    project: Option<String>,
+    /// A variable; not for sensitive values, which others can read in the list of processes
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variables::parse_pair)]
+    variables: Vec<(String, String)>,
+    /// A JSON file of variables: {"Name": "value"} or [{"k": "Name", "v": "value", "s": true}]; `-` is standard input
+    #[arg(long = "variables", value_name = "FILE")]
+    variables_file: Option<PathBuf>,
+    /// A folder whose conventions lie over the built-in ones
+    #[arg(long, value_name = "FOLDER")]
+    conventions: Option<PathBuf>,
+    /// Show what would be done; change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Which server, with which key.
+#[derive(Debug, Args)]
+struct ServerArgs {
+    /// The server's address, such as <http://127.0.0.1:8060>
+    #[arg(long, env = "OCTARM_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// A file that holds the API key; or set `OCTARM_API_KEY`
+    #[arg(long, env = "OCTARM_API_KEY_FILE", value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct StateArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The worker's folder: its registration, its work, its local log
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum WorkerCommand {
+    /// Register this machine as a worker of an environment; may be repeated
+    Register {
+        #[command(flatten)]
+        server: ServerArgs,
+        #[command(flatten)]
+        state: StateArgs,
+        /// The worker's name
+        #[arg(long)]
+        name: String,
+        /// The environment it deploys to
+        #[arg(long)]
+        environment: String,
+        /// Take the name over from another machine
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Poll for deployments and run them, until SIGTERM
+    Run {
+        #[command(flatten)]
+        state: StateArgs,
+    },
+    /// Deregister this worker; may be repeated
+    Deregister {
+        #[command(flatten)]
+        state: StateArgs,
+        /// Also while it runs a deployment
+        #[arg(long)]
+        force: bool,
+    },
+    /// Show what this worker's deployments said, from its own copy
+    Logs {
+        #[command(flatten)]
+        state: StateArgs,
+        /// Go on as lines come
+        #[arg(long, short)]
+        follow: bool,
+        /// Only of this deployment
+        #[arg(long, value_name = "ID")]
+        deployment: Option<crate::model::DeploymentId>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ServerCommand {
+    /// Serve until SIGTERM
+    Run {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The folder for database, packages and keys
+        #[arg(long, value_name = "FOLDER")]
+        data: Option<PathBuf>,
+        /// The address to listen on
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<SocketAddr>,
+        /// Write the server's URL into this file once it listens
+        #[arg(long, value_name = "FILE")]
+        address_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PackageCommand {
+    /// Make a package of a folder; Unix modes are kept
+    Pack {
+        /// The folder
+        folder: PathBuf,
+        /// The package's id
+        #[arg(long)]
+        id: String,
+        /// The package's version
+        #[arg(long)]
+        version: String,
+        /// The format
+        #[arg(long, value_enum, default_value = "nupkg")]
+        format: PackFormat,
+        /// The folder to write it to
+        #[arg(long, value_name = "FOLDER", default_value = ".")]
+        output: PathBuf,
+    },
+    /// Push package files to the server
+    Push {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The packages
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// What to do with one that is there already
+        #[arg(long, value_enum, default_value = "fail")]
+        overwrite: OverwriteMode,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PackFormat {
+    /// For NuGet feeds and Octopus
+    Nupkg,
+    /// A plain zip named Id.Version.zip
+    Zip,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OverwriteMode {
+    /// Refuse
+    Fail,
+    /// Replace it; releases that exist keep what they pinned
+    Replace,
+    /// Leave it and succeed
+    Ignore,
+}
+
+#[derive(Debug, Subcommand)]
+enum ReleaseCommand {
+    /// Create a release of a project
+    Create {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The project
+        #[arg(long)]
+        project: String,
+        /// The release's version; else the package's
+        #[arg(long)]
+        version: Option<String>,
+        /// The package's version; else the newest pushed
+        #[arg(long = "package", value_name = "ID:VERSION")]
+        packages: Vec<String>,
+        /// Release notes
+        #[arg(long)]
+        notes: Option<String>,
+        /// Succeed with the release that exists
+        #[arg(long)]
+        ignore_existing: bool,
+    },
+    /// Deploy a release to environments
+    Deploy {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The project
+        #[arg(long)]
+        project: String,
+        /// The release's version
+        #[arg(long)]
+        version: String,
+        /// The environments
+        #[arg(long = "environment", required = true)]
+        environments: Vec<String>,
+        /// A variable for these deployments only; not for sensitive values
+        #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variables::parse_pair)]
+        variables: Vec<(String, String)>,
+        /// Show the log and wait for the end
+        #[arg(long)]
+        wait: bool,
+        /// Wait at most so many seconds
+        #[arg(long, value_name = "SECONDS", requires = "wait")]
+        timeout: Option<u64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum EnvironmentCommand {
+    /// Create an environment
+    Create {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Its name
+        name: String,
+        /// Succeed when it is there already
+        #[arg(long)]
+        ignore_existing: bool,
+    },
+    /// List the environments
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ProjectCommand {
+    /// Create a project
+    Create {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Its name
+        name: String,
+        /// The package that it deploys; else the one of the project's name
+        #[arg(long, value_name = "ID")]
+        package: Option<String>,
+        /// Succeed when it is there already
+        #[arg(long)]
+        ignore_existing: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum VariableCommand {
+    /// Set variables of a project; releases created from then on have them
+    Set {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The project
+        #[arg(long)]
+        project: String,
+        /// Only in these environments
+        #[arg(long = "environment")]
+        environments: Vec<String>,
+        /// Variables; not for sensitive values
+        #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_pair)]
+        variables: Vec<(String, String)>,
+        /// A JSON file of sensitive variables, as of `deploy --variables`; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        sensitive: Option<PathBuf>,
+    },
+    /// List the variables of a project; sensitive values are not shown
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The project
+        #[arg(long)]
+        project: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TaskCommand {
+    /// Show a task
+    Show {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The task, as ServerTasks-1
+        id: String,
+    },
+    /// Show a task's log; with --follow, ends as the deployment ended
+    Logs {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The task, as ServerTasks-1
+        id: String,
+        /// Go on as lines come, until the task ends
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Cancel a task
+    Cancel {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The task, as ServerTasks-1
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DeploymentCommand {
+    /// Say what a deployment of unknown end came to, so that its target is free again
+    Resolve {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The deployment, as Deployments-1
+        id: String,
+        /// What you found
+        #[arg(long = "as", value_enum)]
+        found: Resolution,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Resolution {
+    /// The function holds this deployment's code
+    Success,
+    /// It does not
+    Failed,
+}
+
+#[derive(Debug, Subcommand)]
+enum MachineCommand {
+    /// List the workers
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Deregister a worker whose machine is gone; may be repeated
+    Delete {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The worker, as Machines-1
+        id: String,
+    },
+}
+
+fn exit_codes() -> String {
+    use std::fmt::Write as _;
+    let mut text = "Exit codes:\n".to_owned();
+    for (_, code, meaning) in Exit::TABLE {
+        let _ = writeln!(text, "  {code:>2}  {meaning}");
+    }
+    text
+}
+
+impl Cli {
+    /// How this command line wants things printed.
+    pub fn output(&self, environment: &Environment) -> Output {
+        Output::new(self.json, self.verbose, environment)
+    }
+
+    /// Runs the command.
+    pub async fn run(self, environment: &Environment, output: Output) -> Result<Exit, CliError> {
+        match self.command {
+            Command::Deploy(args) => deploy::run(args, environment, output).await,
+            Command::Worker(command) => worker::run(command, environment, output).await,
+            Command::Server(command) => server::run(command, environment, output).await,
+            Command::Package(command) => package::run(command, environment, output).await,
+            Command::Release(command) => release::run(command, environment, output).await,
+            Command::Environment(command) => project::environment(command, environment, output).await,
+            Command::Project(command) => project::project(command, environment, output).await,
+            Command::Variable(command) => variables::run(command, environment, output).await,
+            Command::Task(command) => task::run(command, environment, output).await,
+            Command::Deployment(command) => task::deployment(command, environment, output).await,
+            Command::Machine(command) => project::machine(command, environment, output).await,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The only place that prints: text for people, JSON for programs, colour only on a terminal.
+
+use std::{
+    error::Error,
+    io::{self, IsTerminal, Write},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    config::Environment,
+    exit::Exit,
+    model::{Level, LogLine},
+};
+
+/// Where and how to print.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+    verbose: bool,
+    colour: bool,
+    stderr_colour: bool,
+}
+
+impl Output {
+    /// JSON or text; colour where a terminal is and `NO_COLOR` is not set.
+    pub fn new(json: bool, verbose: bool, environment: &Environment) -> Self {
+        let wanted = environment.get("NO_COLOR").is_none_or(str::is_empty);
+        Self {
+            json,
+            verbose,
+            colour: wanted && io::stdout().is_terminal(),
+            stderr_colour: wanted && io::stderr().is_terminal(),
+        }
+    }
+
+    /// Whether JSON is asked for.
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Whether a person looks at standard error.
+    pub fn is_interactive(self) -> bool {
+        !self.json && io::stderr().is_terminal()
+    }
+
+    /// Whether to colour standard error.
+    pub fn has_stderr_colour(self) -> bool {
+        self.stderr_colour
+    }
+
+    /// A result: the text for people, or the value for programs.
+    pub fn result(self, text: impl AsRef<str>, value: &Value) {
+        if self.json { print(&format!("{value:#}")) } else { print(text.as_ref()) }
+    }
+
+    /// A line for people only.
+    pub fn say(self, text: impl AsRef<str>) {
+        if !self.json {
+            print(text.as_ref());
+        }
+    }
+
+    /// A line beside the result, to standard error.
+    pub fn aside(self, text: &str) {
+        // Nobody is left to tell that standard error is gone.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Whether a line is for whoever reads this: verbose ones only when asked for.
+    pub fn wants(self, line: &LogLine) -> bool {
+        self.json || self.verbose || line.level != Level::Verbose
+    }
+
+    /// A line of a deployment's log, with a label before it where there is more than one. With `--json`, the
+    /// stored object.
+    pub fn log_line(self, label: &str, line: &LogLine) {
+        if !self.wants(line) {
+            return;
+        }
+        if self.json {
+            print(&serde_json::to_string(line).unwrap_or_default());
+        } else {
+            print(&self.log_text(label, line));
+        }
+    }
+
+    /// The same as text.
+    pub fn log_text(self, label: &str, line: &LogLine) -> String {
+        let time = line.time.strftime("%H:%M:%S");
+        let (word, colour) = match line.level {
+            Level::Verbose => ("verbose", "2"),
+            Level::Info => ("info   ", ""),
+            Level::Warning => ("warning", "33"),
+            Level::Error => ("error  ", "31"),
+        };
+        let label = if label.is_empty() { String::new() } else { format!("[{label}] ") };
+        let text = format!("{time} {label}{word} {}", line.text);
+        if self.colour && !colour.is_empty() { format!("\x1b[{colour}m{text}\x1b[0m") } else { text }
+    }
+
+    /// An error, its causes and what to do about it, to standard error.
+    pub fn error(self, error: &dyn Error, hint: Option<&str>, exit: Exit) {
+        let mut causes = Vec::new();
+        let mut last = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // Some libraries repeat their cause in their own text.
+            if !last.contains(&text) {
+                causes.push(text.clone());
+            }
+            last = text;
+            source = cause.source();
+        }
+        let text = if self.json {
+            let body = json!({ "message": error.to_string(), "causes": causes, "hint": hint, "exit_code": exit.code() });
+            format!("{:#}", json!({ "error": body }))
+        } else {
+            let (red, end) = if self.stderr_colour { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+            let mut text = format!("{red}error:{end} {error}");
+            for cause in causes {
+                text.push_str("\n  because: ");
+                text.push_str(&cause);
+            }
+            if let Some(hint) = hint {
+                text.push_str("\n  hint: ");
+                text.push_str(hint);
+            }
+            text
+        };
+        self.aside(&text);
+    }
+}
+
+fn print(text: &str) {
+    // A reader that has gone (`| head`) wants no more: that is no error.
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}

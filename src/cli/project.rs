@@ -1,0 +1,117 @@
+//! `octarm environment`, `octarm project` and `octarm machine`.
+
+use serde_json::{Value, json};
+
+use super::{
+    CliError, EnvironmentCommand, MachineCommand, Output, ProjectCommand,
+    connection::{client, field},
+};
+use crate::{client::ClientError, config::Environment, exit::Exit};
+
+pub(super) async fn environment(
+    command: EnvironmentCommand,
+    environment: &Environment,
+    output: Output,
+) -> Result<Exit, CliError> {
+    match command {
+        EnvironmentCommand::Create { server, name, ignore_existing } => {
+            let client = client(&server, environment)?;
+            match client.create_environment(&name).await {
+                Err(error) if ignore_existing && exists(&error) => {
+                    let all = client.environments().await?;
+                    existing(&all, &name, "environment", output);
+                }
+                created => {
+                    let created = created?;
+                    let id = field(&created, "Id", "creating the environment")?;
+                    output.result(format!("created environment {name} ({id})"), &created);
+                }
+            }
+        }
+        EnvironmentCommand::List { server } => {
+            let all = client(&server, environment)?.environments().await?;
+            output.result(lines(&all, &["Id", "Name"]), &all);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn project(
+    command: ProjectCommand,
+    environment: &Environment,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let ProjectCommand::Create { server, name, package, ignore_existing } = command;
+    let client = client(&server, environment)?;
+    match client.create_project(&name, package.as_deref()).await {
+        Err(error) if ignore_existing && exists(&error) => {
+            let project = client.project(&name).await?;
+            existing(&json!([project]), &name, "project", output);
+        }
+        created => {
+            let created = created?;
+            let id = field(&created, "Id", "creating the project")?;
+            let deploys = package.as_ref().unwrap_or(&name);
+            output.result(
+                format!("created project {name} ({id}), which deploys the package {deploys}"),
+                &created,
+            );
+        }
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn machine(
+    command: MachineCommand,
+    environment: &Environment,
+    output: Output,
+) -> Result<Exit, CliError> {
+    match command {
+        MachineCommand::List { server } => {
+            let all = client(&server, environment)?.machines().await?;
+            output.result(lines(&all, &["Id", "Name", "HealthStatus", "StatusSummary"]), &all);
+        }
+        MachineCommand::Delete { server, id } => {
+            client(&server, environment)?.delete_machine(&id).await?;
+            output.result(format!("deregistered {id}"), &json!({ "Id": id, "Deregistered": true }));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Whether a creation was refused because the name is taken.
+fn exists(error: &ClientError) -> bool {
+    matches!(error.status(), Some(400 | 409)) && error.to_string().contains("already exists")
+}
+
+fn existing(all: &Value, name: &str, kind: &str, output: Output) {
+    let found = all.as_array().into_iter().flatten().find(|item| {
+        item.get("Name").and_then(Value::as_str).is_some_and(|found| found.eq_ignore_ascii_case(name))
+    });
+    output.result(format!("{kind} {name} exists"), found.unwrap_or(&Value::Null));
+}
+
+/// A list as text: one line an item, the columns aligned.
+pub(super) fn lines(items: &Value, columns: &[&str]) -> String {
+    let rows: Vec<Vec<String>> = items
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|item| columns.iter().map(|column| item.get(column).map(cell).unwrap_or_default()).collect())
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

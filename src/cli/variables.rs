@@ -1,0 +1,227 @@
+//! `octarm variable`, and variables given on a command line or in a file.
+
+use std::{io::Read, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{CliError, Output, VariableCommand, connection::client, project::lines};
+use crate::{config::Environment, conventions::Conventions, exit::Exit, model::Variable};
+
+/// `NAME=VALUE` of a command line.
+pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
+    // The text itself is not repeated: it may hold a secret that does not belong there.
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    let name = name.trim();
+    if name.is_empty() {
+        return Err("expected NAME=VALUE, found no name".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// A command line is no place for secrets: every user of the machine can read it.
+pub(super) fn refuse_sensitive(
+    pairs: &[(String, String)],
+    conventions: &Conventions,
+) -> Result<(), CliError> {
+    match pairs.iter().find(|(name, _)| conventions.is_sensitive(name)) {
+        Some((name, _)) => Err(CliError::SensitiveArgument { name: name.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Reads a JSON file of variables, in either of its two forms.
+pub(super) fn read_file(file: &Path, conventions: &Conventions) -> Result<Vec<Variable>, CliError> {
+    let (text, origin) = if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(|source| CliError::Io {
+            act: "reading variables from standard input".to_owned(),
+            source,
+        })?;
+        (text, "standard input".to_owned())
+    } else {
+        let text = fs_err::read_to_string(file)
+            .map_err(|source| CliError::Io { act: "reading the variables file".to_owned(), source })?;
+        (text, format!("`{}`", file.display()))
+    };
+    let wrong = |reason: String| CliError::Variables { origin: origin.clone(), reason };
+    let value: Value = serde_json::from_str(&text).map_err(|error| {
+        // serde_json's own words may repeat the text, which may be secret: only the place is told.
+        wrong(format!("it is not JSON at line {}, column {}", error.line(), error.column()))
+    })?;
+    let variables = match value {
+        Value::Object(map) => map.into_iter().map(|(name, value)| of_parts(name, value, false)).collect(),
+        Value::Array(items) => items.into_iter().map(of_item).collect(),
+        _ => Err("it is neither an object nor an array".to_owned()),
+    };
+    let mut variables: Vec<Variable> = variables.map_err(wrong)?;
+    for variable in &mut variables {
+        variable.sensitive |= conventions.is_sensitive(&variable.name);
+    }
+    Ok(variables)
+}
+
+fn of_parts(name: String, value: Value, sensitive: bool) -> Result<Variable, String> {
+    let value = match value {
+        Value::String(text) => text,
+        Value::Number(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Null => String::new(),
+        Value::Array(_) | Value::Object(_) => return Err(format!("the value of `{name}` is not a text")),
+    };
+    Ok(Variable { name, value, sensitive })
+}
+
+/// `{"k": name, "v": value, "s": sensitive}`, the form in which Octopus hands variables over.
+fn of_item(item: Value) -> Result<Variable, String> {
+    let Value::Object(mut item) = item else { return Err("an item is not an object".to_owned()) };
+    let Some(Value::String(name)) = item.remove("k") else {
+        return Err("an item has no text `k`".to_owned());
+    };
+    let sensitive = item.remove("s").is_some_and(|flag| flag == true || flag == "True" || flag == "true");
+    of_parts(name, item.remove("v").unwrap_or_default(), sensitive)
+}
+
+pub(super) async fn run(
+    command: VariableCommand,
+    environment: &Environment,
+    output: Output,
+) -> Result<Exit, CliError> {
+    match command {
+        VariableCommand::Set { server, project, environments, variables, sensitive } => {
+            let conventions = Conventions::load(None)?;
+            refuse_sensitive(&variables, &conventions)?;
+            let mut all: Vec<Variable> =
+                variables.into_iter().map(|(name, value)| Variable::plain(name, value)).collect();
+            if let Some(file) = sensitive {
+                let read = read_file(&file, &conventions)?;
+                all.extend(
+                    read.into_iter().map(|variable| Variable::sensitive(variable.name, variable.value)),
+                );
+            }
+            if all.is_empty() {
+                return Err(CliError::NothingToSet);
+            }
+            let client = client(&server, environment)?;
+            let document = client.variables(&client.project(&project).await?).await?;
+            let scope = environment_ids(&document, &environments)?;
+            let saved = client.save_variables(with(document, &all, &scope)).await?;
+            let names: Vec<&str> = all.iter().map(|variable| variable.name.as_str()).collect();
+            output.result(format!("set {} of {project}", names.join(", ")), &saved);
+        }
+        VariableCommand::List { server, project } => {
+            let client = client(&server, environment)?;
+            let document = client.variables(&client.project(&project).await?).await?;
+            let mut rows = document.get("Variables").cloned().unwrap_or_default();
+            for row in rows.as_array_mut().into_iter().flatten() {
+                let scope =
+                    row.pointer("/Scope/Environment").map(|ids| names_of(&document, ids)).unwrap_or_default();
+                row["Where"] = scope.into();
+                if row.get("IsSensitive") == Some(&Value::Bool(true)) {
+                    row["Value"] = "********".into();
+                }
+            }
+            output.result(lines(&rows, &["Name", "Value", "Where"]), &document);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn environment_ids(document: &Value, wanted: &[String]) -> Result<Vec<String>, CliError> {
+    wanted
+        .iter()
+        .map(|wanted| {
+            let found = known(document)
+                .find(|(id, name)| name.eq_ignore_ascii_case(wanted) || id.eq_ignore_ascii_case(wanted));
+            // An unknown one goes to the server as it is: its refusal names the ones there are.
+            Ok(found.map_or_else(|| wanted.clone(), |(id, _)| id.to_owned()))
+        })
+        .collect()
+}
+
+fn names_of(document: &Value, ids: &Value) -> String {
+    let name = |id: &str| {
+        known(document).find(|(known, _)| *known == id).map_or(id.to_owned(), |(_, name)| name.to_owned())
+    };
+    let names: Vec<_> = ids.as_array().into_iter().flatten().filter_map(Value::as_str).map(name).collect();
+    names.join(", ")
+}
+
+/// Id and name of every environment of the set's scope values.
+fn known(document: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let all = document.pointer("/ScopeValues/Environments").and_then(Value::as_array);
+    all.into_iter()
+        .flatten()
+        .filter_map(|item| Some((item.get("Id")?.as_str()?, item.get("Name")?.as_str()?)))
+}
+
+/// The document with these variables, in place of those of the same name and scope.
+fn with(mut document: Value, variables: &[Variable], scope: &[String]) -> Value {
+    let scope = if scope.is_empty() { json!({}) } else { json!({ "Environment": scope }) };
+    let mut rows = document["Variables"].as_array().cloned().unwrap_or_default();
+    for variable in variables {
+        rows.retain(|row| {
+            let same_name =
+                row["Name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(&variable.name));
+            let empty = json!([]);
+            let of = |scope: &Value| scope.get("Environment").filter(|ids| **ids != empty).cloned();
+            !(same_name && of(&row["Scope"]) == of(&scope))
+        });
+        rows.push(json!({
+            "Name": variable.name,
+            "Value": variable.value,
+            "Type": if variable.sensitive { "Sensitive" } else { "String" },
+            "IsSensitive": variable.sensitive,
+            "Scope": scope,
+        }));
+    }
+    document["Variables"] = rows.into();
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn both_forms_are_read() {
+        let conventions = Conventions::load(None).unwrap();
+        let read = |text| read_file(file(text).path(), &conventions).unwrap();
+        assert_eq!(
+            read(r#"{"A": "1", "AWS.Deployment.Secret": "x", "N": 2}"#),
+            [
+                Variable::plain("A", "1"),
+                Variable::sensitive("AWS.Deployment.Secret", "x"),
+                Variable::plain("N", "2")
+            ]
+        );
+        assert_eq!(
+            read(r#"[{"k": "A", "v": "1", "s": true}, {"k": "B", "v": null}]"#),
+            [Variable::sensitive("A", "1"), Variable::plain("B", "")]
+        );
+    }
+
+    #[test]
+    fn a_broken_file_is_not_quoted() {
+        let conventions = Conventions::load(None).unwrap();
+        let error = read_file(file(r#"{"Secret": hunter2}"#).path(), &conventions).unwrap_err();
+        assert!(
+            error.to_string().contains("line 1, column 12") && !error.to_string().contains("hunter2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn secrets_are_refused_on_the_command_line() {
+        let conventions = Conventions::load(None).unwrap();
+        let pair = parse_pair("aws.deployment.secret=x=y").unwrap();
+        assert_eq!(pair, ("aws.deployment.secret".to_owned(), "x=y".to_owned()));
+        let error = refuse_sensitive(&[pair], &conventions).unwrap_err();
+        assert!(!error.to_string().contains("x=y"), "{error}");
+    }
+}

@@ -1,0 +1,151 @@
+//! `octarm worker`.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{CliError, Output, StateArgs, WorkerCommand, connection};
+use crate::{
+    config::{Environment, WorkerConfig},
+    conventions::{Conventions, environment_name},
+    exit::Exit,
+    model::{DeploymentId, Variable},
+    protocol::Machine,
+    shutdown, telemetry,
+    worker::{self, Deregistered, LocalLine, LogReader, Registration, StateFolder, Stopping, Worker},
+};
+
+/// How often the local log is looked at for new lines.
+const LOOK: Duration = Duration::from_millis(200);
+
+pub(super) async fn run(
+    command: WorkerCommand,
+    environment: &Environment,
+    output: Output,
+) -> Result<Exit, CliError> {
+    match command {
+        WorkerCommand::Register { server, state, name, environment: to, replace } => {
+            let config = read_config(&state, environment)?;
+            let (server, key) = connection::server_and_key(&server, environment)?;
+            let folder = StateFolder::open(&config.state)?;
+            let registration =
+                Registration { server, name, environment: to, machine: machine(&config), replace };
+            let (identity, existed) = worker::register(&folder, &key, registration).await?;
+            let verb = if existed { "is registered" } else { "registered" };
+            let text = format!(
+                "worker {} {verb} in {} ({})",
+                identity.name, identity.environment, identity.worker_id
+            );
+            let value = json!({
+                "worker_id": identity.worker_id, "name": identity.name, "environment": identity.environment,
+                "server": identity.server, "existed": existed, "state": config.state,
+            });
+            output.result(text, &value);
+            Ok(Exit::Done)
+        }
+        WorkerCommand::Run { state } => serve(&read_config(&state, environment)?, environment, output).await,
+        WorkerCommand::Deregister { state, force } => {
+            let config = read_config(&state, environment)?;
+            let (text, name) = match worker::deregister(&StateFolder::existing(&config.state), force).await? {
+                Deregistered::Done { name, environment } => {
+                    (format!("worker {name} deregistered from {environment}"), Some(name))
+                }
+                Deregistered::NothingToDo => ("no worker is registered here: nothing to do".to_owned(), None),
+            };
+            output.result(text, &json!({ "deregistered": name.is_some(), "name": name }));
+            Ok(Exit::Done)
+        }
+        WorkerCommand::Logs { state, follow, deployment } => {
+            let config = read_config(&state, environment)?;
+            logs(&config.state, follow, deployment, output).await
+        }
+    }
+}
+
+fn read_config(args: &StateArgs, environment: &Environment) -> Result<WorkerConfig, CliError> {
+    let state = args.state.as_ref().map(|state| ("state", state.display().to_string()));
+    Ok(WorkerConfig::read(args.config.as_deref(), environment, state.into_iter().collect())?)
+}
+
+async fn serve(config: &WorkerConfig, environment: &Environment, output: Output) -> Result<Exit, CliError> {
+    telemetry::start(&config.log, output.has_stderr_colour())?;
+    let conventions = Conventions::load(config.conventions.as_deref())?;
+    let state = StateFolder::open(&config.state)?;
+    let identity = state.registered()?;
+    let worker = Worker {
+        state: state.lock()?,
+        identity,
+        machine: machine(config),
+        variables: own_variables(config, &conventions, environment),
+        conventions,
+    };
+    let stopping = Stopping::default();
+    let leave = CancellationToken::new();
+    shutdown::listen(stopping.drain.clone(), stopping.cancel.clone(), leave.clone())
+        .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
+    tokio::select! {
+        ended = worker::run(worker, stopping) => ended?,
+        () = leave.cancelled() => return Ok(Exit::Cancelled),
+    }
+    Ok(Exit::Done)
+}
+
+/// The listed names from this process's environment. They are secrets unless the conventions know better.
+fn own_variables(
+    config: &WorkerConfig,
+    conventions: &Conventions,
+    environment: &Environment,
+) -> Vec<Variable> {
+    let of = |name: &String| {
+        let value = environment.get(&environment_name(name))?.to_owned();
+        let known = conventions.well_known().iter().find(|known| known.name.eq_ignore_ascii_case(name));
+        Some(Variable { name: name.clone(), value, sensitive: known.is_none_or(|known| known.sensitive) })
+    };
+    config.from_environment.iter().filter_map(of).collect()
+}
+
+/// This machine: an id that a clone of its disk does not share, where the system has one.
+fn machine(config: &WorkerConfig) -> Machine {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let id = config.machine_id.clone().unwrap_or_else(|| {
+        let id = fs_err::read_to_string("/etc/machine-id").unwrap_or_default();
+        // The id itself is confidential by systemd's own rule: what leaves the machine is made from it.
+        let seed = if id.trim().is_empty() { &host } else { id.trim() };
+        let digest =
+            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("octarm {seed}").as_bytes());
+        hex::encode(&digest.as_ref()[..16])
+    });
+    Machine { host, id }
+}
+
+async fn logs(
+    state: &Path,
+    follow: bool,
+    deployment: Option<DeploymentId>,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let failed = |source| CliError::Io { act: "reading the worker's log".to_owned(), source };
+    if !state.is_dir() {
+        return Err(CliError::Io {
+            act: "reading the worker's log".to_owned(),
+            source: std::io::Error::other(format!("the state folder `{}` does not exist", state.display())),
+        });
+    }
+    let show = |lines: Vec<LocalLine>| {
+        for line in lines.into_iter().filter(|line| deployment.is_none_or(|wanted| wanted == line.deployment))
+        {
+            output.log_line(&line.deployment.to_string(), &line.line);
+        }
+    };
+    let mut reader = LogReader::new(state);
+    show(reader.older().map_err(failed)?);
+    loop {
+        show(reader.next_lines().map_err(failed)?);
+        if !follow {
+            return Ok(Exit::Done);
+        }
+        // Ctrl-C ends this as it ends `tail -f`.
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,61 @@
+//! Exit codes: one table for scripts, for `--help` and for README.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// A bug in octarm.
+    Bug,
+    /// The command line is wrong.
+    Usage,
+    /// A deployment failed.
+    DeploymentFailed,
+    /// A deployment was cancelled.
+    Cancelled,
+    /// Nobody could establish what a deployment did.
+    Unknown,
+    /// The server refused the request.
+    Refused,
+    /// The time given by `--timeout` is over.
+    TimedOut,
+    /// The configuration cannot be used.
+    Configuration,
+    /// An input file cannot be used.
+    Input,
+    /// The server cannot be reached.
+    Unreachable,
+    /// A local file cannot be read or written.
+    Io,
+}
+
+impl Exit {
+    /// Every code with its sentence, in order.
+    pub const TABLE: [(Self, u8, &'static str); 12] = [
+        (Self::Done, 0, "done"),
+        (Self::Bug, 1, "a bug in octarm"),
+        (Self::Usage, 2, "the command line is wrong"),
+        (Self::DeploymentFailed, 3, "a deployment failed"),
+        (Self::Cancelled, 4, "a deployment was cancelled"),
+        (Self::Unknown, 5, "nobody could establish what a deployment did: look, then resolve it"),
+        (Self::Refused, 6, "the server refused the request: unknown name, wrong key, conflict"),
+        (Self::TimedOut, 7, "the time given by --timeout is over; the deployment goes on"),
+        (Self::Configuration, 64, "the configuration cannot be used"),
+        (Self::Input, 65, "an input file cannot be used: not a package, not a variables file"),
+        (Self::Unreachable, 69, "the server cannot be reached"),
+        (Self::Io, 74, "a local file cannot be read or written: disk full, no permission"),
+    ];
+
+    /// The number.
+    pub fn code(self) -> u8 {
+        Self::TABLE.iter().find(|(exit, ..)| *exit == self).map_or(1, |(_, code, _)| *code)
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
