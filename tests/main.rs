@@ -11,3 +11,4 @@ mod package;
 mod server;
 mod support;
 mod whole;
+mod worker;
