@@ -8,6 +8,7 @@ mod deploy;
 mod documents;
 mod fake;
 mod package;
+mod server;
 mod support;
 mod whole;
 mod worker;
