@@ -49,7 +49,7 @@ impl Aws {
     pub async fn connect(credentials: Option<Credentials>, region: Option<String>) -> Result<Self, AwsError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(10))
-            .operation_attempt_timeout(Duration::from_mins(5))
+            .operation_attempt_timeout(Duration::from_secs(20))
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(timeouts)

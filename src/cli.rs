@@ -428,7 +428,7 @@ impl Cli {
     /// Runs the command.
     pub async fn run(self, environment: &Environment, output: Output) -> Result<Exit, CliError> {
         match self.command {
-            Command::Deploy(args) => deploy::run(args, environment, output).await,
+            Command::Deploy(args) => Box::pin(deploy::run(args, environment, output)).await,
             Command::Worker(command) => worker::run(command, environment, output).await,
             Command::Server(command) => server::run(command, environment, output).await,
             Command::Package(command) => package::run(command, environment, output).await,

@@ -21,12 +21,12 @@ pub use guard::{Guard, JournalWrite, Lease, Moment, Stop};
 pub use log::{Event, Log, Progress};
 pub use plan::{Action, Plan};
 pub use redact::{Redactor, RedactorError};
-pub use settings::{SettingsError, UNSHOWABLE_MIN};
+pub use settings::SettingsError;
 
 use crate::{
     aws::{Aws, DIRECT_LIMIT},
     conventions::Conventions,
-    model::{Failure, JournalRecord, Outcome},
+    model::{Failure, JournalRecord, Outcome, causes},
     package::{Package, Repacked},
     template::Variables,
 };
@@ -60,10 +60,18 @@ pub struct Ran {
     pub plan: Option<Plan>,
 }
 
+/// How far a run has come.
+#[derive(Debug, Default)]
+struct Reached {
+    plan: Option<Plan>,
+    /// Whether it is established what earlier attempts did. Before that, no failure of ours is the whole truth.
+    is_established: bool,
+}
+
 /// Runs a deployment to its end. `Err` only when the right to report an end is lost.
 pub async fn run(job: Job, conventions: &Conventions, log: &Log, guard: &Guard) -> Result<Ran, Stop> {
-    let mut plan = None;
-    let result = try_run(job, conventions, log, guard, &mut plan).await;
+    let mut reached = Reached { plan: None, is_established: job.journal.is_empty() };
+    let result = try_run(job, conventions, log, guard, &mut reached).await;
     log.progress(Progress::Idle);
     let outcome = match result {
         Ok(summary) => {
@@ -72,22 +80,26 @@ pub async fn run(job: Job, conventions: &Conventions, log: &Log, guard: &Guard) 
         }
         Err(DeployError::Stopped(Stop::LeaseLost)) => return Err(Stop::LeaseLost),
         Err(DeployError::Stopped(Stop::Cancelled)) => {
-            let summary = "cancelled before anything was changed".to_owned();
+            let summary = "cancelled: the function was left as it was".to_owned();
             log.warning(&summary);
             Outcome::Cancelled { summary }
         }
         Err(error) => {
-            let failure = describe(&error, log);
-            for (depth, message) in failure.messages.iter().enumerate() {
-                log.error(if depth == 0 { message.clone() } else { format!("  because: {message}") });
-            }
-            if let Some(hint) = &failure.hint {
-                log.info(format!("  hint: {hint}"));
-            }
+            let error = if reached.is_established || error.is_unknown() {
+                error
+            } else {
+                DeployError::NotEstablished { source: Box::new(error) }
+            };
+            let failure = Failure {
+                step: "update code".to_owned(),
+                messages: causes(&error).iter().map(|text| log.redact(text)).collect(),
+                hint: error.hint().map(|hint| log.redact(&hint)),
+            };
+            log.failure(&failure);
             if error.is_unknown() { Outcome::Unknown { failure } } else { Outcome::Failed { failure } }
         }
     };
-    Ok(Ran { outcome, plan })
+    Ok(Ran { outcome, plan: reached.plan })
 }
 
 async fn try_run(
@@ -95,7 +107,7 @@ async fn try_run(
     conventions: &Conventions,
     log: &Log,
     guard: &Guard,
-    shown: &mut Option<Plan>,
+    reached: &mut Reached,
 ) -> Result<String, DeployError> {
     log.progress(Progress::Repacking);
     let package = open(&job, conventions).await?;
@@ -110,7 +122,10 @@ async fn try_run(
         conventions.function_template()
     ));
     let (repacked, zip) = repack(package, &job, conventions, log).await?;
-    guard.check()?;
+    // What an earlier attempt may have changed is established before a cancel counts.
+    if reached.is_established {
+        guard.check()?;
+    }
     if repacked.size > DIRECT_LIMIT {
         return Err(DeployError::TooLarge { size: repacked.size, bucket: settings.bucket });
     }
@@ -125,7 +140,7 @@ async fn try_run(
 
     let desired = settings.desired(aws.region(), &caller.account, &identity, &repacked);
     let step = update_code::Step { aws: &aws, timeout: settings.update_timeout, log, guard };
-    step.run(desired, zip, &job.journal, job.dry_run, shown).await
+    step.run(desired, zip, &job.journal, job.dry_run, reached).await
 }
 
 /// Opens and checks the package, off the runtime's threads.
@@ -181,20 +196,6 @@ fn show_repacked(repacked: &Repacked, folder: &str, log: &Log) {
         bytes(repacked.size),
         repacked.code_sha256()
     ));
-}
-
-fn describe(error: &DeployError, log: &Log) -> Failure {
-    let mut messages = vec![log.redact(&error.to_string())];
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let text = log.redact(&cause.to_string());
-        // Some libraries repeat their cause in their own text.
-        if !messages.last().is_some_and(|last| last.contains(&text)) {
-            messages.push(text);
-        }
-        source = cause.source();
-    }
-    Failure { step: "update code".to_owned(), messages, hint: error.hint().map(|hint| log.redact(&hint)) }
 }
 
 /// A size for people.

@@ -1,5 +1,6 @@
 //! The words of the domain: ids, variables, deployments, log lines. No I/O, no clock, no async.
 
+pub mod causes;
 pub mod deployment;
 pub mod ids;
 pub mod journal;
@@ -7,6 +8,7 @@ pub mod log;
 pub mod outcome;
 pub mod variable;
 
+pub use causes::{causes, chain};
 pub use deployment::{DeploymentEvent, DeploymentState, TaskState};
 pub use ids::{DeploymentId, EnvironmentId, Fence, MachineId, ProjectId, ReleaseId, SpaceId, TaskId};
 pub use journal::{JournalEntry, JournalRecord};

@@ -130,8 +130,9 @@ pub struct Assignment {
     pub task: TaskId,
     /// The number of this hand-out; it goes with every write.
     pub fence: Fence,
-    /// How long the lease lasts from the moment the claim was *sent*, in milliseconds.
-    pub lease_ms: u64,
+    /// The first of the hand-outs that this machine has had without another machine in between: its log may be
+    /// continued from what those wrote.
+    pub held_since: Fence,
     /// Whether somebody had it before: find out what happened, do not do it again blindly.
     pub reconcile: bool,
     /// Whether cancelling was asked for.

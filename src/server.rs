@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     blobs::{BlobError, Blobs},
+    conventions::{Conventions, ConventionsError},
     store::{Store, StoreError, Vault},
 };
 
@@ -92,6 +93,9 @@ pub enum ServerError {
         /// Where it is.
         key: PathBuf,
     },
+    /// The conventions could not be read.
+    #[error("the built-in conventions cannot be read")]
+    Conventions(#[from] ConventionsError),
     /// The database could not be opened.
     #[error("the server's database cannot be opened")]
     Store(#[from] StoreError),
@@ -141,6 +145,7 @@ struct Shared {
     store: Store,
     blobs: Blobs,
     settings: Arc<Settings>,
+    conventions: Arc<Conventions>,
     /// Something may have become ready to claim.
     queue: Arc<Notify>,
     /// A log grew or a state changed.
@@ -189,6 +194,7 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
         store,
         blobs,
         settings: Arc::new(settings),
+        conventions: Arc::new(Conventions::load(None)?),
         queue: Arc::new(Notify::new()),
         news: Arc::new(Notify::new()),
         closing: CancellationToken::new(),

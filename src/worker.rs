@@ -9,6 +9,7 @@ mod lease;
 mod local_log;
 mod log_stream;
 mod registration;
+mod spool;
 mod state;
 
 use std::{sync::Arc, time::Duration};
@@ -24,7 +25,7 @@ pub use state::{Identity, StateError, StateFolder};
 use crate::{
     client::{Backoff, ClientError, WorkerClient},
     conventions::Conventions,
-    model::Variable,
+    model::{Variable, chain},
     protocol::{Assignment, ErrorCode, Machine},
 };
 
@@ -86,6 +87,7 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
     let token = SecretString::from(worker.identity.token.0.clone());
     let client = WorkerClient::new(&worker.identity.server, token)?;
     let worker = Arc::new(worker);
+    worker.state.prune();
     let mut backoff = Backoff::default();
     let mut is_away = false;
     // None until the session stands.
@@ -100,8 +102,11 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
         match result {
             Ok(Turn::Work(assignment)) => {
                 is_away = false;
-                backoff.reset();
-                assignment::run(&client, &worker, *assignment, &stopping).await;
+                if assignment::run(&client, &worker, *assignment, &stopping).await {
+                    backoff.reset();
+                } else {
+                    stop_or_wait(&stopping, backoff.pause(None)).await;
+                }
             }
             Ok(Turn::Pause(time)) => {
                 if std::mem::take(&mut is_away) {
@@ -118,14 +123,16 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
                 );
                 stop_or_wait(&stopping, time).await;
             }
-            Err(error) if error.is_retryable() => {
+            Err(error) if is_final(&error) => return Err(error.into()),
+            // Also what looks final to a single request: a proxy's page, a full disk, a newer server's answer. A
+            // daemon outlives them.
+            Err(error) => {
                 let time = backoff.pause(error.retry_after());
                 if !std::mem::replace(&mut is_away, true) {
                     warn!(error = chain(&error), "trying again until the server answers");
                 }
                 stop_or_wait(&stopping, time).await;
             }
-            Err(error) => return Err(error.into()),
         }
     }
     info!("drained: stopping");
@@ -164,14 +171,10 @@ async fn stop_or_wait(stopping: &Stopping, time: Duration) {
     }
 }
 
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+/// Whether this worker is not wanted any more, here or at all.
+fn is_final(error: &ClientError) -> bool {
+    matches!(
+        error.code(),
+        Some(ErrorCode::Unauthorised | ErrorCode::SessionSuperseded | ErrorCode::WorkerElsewhere)
+    )
 }

@@ -1,6 +1,8 @@
 //! Lambda's verbs: read a function, send it new code.
 
-use aws_config::retry::RetryConfig;
+use std::time::Duration;
+
+use aws_config::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_lambda::types::{FunctionConfiguration, LastUpdateStatus, PackageType, State};
 use aws_smithy_types::Blob;
 
@@ -9,6 +11,8 @@ use super::{Aws, AwsError, FunctionName, refusal};
 /// The most bytes that the request of a direct upload may have: 50 MiB in base64, with the JSON around it.
 /// Older error texts of Lambda give this number.
 const DIRECT_REQUEST_LIMIT: u64 = 69_905_067;
+/// How long one try to send the code may take: 50 MiB on a slow line.
+const UPLOAD: Duration = Duration::from_mins(10);
 /// Room for the JSON around the zip.
 const FRAME: u64 = 1_024;
 /// The largest zip for the direct way, in bytes.
@@ -72,7 +76,11 @@ impl Aws {
             .zip_file(Blob::new(zip))
             .set_revision_id(revision_id.map(str::to_owned))
             .customize()
-            .config_override(aws_sdk_lambda::config::Builder::new().retry_config(RetryConfig::disabled()))
+            .config_override(
+                aws_sdk_lambda::config::Builder::new()
+                    .retry_config(RetryConfig::disabled())
+                    .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(UPLOAD).build()),
+            )
             .send()
             .await
             .map_err(|error| refusal::classify("UpdateFunctionCode", name.as_str(), &self.region, error))?;

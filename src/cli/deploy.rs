@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -18,7 +19,7 @@ use crate::{
     exit::Exit,
     model::{Outcome, Variable},
     shutdown,
-    template::{Variables, names, render},
+    template::{Variables, names},
 };
 
 /// Repacking, asking, sending, settling.
@@ -37,19 +38,15 @@ pub(super) async fn run(
     let gathered = gather(&args, &conventions, environment)?;
 
     let (events, received) = mpsc::unbounded_channel();
-    let sensitive: Vec<&Variable> = gathered.variables.iter().filter(|variable| variable.sensitive).collect();
-    let rendered: Vec<String> =
-        sensitive.iter().map(|variable| render(&variable.value, &gathered.variables).value).collect();
-    let values =
-        sensitive.iter().map(|variable| variable.value.as_str()).chain(rendered.iter().map(String::as_str));
-    let log = Log::new(events, Redactor::new(values)?);
+    let log = Log::new(events, Redactor::of(&gathered.variables)?);
     for origin in &gathered.origins {
         log.info(origin);
     }
 
     let cancel = CancellationToken::new();
-    // The first signal cancels at the next safe point; a later one is the shell's own affair.
-    shutdown::listen(cancel.clone(), cancel.clone(), CancellationToken::new())
+    let leave = CancellationToken::new();
+    // The first signal cancels at the next safe point, the second leaves.
+    shutdown::listen(cancel.clone(), leave.clone(), CancellationToken::new())
         .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
     let file_name =
         args.package.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -62,14 +59,22 @@ pub(super) async fn run(
         dry_run: args.dry_run,
     };
     let guard = Guard::Alone { cancel };
-    let showing = show(received, output);
+    let began_to_send = AtomicBool::new(false);
+    let showing = show(received, output, &began_to_send);
     let running = async {
         let ran = deploy::run(job, &conventions, &log, &guard).await;
         // The last sender: the lines end here.
         drop(log);
         ran
     };
-    let (ran, ()) = tokio::join!(running, showing);
+    let both = async { tokio::join!(running, showing) };
+    let (ran, ()) = tokio::select! {
+        both = both => both,
+        () = leave.cancelled() => {
+            let began = began_to_send.load(Ordering::SeqCst);
+            return Ok(if began { Exit::Unknown } else { Exit::Cancelled });
+        }
+    };
     let ran = ran
         .unwrap_or_else(|stop| Ran { outcome: Outcome::Cancelled { summary: stop.to_string() }, plan: None });
     if output.is_json() {
@@ -137,10 +142,11 @@ fn gather(
         if let Some(before) =
             before.filter(|before| is_octopus(&name) && before.value != value && !is_overridden)
         {
+            let shown = |value: &str| if before.sensitive { "********".to_owned() } else { value.to_owned() };
             return Err(CliError::Disagreement {
+                file: shown(&before.value),
+                environment: shown(value),
                 name,
-                file: before.value.clone(),
-                environment: value.to_owned(),
                 variable,
             });
         }
@@ -151,13 +157,18 @@ fn gather(
         gathered.variables.set(Variable { name, value: value.to_owned(), sensitive });
     }
     for (variable, option) in line {
+        if gathered.variables.get(&variable.name).is_some_and(|before| before.sensitive) {
+            // The file says that it is a secret: then it is one here, where others can read it.
+            return Err(CliError::SensitiveArgument { name: variable.name });
+        }
         origin.insert(key(&variable.name), option.to_owned());
         gathered.variables.set(variable);
     }
     for default in conventions.defaults().filter(|default| gathered.variables.get(&default.name).is_none()) {
         gathered.origins.push(format!("{} = {} (from the conventions)", default.name, default.value));
     }
-    for variable in gathered.variables.iter().filter(|v| is_octopus(&v.name) || is_lambda(&v.name)) {
+    let told = |name: &str| (is_octopus(name) || is_lambda(name)) && !is_the_packages(name);
+    for variable in gathered.variables.iter().filter(|variable| told(&variable.name)) {
         let from = origin.get(&key(&variable.name)).map_or("", String::as_str);
         let value = if variable.sensitive { "********" } else { &variable.value };
         gathered.origins.push(format!("{} = {value} (from {from})", variable.name));
@@ -174,13 +185,18 @@ fn is_octopus(name: &str) -> bool {
     name.to_lowercase().starts_with("octopus.")
 }
 
+/// The package itself says these, whatever the environment holds.
+fn is_the_packages(name: &str) -> bool {
+    name.to_lowercase().starts_with("octopus.action.package.")
+}
+
 fn is_lambda(name: &str) -> bool {
     name.to_lowercase().starts_with("lambda.")
 }
 
 /// Shows the log as it comes: a progress bar on a terminal, plain lines elsewhere. With `--json`, the lines go to
 /// standard error and standard output holds the result alone.
-async fn show(mut events: mpsc::UnboundedReceiver<Event>, output: Output) {
+async fn show(mut events: mpsc::UnboundedReceiver<Event>, output: Output, began_to_send: &AtomicBool) {
     let bar = output.is_interactive().then(|| {
         let style = ProgressStyle::with_template("{spinner} [{bar:20}] {msg} {elapsed}");
         ProgressBar::new(STAGES).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -188,6 +204,9 @@ async fn show(mut events: mpsc::UnboundedReceiver<Event>, output: Output) {
     while let Some(event) = events.recv().await {
         if matches!(&event, Event::Line(line) if !output.wants(line)) {
             continue;
+        }
+        if matches!(event, Event::Progress(Progress::Sending { .. })) {
+            began_to_send.store(true, Ordering::SeqCst);
         }
         match (event, &bar) {
             (Event::Line(line), Some(bar)) => bar.suspend(|| output.say(output.log_text("", &line))),

@@ -10,14 +10,24 @@ use serde_json::{Value, json};
 use crate::{
     config::Environment,
     exit::Exit,
-    model::{Level, LogLine},
+    model::{Level, LogLine, causes},
 };
+
+/// For whom to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// A person who wants what matters.
+    Person,
+    /// A person who wants everything.
+    Curious,
+    /// A program.
+    Program,
+}
 
 /// Where and how to print.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
-    json: bool,
-    verbose: bool,
+    audience: Audience,
     colour: bool,
     stderr_colour: bool,
 }
@@ -27,8 +37,11 @@ impl Output {
     pub fn new(json: bool, verbose: bool, environment: &Environment) -> Self {
         let wanted = environment.get("NO_COLOR").is_none_or(str::is_empty);
         Self {
-            json,
-            verbose,
+            audience: match (json, verbose) {
+                (true, _) => Audience::Program,
+                (false, true) => Audience::Curious,
+                (false, false) => Audience::Person,
+            },
             colour: wanted && io::stdout().is_terminal(),
             stderr_colour: wanted && io::stderr().is_terminal(),
         }
@@ -36,12 +49,12 @@ impl Output {
 
     /// Whether JSON is asked for.
     pub fn is_json(self) -> bool {
-        self.json
+        self.audience == Audience::Program
     }
 
     /// Whether a person looks at standard error.
     pub fn is_interactive(self) -> bool {
-        !self.json && io::stderr().is_terminal()
+        !self.is_json() && io::stderr().is_terminal()
     }
 
     /// Whether to colour standard error.
@@ -51,12 +64,12 @@ impl Output {
 
     /// A result: the text for people, or the value for programs.
     pub fn result(self, text: impl AsRef<str>, value: &Value) {
-        if self.json { print(&format!("{value:#}")) } else { print(text.as_ref()) }
+        if self.is_json() { print(&format!("{value:#}")) } else { print(text.as_ref()) }
     }
 
     /// A line for people only.
     pub fn say(self, text: impl AsRef<str>) {
-        if !self.json {
+        if !self.is_json() {
             print(text.as_ref());
         }
     }
@@ -69,7 +82,7 @@ impl Output {
 
     /// Whether a line is for whoever reads this: verbose ones only when asked for.
     pub fn wants(self, line: &LogLine) -> bool {
-        self.json || self.verbose || line.level != Level::Verbose
+        self.audience != Audience::Person || line.level != Level::Verbose
     }
 
     /// A line of a deployment's log, with a label before it where there is more than one. With `--json`, the
@@ -78,7 +91,7 @@ impl Output {
         if !self.wants(line) {
             return;
         }
-        if self.json {
+        if self.is_json() {
             print(&serde_json::to_string(line).unwrap_or_default());
         } else {
             print(&self.log_text(label, line));
@@ -100,25 +113,17 @@ impl Output {
     }
 
     /// An error, its causes and what to do about it, to standard error.
-    pub fn error(self, error: &dyn Error, hint: Option<&str>, exit: Exit) {
-        let mut causes = Vec::new();
-        let mut last = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
-            // Some libraries repeat their cause in their own text.
-            if !last.contains(&text) {
-                causes.push(text.clone());
-            }
-            last = text;
-            source = cause.source();
-        }
-        let text = if self.json {
-            let body = json!({ "message": error.to_string(), "causes": causes, "hint": hint, "exit_code": exit.code() });
+    pub fn error(self, error: &(dyn Error + 'static), hint: Option<&str>, exit: Exit) {
+        let mut texts = causes(error).into_iter();
+        let message = texts.next().unwrap_or_default();
+        let causes: Vec<String> = texts.collect();
+        let text = if self.is_json() {
+            let body =
+                json!({ "message": message, "causes": causes, "hint": hint, "exit_code": exit.code() });
             format!("{:#}", json!({ "error": body }))
         } else {
             let (red, end) = if self.stderr_colour { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-            let mut text = format!("{red}error:{end} {error}");
+            let mut text = format!("{red}error:{end} {message}");
             for cause in causes {
                 text.push_str("\n  because: ");
                 text.push_str(&cause);

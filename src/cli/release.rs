@@ -36,7 +36,7 @@ pub(super) async fn run(
             let client = client(&server, environment)?;
             if !variables.is_empty() {
                 let known = client.variables(&client.project(&project).await?).await?;
-                variables::refuse_sensitive_of(&variables, &known)?;
+                variables::refuse_sensitive_of(variables.iter().map(|(name, _)| name.as_str()), &known)?;
             }
             let answer = client.deploy(&project, &version, &environments, &variables).await?;
             let tasks = started(&answer)?;
@@ -52,7 +52,8 @@ pub(super) async fn run(
                     if let Ok(ended) = tokio::time::timeout(Duration::from_secs(seconds), waiting).await {
                         ended?
                     } else {
-                        output.say(format!("still running after {seconds} seconds; the deployment goes on"));
+                        let text = format!("still running after {seconds} seconds; the deployment goes on");
+                        output.result(text, &answer);
                         return Ok(Exit::TimedOut);
                     }
                 }
@@ -85,11 +86,9 @@ async fn wait_for(
     try_join_all(tasks.iter().map(async |(id, _)| {
         let task = client.task(id).await?;
         output.say(task::describe(&task)?);
-        if !output.is_json() {
-            let label = if many { id.as_str() } else { "" };
-            task::follow_log(client, id, label, output).await?;
-        }
-        task::wait_for_end(client, id).await
+        // For programs only the ends are of interest: one document.
+        let label = if many { id.as_str() } else { "" };
+        task::follow_log(client, id, Some(label).filter(|_| !output.is_json()), output).await
     }))
     .await
 }

@@ -35,17 +35,15 @@ pub(super) async fn run(
         TaskCommand::Logs { server, id, follow } => {
             let client = client(&server, environment)?;
             if follow {
-                follow_log(&client, &id, "", output).await?;
-                let task = client.task(&id).await?;
-                if !output.is_json() {
-                    output.say(describe(&task)?);
-                }
+                let task = follow_log(&client, &id, Some(""), output).await?;
+                output.say(describe(&task)?);
                 return exit_of(&task);
             }
             let mut from = 0;
             loop {
                 let part = client.log(&id, from, Duration::ZERO).await?;
-                from += show(&part, "", output);
+                show(&part, "", output);
+                from += part.lines.len() as u64;
                 if part.lines.is_empty() {
                     return Ok(Exit::Done);
                 }
@@ -72,36 +70,26 @@ pub(super) async fn deployment(
     Ok(Exit::Done)
 }
 
-/// Shows the log as it comes, until the task has ended. A server that is away for a while is waited for.
+/// Shows the log as it comes (with a label, when one is given; else only follows it), until the task has ended; answers
+/// the task. A server that is away for a while is waited for.
 pub(super) async fn follow_log(
     client: &ServerClient,
     id: &str,
-    label: &str,
+    label: Option<&str>,
     output: Output,
-) -> Result<(), CliError> {
+) -> Result<Value, CliError> {
     let mut from = 0;
     let mut wait = Patience::default();
     loop {
         let Some(part) = wait.attempt(client.log(id, from, LOG_WAIT).await).await? else { continue };
-        from += show(&part, label, output);
-        if part.ended {
-            return Ok(());
+        if let Some(label) = label {
+            show(&part, label, output);
         }
-    }
-}
-
-/// Waits until the task has ended; answers it.
-pub(super) async fn wait_for_end(client: &ServerClient, id: &str) -> Result<Value, CliError> {
-    let mut wait = Patience::default();
-    let mut from = 0;
-    loop {
-        // The log's long poll tells the end at once.
-        let Some(part) = wait.attempt(client.log(id, from, LOG_WAIT).await).await? else { continue };
         from += part.lines.len() as u64;
-        if !part.ended {
-            continue;
-        }
-        if let Some(task) = wait.attempt(client.task(id).await).await? {
+        // The log's long poll tells the end at once.
+        if part.ended
+            && let Some(task) = wait.attempt(client.task(id).await).await?
+        {
             return Ok(task);
         }
     }
@@ -135,12 +123,10 @@ impl Patience {
     }
 }
 
-/// Shows the lines; answers how many bytes they were.
-fn show(part: &LogPart, label: &str, output: Output) -> u64 {
+fn show(part: &LogPart, label: &str, output: Output) {
     for line in LogLine::parse_all(&part.lines) {
         output.log_line(label, &line);
     }
-    part.lines.len() as u64
 }
 
 /// A task in one line, with its error if it has one.

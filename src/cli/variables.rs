@@ -30,7 +30,10 @@ pub(super) fn refuse_sensitive(
 }
 
 /// Nor for what the project calls a secret.
-pub(super) fn refuse_sensitive_of(pairs: &[(String, String)], document: &Value) -> Result<(), CliError> {
+pub(super) fn refuse_sensitive_of<'n>(
+    mut names: impl Iterator<Item = &'n str>,
+    document: &Value,
+) -> Result<(), CliError> {
     let rows = || document["Variables"].as_array().into_iter().flatten();
     let is_secret = |name: &str| {
         rows().any(|row| {
@@ -38,8 +41,8 @@ pub(super) fn refuse_sensitive_of(pairs: &[(String, String)], document: &Value) 
                 && row["Name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name))
         })
     };
-    match pairs.iter().find(|(name, _)| is_secret(name)) {
-        Some((name, _)) => Err(CliError::SensitiveArgument { name: name.clone() }),
+    match names.find(|name| is_secret(name)) {
+        Some(name) => Err(CliError::SensitiveArgument { name: name.to_owned() }),
         None => Ok(()),
     }
 }
@@ -118,6 +121,8 @@ pub(super) async fn run(
             }
             let client = client(&server, environment)?;
             let document = client.variables(&client.project(&project).await?).await?;
+            let plain: Vec<_> = all.iter().filter(|variable| !variable.sensitive).collect();
+            refuse_sensitive_of(plain.iter().map(|variable| variable.name.as_str()), &document)?;
             let scope = environment_ids(&document, &environments)?;
             let saved = client.save_variables(with(document, &all, &scope)).await?;
             let names: Vec<&str> = all.iter().map(|variable| variable.name.as_str()).collect();

@@ -132,7 +132,7 @@ impl ClientError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Damaged { .. } => true,
-            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504),
+            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504 | 507),
             Self::Address { .. } | Self::Unreadable { .. } | Self::File { .. } => false,
         }
     }

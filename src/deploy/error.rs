@@ -104,6 +104,15 @@ pub enum DeployError {
         /// This package's.
         expected: String,
     },
+    /// An earlier attempt may have changed something, and this one failed before it could find out.
+    #[error(
+        "an earlier attempt of this deployment may have changed the function, and what it did could not be established"
+    )]
+    NotEstablished {
+        /// Why not.
+        #[source]
+        source: Box<DeployError>,
+    },
     /// A bug of ours while repacking.
     #[error("repacking the package stopped unexpectedly: this is a bug in octarm")]
     Panicked,
@@ -112,7 +121,7 @@ pub enum DeployError {
 impl DeployError {
     /// Whether nobody can say what state AWS is in because of us.
     pub fn is_unknown(&self) -> bool {
-        matches!(self, Self::Unestablished { .. } | Self::Unreconciled { .. })
+        matches!(self, Self::Unestablished { .. } | Self::Unreconciled { .. } | Self::NotEstablished { .. })
     }
 
     /// What to do about it.
@@ -134,7 +143,7 @@ impl DeployError {
             Self::Account { .. } => Some("use the credentials of the account that is meant".to_owned()),
             Self::Timeout { .. } => Some("look at the function's LastUpdateStatus; raise `Lambda.UpdateTimeout`".to_owned()),
             Self::ChangedByOther { .. } => Some("find out who deploys there, then deploy again".to_owned()),
-            Self::Unestablished { .. } | Self::Unreconciled { .. } => Some(
+            Self::Unestablished { .. } | Self::Unreconciled { .. } | Self::NotEstablished { .. } => Some(
                 "look at the function, then say what it is: `octarm deployment resolve ID --as success|failed`".to_owned(),
             ),
             Self::Image { .. } | Self::UpdateFailed { .. } | Self::Stopped(_) | Self::Panicked => None,

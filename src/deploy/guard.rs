@@ -18,7 +18,7 @@ use crate::model::JournalRecord;
 const SAFETY: Duration = Duration::from_secs(5);
 
 /// Why a deployment must stop before its next change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Stop {
     /// Somebody asked to cancel.
     #[error("cancelled on request")]
@@ -26,6 +26,9 @@ pub enum Stop {
     /// The lease is gone: somebody else may have the deployment now.
     #[error("the lease of this deployment is lost: somebody else may have taken it over")]
     LeaseLost,
+    /// The server does not take the journal's record, and without it nothing may be changed.
+    #[error("the journal cannot be recorded at the server, and without it nothing may be changed: {0}")]
+    Unrecorded(String),
 }
 
 /// When a lease ends, on a clock that runs on while the machine is suspended.
@@ -52,15 +55,15 @@ impl Moment {
 impl Lease {
     /// A lease of `term`, counted from `sent`: the moment *before* the request that got it was sent.
     pub fn new(sent: Moment, term: Duration) -> Self {
-        let lease = Self { end: Arc::default(), safety: SAFETY.min(term / 4) };
-        lease.renew(sent, term);
-        lease
+        let end = Arc::new(AtomicU64::new(end(sent, term)));
+        Self { end, safety: SAFETY.min(term / 4) }
     }
 
     /// The server renewed it.
     pub fn renew(&self, sent: Moment, term: Duration) {
-        let term = u64::try_from(term.as_millis()).unwrap_or(u64::MAX);
-        self.end.fetch_max(sent.0.saturating_add(term), Ordering::SeqCst);
+        // One that was lost stays lost, also when an earlier renewal's answer comes late.
+        let later = |old: u64| (old != 0).then(|| old.max(end(sent, term)));
+        let _ = self.end.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
     }
 
     /// The server said that it is gone.
@@ -77,6 +80,10 @@ impl Lease {
     pub fn allows_change(&self) -> bool {
         self.left() > self.safety
     }
+}
+
+fn end(sent: Moment, term: Duration) -> u64 {
+    sent.0.saturating_add(u64::try_from(term.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A journal record on its way to whoever keeps the journal.
@@ -164,6 +171,7 @@ mod tests {
         old.renew(now, Duration::from_mins(1));
         assert!(old.allows_change());
         old.lose();
-        assert_eq!(old.left(), Duration::ZERO);
+        old.renew(now, Duration::from_mins(1));
+        assert_eq!(old.left(), Duration::ZERO, "a late answer does not bring it back");
     }
 }

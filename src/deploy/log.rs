@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::redact::Redactor;
-use crate::model::{Level, LogLine};
+use crate::model::{Failure, Level, LogLine};
 
 /// A longer line is continued on the next: a chunk of the log holds whole lines.
 const MAX_LINE: usize = 8 * 1024;
@@ -69,6 +69,16 @@ impl Log {
     /// Why it failed.
     pub fn error(&self, text: impl AsRef<str>) {
         self.write(Level::Error, text.as_ref());
+    }
+
+    /// A failure with its causes and what to do about it.
+    pub fn failure(&self, failure: &Failure) {
+        for (depth, message) in failure.messages.iter().enumerate() {
+            self.error(if depth == 0 { message.clone() } else { format!("  because: {message}") });
+        }
+        if let Some(hint) = &failure.hint {
+            self.info(format!("  hint: {hint}"));
+        }
     }
 
     /// Tells how far a long act has come.

@@ -4,9 +4,8 @@
 use serde::Serialize;
 
 use crate::{
-    aws::{Function, FunctionName},
+    aws::{Function, FunctionName, Settled},
     model::JournalRecord,
-    package::Repacked,
 };
 
 /// What is wanted.
@@ -41,8 +40,6 @@ pub struct Desired {
 pub enum Action {
     /// The function runs this code already.
     Nothing,
-    /// The new code is there, and Lambda is still working on it.
-    Wait,
     /// Send the code.
     Update,
 }
@@ -63,26 +60,12 @@ fn display<T: std::fmt::Display, S: serde::Serializer>(value: &T, serializer: S)
     serializer.collect_str(value)
 }
 
-impl Desired {
-    /// Takes over what repacking found.
-    pub fn set_code(&mut self, repacked: &Repacked) {
-        self.code_sha256 = repacked.code_sha256();
-        self.zip_bytes = repacked.size;
-        self.unzipped_bytes = repacked.unzipped_size;
-        self.files = repacked.entries.len();
-    }
-}
-
 /// Decides.
 pub(super) fn plan(desired: Desired, observed: &Function) -> Plan {
-    use crate::aws::Settled;
     let same = observed.code_sha256 == desired.code_sha256;
-    let action = match (same, &observed.settled) {
-        (true, Settled::Yes) => Action::Nothing,
-        (true, Settled::No) => Action::Wait,
-        // A failed update keeps the old code running, whatever the sha says: send it again.
-        _ => Action::Update,
-    };
+    // After a failed update the old code runs, whatever the sha says: it is sent again.
+    let failed = matches!(observed.settled, Settled::Failed(_));
+    let action = if same && !failed { Action::Nothing } else { Action::Update };
     Plan { desired, present_sha256: observed.code_sha256.clone(), action }
 }
 
@@ -91,41 +74,57 @@ pub(super) fn plan(desired: Desired, observed: &Function) -> Plan {
 pub(super) enum Conclusion {
     /// Nothing was changed by us yet: go on as if new.
     NotBegun,
-    /// The call took effect: wait and verify, do not repeat.
-    Done,
-    /// The call did not take effect, and nothing else changed: it may be made, with the same revision.
+    /// The call took effect: wait for this code and verify it, do not repeat.
+    Done {
+        /// `CodeSha256` of what was sent.
+        sha256: String,
+    },
+    /// The call did not take effect, and nothing else changed: it may be made.
     NotDone,
-    /// The function holds neither the old code nor ours, or was changed by somebody else in between.
+    /// The function holds neither the old code nor ours, was changed by somebody else in between, or is not the one
+    /// that the journal speaks of.
     Elsewhere,
 }
 
-/// Asks the journal and AWS what happened. The last record decides.
-pub(super) fn conclude(journal: &[JournalRecord], observed: &Function) -> Conclusion {
+/// Asks the journal and AWS what happened. The last record decides; the function must be at rest.
+pub(super) fn conclude(
+    journal: &[JournalRecord],
+    name: &FunctionName,
+    region: &str,
+    observed: &Function,
+) -> Conclusion {
+    let is_ours = |function: &str, there: &str| function == name.as_str() && there == region;
     match journal.last() {
         None => Conclusion::NotBegun,
-        Some(JournalRecord::UpdateCodeEffect { sha256, .. }) => {
-            if *sha256 == observed.code_sha256 {
-                Conclusion::Done
-            } else {
-                Conclusion::Elsewhere
-            }
+        Some(JournalRecord::UpdateCodeEffect { function, region, sha256, .. })
+            if is_ours(function, region) && *sha256 == observed.code_sha256 =>
+        {
+            Conclusion::Done { sha256: sha256.clone() }
         }
-        Some(JournalRecord::UpdateCodeIntent { before_sha256, revision_id, after_sha256, .. }) => {
-            if *after_sha256 == observed.code_sha256 {
-                Conclusion::Done
-            } else if *before_sha256 == observed.code_sha256 && *revision_id == observed.revision_id {
+        Some(JournalRecord::UpdateCodeIntent {
+            function,
+            region,
+            before_sha256,
+            revision_id,
+            after_sha256,
+        }) if is_ours(function, region) => {
+            let is_before = *before_sha256 == observed.code_sha256 && *revision_id == observed.revision_id;
+            // An unmoved revision proves that nothing happened, also where old code and new code are the same.
+            if is_before && (revision_id.is_some() || after_sha256 != before_sha256) {
                 Conclusion::NotDone
+            } else if *after_sha256 == observed.code_sha256 {
+                Conclusion::Done { sha256: after_sha256.clone() }
             } else {
                 Conclusion::Elsewhere
             }
         }
+        Some(_) => Conclusion::Elsewhere,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::Settled;
 
     fn function(sha: &str, revision: &str) -> Function {
         Function {
@@ -137,13 +136,13 @@ mod tests {
         }
     }
 
-    fn intent() -> JournalRecord {
+    fn intent(before: &str, after: &str) -> JournalRecord {
         JournalRecord::UpdateCodeIntent {
             function: "CI-x".into(),
             region: "eu-west-1".into(),
-            before_sha256: "old".into(),
+            before_sha256: before.into(),
             revision_id: Some("r1".into()),
-            after_sha256: "new".into(),
+            after_sha256: after.into(),
         }
     }
 
@@ -151,19 +150,40 @@ mod tests {
     fn what_happened_follows_from_the_journal_and_aws() {
         let effect = JournalRecord::UpdateCodeEffect {
             function: "CI-x".into(),
+            region: "eu-west-1".into(),
             sha256: "new".into(),
             revision_id: None,
         };
+        let begun = intent("old", "new");
+        let again = intent("same", "same");
+        let done = |sha256: &str| Conclusion::Done { sha256: sha256.into() };
         for (journal, observed, expected) in [
             (vec![], function("old", "r1"), Conclusion::NotBegun),
-            (vec![intent()], function("new", "r2"), Conclusion::Done),
-            (vec![intent()], function("old", "r1"), Conclusion::NotDone),
-            (vec![intent()], function("old", "r2"), Conclusion::Elsewhere),
-            (vec![intent()], function("other", "r3"), Conclusion::Elsewhere),
-            (vec![intent(), effect.clone()], function("new", "r2"), Conclusion::Done),
-            (vec![intent(), effect], function("other", "r3"), Conclusion::Elsewhere),
+            (vec![begun.clone()], function("new", "r2"), done("new")),
+            (vec![begun.clone()], function("old", "r1"), Conclusion::NotDone),
+            (vec![begun.clone()], function("old", "r2"), Conclusion::Elsewhere),
+            (vec![begun.clone()], function("other", "r3"), Conclusion::Elsewhere),
+            (vec![again.clone()], function("same", "r1"), Conclusion::NotDone),
+            (vec![again], function("same", "r2"), done("same")),
+            (vec![begun.clone(), effect.clone()], function("new", "r2"), done("new")),
+            (vec![begun.clone(), effect], function("other", "r3"), Conclusion::Elsewhere),
+            (vec![begun, JournalRecord::Unreadable], function("new", "r2"), Conclusion::Elsewhere),
         ] {
-            assert_eq!(conclude(&journal, &observed), expected, "{journal:?} {observed:?}");
+            let name = "CI-x".parse().unwrap();
+            assert_eq!(
+                conclude(&journal, &name, "eu-west-1", &observed),
+                expected,
+                "{journal:?} {observed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_journal_of_another_function_or_region_proves_nothing() {
+        for (name, region) in [("CI-y", "eu-west-1"), ("CI-x", "us-east-1")] {
+            let journal = [intent("old", "new")];
+            let found = conclude(&journal, &name.parse().unwrap(), region, &function("old", "r1"));
+            assert_eq!(found, Conclusion::Elsewhere);
         }
     }
 }

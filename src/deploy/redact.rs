@@ -4,6 +4,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::template::{Variables, render};
+
 /// What stands where a sensitive value stood.
 const MASK: &str = "********";
 /// Shorter values are not masked: they would black out everything. The server refuses to save such values.
@@ -46,6 +48,16 @@ impl Redactor {
             .build(&forms)
             .map_err(|source| RedactorError { count, source })?;
         Ok(Self { matcher: Some(matcher) })
+    }
+
+    /// Hides every sensitive value of a set, as written and as rendered.
+    pub fn of(variables: &Variables) -> Result<Self, RedactorError> {
+        let sensitive = || variables.iter().filter(|variable| variable.sensitive);
+        let rendered: Vec<String> =
+            sensitive().map(|variable| render(&variable.value, variables).value).collect();
+        Self::new(
+            sensitive().map(|variable| variable.value.as_str()).chain(rendered.iter().map(String::as_str)),
+        )
     }
 
     /// The text with every sensitive value masked.

@@ -11,9 +11,6 @@ use crate::{
     template::{Unclean, Variables, render},
 };
 
-/// Sensitive values shorter than this cannot be hidden in a log without blacking out everything.
-pub const UNSHOWABLE_MIN: usize = 4;
-
 /// A variable cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {

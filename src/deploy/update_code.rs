@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    DeployError, Guard, Log, Progress,
-    plan::{Action, Conclusion, Desired, Plan, conclude, plan},
+    DeployError, Guard, Log, Progress, Reached, Stop,
+    plan::{Action, Conclusion, Desired, conclude, plan},
 };
 use crate::{
     aws::{Aws, AwsError, Function, FunctionName, Kind, Settled},
@@ -32,28 +32,27 @@ impl Step<'_> {
         zip: Vec<u8>,
         journal: &[JournalRecord],
         dry_run: bool,
-        shown: &mut Option<Plan>,
+        reached: &mut Reached,
     ) -> Result<String, DeployError> {
-        let deadline = Instant::now() + self.timeout;
         let name = desired.function.clone();
-        let observed = self.aws.get_function(&name).await?;
+        let mut observed = self.aws.get_function(&name).await?;
+        self.log.info(format!("function {} holds CodeSha256 {}", observed.arn, observed.code_sha256));
+        // Only at rest can it be told what it holds, and an update under way moves the revision when it settles.
+        if observed.settled == Settled::No && !dry_run {
+            self.log.info("an update of this function is under way: waiting for its end");
+            observed = self.rest(&name).await?;
+        }
         if observed.is_image {
             return Err(DeployError::Image { function: name.to_string() });
         }
-        // What an earlier attempt began may still be under way: only at rest can it be told what it did.
-        let observed =
-            if journal.is_empty() || dry_run { observed } else { self.rest(&name, deadline).await? };
-        self.log.info(format!("function {} holds CodeSha256 {}", observed.arn, observed.code_sha256));
         let plan = plan(desired, &observed);
-        *shown = Some(plan.clone());
-        let target = plan.desired.code_sha256.clone();
-        let done = |verb: &str| format!("{name} {verb} {} (CodeSha256 {target})", plan.desired.package);
-
+        reached.plan = Some(plan.clone());
+        let target = &plan.desired.code_sha256;
+        let done = |verb: &str, sha256: &str| {
+            format!("{name} {verb} {} (CodeSha256 {sha256})", plan.desired.package)
+        };
         match plan.action {
             Action::Nothing => self.log.info("plan: nothing to do, the function holds this code already"),
-            Action::Wait => {
-                self.log.info("plan: the function holds this code, Lambda is still applying it: wait");
-            }
             Action::Update => self.log.info(format!(
                 "plan: update the code of {name} from CodeSha256 {} to {target}, {} to send",
                 observed.code_sha256,
@@ -64,10 +63,13 @@ impl Step<'_> {
             return Ok("dry run: nothing was changed".to_owned());
         }
 
-        match conclude(journal, &observed) {
+        match conclude(journal, &name, self.aws.region(), &observed) {
             Conclusion::NotBegun => {}
-            Conclusion::Done => {
+            Conclusion::Done { sha256 } => {
                 self.log.info("an earlier attempt sent this code: it is verified, not sent again");
+                reached.is_established = true;
+                self.settle(&name, &sha256).await?;
+                return Ok(done("runs", &sha256));
             }
             Conclusion::NotDone => {
                 self.log.info("an earlier attempt ended before its update took effect: it is made now");
@@ -76,49 +78,37 @@ impl Step<'_> {
                 return Err(DeployError::Unreconciled {
                     function: name.to_string(),
                     found: observed.code_sha256,
-                    expected: target,
+                    expected: target.clone(),
                 });
             }
         }
-        let verb = match plan.action {
-            Action::Nothing => return Ok(done("already runs")),
-            Action::Wait => {
-                self.settle(&name, &target, deadline).await?;
-                "runs"
-            }
-            Action::Update => {
-                self.update(&name, observed, &target, zip, deadline).await?;
-                "runs"
-            }
-        };
-        Ok(done(verb))
+        reached.is_established = true;
+        self.guard.check()?;
+        if plan.action == Action::Nothing {
+            return Ok(done("already runs", target));
+        }
+        self.update(&name, &observed, target, zip).await?;
+        Ok(done("runs", target))
     }
 
     /// Sends the code; repeats only after it has asked what the last try did.
     async fn update(
         &self,
         name: &FunctionName,
-        observed: Function,
+        before: &Function,
         target: &str,
         zip: Vec<u8>,
-        deadline: Instant,
     ) -> Result<(), DeployError> {
-        // An update that is under way moves the revision when it settles: wait for that first.
-        let before = if observed.settled == Settled::No {
-            self.log.info("another update of this function is under way: waiting for it");
-            self.rest(name, deadline).await?
-        } else {
-            observed
-        };
+        let deadline = Instant::now() + self.timeout;
+        let zip = bytes::Bytes::from(zip);
         let mut revision = before.revision_id.clone();
         let mut recorded: Option<Option<String>> = None;
-        let zip = bytes::Bytes::from(zip);
         let mut pause = Duration::from_secs(1);
         loop {
             // The intent names the revision that guards the call: a new revision is a new intent.
             if recorded.as_ref() != Some(&revision) {
                 self.guard
-                    .record(intent(name, self.aws.region(), &before, revision.as_deref(), target))
+                    .record(intent(name, self.aws.region(), before, revision.as_deref(), target))
                     .await?;
                 recorded = Some(revision.clone());
             }
@@ -129,7 +119,7 @@ impl Step<'_> {
                 Err(error) => error,
             };
             self.log.progress(Progress::Idle);
-            match self.after(name, &error, &before, target, deadline).await? {
+            match self.after(name, &error, before, revision.as_deref(), target).await? {
                 After::Done => break,
                 After::Stop => return Err(error.into()),
                 After::Again { revision: now } => revision = now,
@@ -142,18 +132,24 @@ impl Step<'_> {
             pause = (pause * 2).min(Duration::from_secs(20));
         }
         self.log.info("code sent; waiting for Lambda to apply it");
-        let settled = self.settle(name, target, deadline).await.map_err(|error| match error {
+        let settled = self.settle(name, target).await.map_err(|error| match error {
             DeployError::Aws(_) | DeployError::Timeout { .. } => unestablished(name, error),
             other => other,
         })?;
-        self.guard
-            .record(JournalRecord::UpdateCodeEffect {
-                function: name.to_string(),
-                sha256: settled.code_sha256,
-                revision_id: settled.revision_id,
-            })
-            .await?;
-        Ok(())
+        let effect = JournalRecord::UpdateCodeEffect {
+            function: name.to_string(),
+            region: self.aws.region().to_owned(),
+            sha256: settled.code_sha256,
+            revision_id: settled.revision_id,
+        };
+        match self.guard.record(effect).await {
+            // The end itself says it too; only a crash before that report would have needed the record.
+            Err(Stop::Unrecorded(reason)) => {
+                self.log.warning(format!("the effect could not be recorded in the journal: {reason}"));
+                Ok(())
+            }
+            recorded => Ok(recorded?),
+        }
     }
 
     /// Decides what a failed try means, by asking AWS wherever the try may have acted.
@@ -162,17 +158,22 @@ impl Step<'_> {
         name: &FunctionName,
         error: &AwsError,
         before: &Function,
+        sent: Option<&str>,
         target: &str,
-        deadline: Instant,
     ) -> Result<After, DeployError> {
         if !error.is_retryable() && error.kind() != Some(Kind::Changed) {
             return Ok(After::Stop);
         }
         self.log.warning(format!("{error}: asking AWS what the function holds now"));
         let now = self
-            .rest(name, deadline)
+            .rest(name)
             .await
             .map_err(|source| if error.may_have_acted() { unestablished(name, source) } else { source })?;
+        let unmoved = now.revision_id.as_deref() == sent;
+        if unmoved && sent.is_some() && error.kind() != Some(Kind::Changed) {
+            // The revision has not moved: nothing was done, also where old code and new code are the same.
+            return Ok(After::Again { revision: now.revision_id });
+        }
         if now.code_sha256 == target {
             return Ok(After::Done);
         }
@@ -183,23 +184,18 @@ impl Step<'_> {
                 expected: before.code_sha256.clone(),
             });
         }
-        if error.kind() == Some(Kind::Changed) {
-            // Somebody changed the function between our read and our write: not ours to overrule.
-            return Ok(After::Stop);
+        // The code is as it was. Behind an update that was under way the revision may move; any other move is a
+        // change by somebody else between our read and our write, which is not ours to overrule.
+        if error.kind() == Some(Kind::Busy) || (unmoved && error.kind() != Some(Kind::Changed)) {
+            return Ok(After::Again { revision: now.revision_id });
         }
-        // The code is as it was. A revision that moved without it is another update that has settled.
-        Ok(After::Again { revision: now.revision_id })
+        Ok(After::Stop)
     }
 
     /// Waits until the function has come to rest with our code, and checks that it is ours.
-    async fn settle(
-        &self,
-        name: &FunctionName,
-        target: &str,
-        deadline: Instant,
-    ) -> Result<Function, DeployError> {
+    async fn settle(&self, name: &FunctionName, target: &str) -> Result<Function, DeployError> {
         self.log.progress(Progress::Settling);
-        let function = self.rest(name, deadline).await?;
+        let function = self.rest(name).await?;
         if let Settled::Failed(reason) = function.settled {
             return Err(DeployError::UpdateFailed { function: name.to_string(), reason });
         }
@@ -213,8 +209,10 @@ impl Step<'_> {
         Ok(function)
     }
 
-    /// Polls GetFunction until nothing is under way. A read that fails for now is repeated.
-    async fn rest(&self, name: &FunctionName, deadline: Instant) -> Result<Function, DeployError> {
+    /// Polls GetFunction until nothing is under way, for as long as an update may take. A read that fails for now is
+    /// repeated.
+    async fn rest(&self, name: &FunctionName) -> Result<Function, DeployError> {
+        let deadline = Instant::now() + self.timeout;
         let mut look = FIRST_LOOK;
         loop {
             let end = match self.aws.get_function(name).await {

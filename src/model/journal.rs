@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One fact about one mutating call. The first word of a newer writer that an older reader does not know makes
-/// the whole record unreadable on purpose: then the end is `unknown`, never a blind re-run.
+/// One fact about one mutating call. A record of a newer writer that an older reader does not know is unreadable on
+/// purpose: then the end is `unknown`, never a blind re-run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "record")]
 pub enum JournalRecord {
@@ -25,11 +25,16 @@ pub enum JournalRecord {
     UpdateCodeEffect {
         /// The function, as AWS names it in its ARN.
         function: String,
+        /// The region of the function.
+        region: String,
         /// `CodeSha256` that AWS answered.
         sha256: String,
         /// `RevisionId` after the update.
         revision_id: Option<String>,
     },
+    /// A record that this version does not know: what it stands for cannot be established.
+    #[serde(other)]
+    Unreadable,
 }
 
 /// A record with its place; the pair (deployment, sequence) is written once.

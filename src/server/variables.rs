@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Shared, body::Fields, json::link, problem::Problem, rewrite::SPACE};
 use crate::{
+    conventions::Conventions,
     model::{EnvironmentId, ProjectId},
     store::{NewVariable, VariableSet},
 };
@@ -39,12 +40,16 @@ pub(super) async fn put(
     let version = fields.number("Version")?.ok_or_else(|| {
         Problem::invalid("`Version` is missing: send the variables with the version that they were read with")
     })?;
-    let new = fields.objects("Variables")?.iter().map(variable).collect::<Result<_, _>>()?;
+    let new = fields
+        .objects("Variables")?
+        .iter()
+        .map(|fields| variable(fields, &shared.conventions))
+        .collect::<Result<_, _>>()?;
     let set = shared.store.put_variables(project, version, new).await?;
     document(&shared, &set).await.map(Json)
 }
 
-fn variable(fields: &Fields) -> Result<NewVariable, Problem> {
+fn variable(fields: &Fields, conventions: &Conventions) -> Result<NewVariable, Problem> {
     let name = fields.required("Name")?;
     let mut environments = Vec::new();
     if let Some(scope) = fields.object("Scope")? {
@@ -56,7 +61,10 @@ fn variable(fields: &Fields) -> Result<NewVariable, Problem> {
         environments = scope.texts("Environment")?;
     }
     let kind = fields.text("Type")?.unwrap_or_else(|| "String".into());
-    let sensitive = fields.flag("IsSensitive")? || kind.eq_ignore_ascii_case("Sensitive");
+    let sensitive = fields.flag("IsSensitive")?
+        || kind.eq_ignore_ascii_case("Sensitive")
+        // Well known to be secret, whatever the client calls it.
+        || conventions.is_sensitive(&name);
     Ok(NewVariable {
         id: fields.text("Id")?,
         name,

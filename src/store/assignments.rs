@@ -21,6 +21,7 @@ use crate::{
 #[derive(sqlx::FromRow)]
 struct Row {
     fence: i64,
+    held_since: i64,
     cancel_requested: bool,
     log_length: i64,
     created: i64,
@@ -59,7 +60,7 @@ impl Store {
         reconcile: bool,
     ) -> Result<Assignment, StoreError> {
         let row: Row = sqlx::query_as(
-            "select d.fence, d.cancel_requested, d.log_length, d.created, d.comments, d.prompted, d.release_id, \
+            "select d.fence, d.held_since, d.cancel_requested, d.log_length, d.created, d.comments, d.prompted, d.release_id, \
              r.version as release_version, r.notes, r.assembled, r.variables, r.action_name, r.package_id, \
              r.package_version, r.package_file, r.package_sha256, r.package_size, c.name as channel_name, \
              d.project_id, p.name as project_name, g.id as group_id, g.name as group_name, d.environment_id, \
@@ -76,7 +77,7 @@ impl Store {
             deployment,
             task: TaskId(deployment.0),
             fence: Fence(unsigned(row.fence)),
-            lease_ms: u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX),
+            held_since: Fence(unsigned(row.held_since)),
             reconcile,
             cancel: row.cancel_requested,
             log_offset: unsigned(row.log_length),

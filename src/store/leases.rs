@@ -48,6 +48,7 @@ struct Silent {
     machine_name: Option<String>,
     machine_host: Option<String>,
     last_contact: Option<i64>,
+    begun: bool,
 }
 
 impl Store {
@@ -102,7 +103,8 @@ impl Store {
         // A cancel that was asked for while nobody held the lease is still to be heard: claim, then cancel.
         sqlx::query(concat!(
             "update deployments set state = case cancel_requested when 1 then 'cancelling' else 'leased' end, \
-             fence = fence + 1, lease_until = ",
+             fence = fence + 1, held_since = case when machine_id = $3 then held_since else fence + 1 end, \
+             lease_until = ",
             now!(),
             " + $2, lost_since = null, last_contact = ",
             now!(),
@@ -286,30 +288,40 @@ impl Store {
         let mut write = self.database.write().await?;
         let mut changed = expire(&mut write).await?;
         let silent: Vec<Silent> = sqlx::query_as(concat!(
-            "select id, machine_name, machine_host, last_contact from deployments where state = 'lost' and \
-             lost_since + $1 <= ",
+            "select id, machine_name, machine_host, last_contact, \
+             exists (select 1 from journal where deployment_id = deployments.id) as begun \
+             from deployments where state = 'lost' and lost_since + $1 <= ",
             now!()
         ))
         .bind(milliseconds(patience))
         .fetch_all(&mut *write)
         .await?;
-        for Silent { id, machine_name: name, machine_host: host, last_contact } in silent {
+        for Silent { id, machine_name: name, machine_host: host, last_contact, begun } in silent {
             let since = last_contact.and_then(|ms| Timestamp::from_millisecond(ms).ok());
-            let message = format!(
-                "unknown: worker {} on {} has been silent since {}; what it did is not known: look at the function, \
-                 then resolve {} as success or failed",
+            let mut message = format!(
+                "worker {} on {} has been silent since {}",
                 name.unwrap_or_default(),
                 host.unwrap_or_default(),
                 since.map(|time| time.to_string()).unwrap_or_default(),
-                DeploymentId(id)
             );
+            // Without a record of its intent a worker changes nothing, and a late record is refused.
+            if begun {
+                let id = DeploymentId(id);
+                message = format!(
+                    "unknown: {message}; what it did is not known: look at the function, then resolve {id} as \
+                     success or failed"
+                );
+            } else {
+                message.push_str("; it had not begun to change anything");
+            }
             changed += sqlx::query(concat!(
-                "update deployments set state = 'failed', blocked = 1, error_message = $2, completed = ",
+                "update deployments set state = 'failed', blocked = $3, error_message = $2, completed = ",
                 now!(),
                 " where id = $1 and state = 'lost'"
             ))
             .bind(id)
             .bind(message)
+            .bind(i64::from(begun))
             .execute(&mut *write)
             .await?
             .rows_affected();

@@ -80,6 +80,24 @@ impl Store {
         .bind(key(name))
         .fetch_optional(&mut *write)
         .await?;
+        // A machine that registers a worker under another's token would leave that other one without.
+        if let Some(token) = &request.token {
+            let held: Option<(i64, String, String)> = sqlx::query_as(
+                "select m.id, m.name, e.name from machines m join environments e on e.id = m.environment_id \
+                 where m.token_hash = $1",
+            )
+            .bind(keys::hash(&token.0))
+            .fetch_optional(&mut *write)
+            .await?;
+            if let Some((_, name, environment)) =
+                held.filter(|(id, ..)| found.as_ref().is_none_or(|found| found.id != *id))
+            {
+                return Err(StoreError::Conflict(format!(
+                    "the token sent is that of worker `{name}` in `{environment}`: deregister that one first, or \
+                     register this one from a state folder of its own"
+                )));
+            }
+        }
         let existed = found.is_some();
         let Some(found) = found else {
             let token = new_token()?;

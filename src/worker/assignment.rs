@@ -1,32 +1,39 @@
 //! One deployment, from its claim to its report.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{error, info, warn};
 
 use super::{
-    LocalLine, LocalLog, Stopping, Worker, chain,
+    LocalLine, LocalLog, Stopping, Worker,
     journal::Journal,
-    lease::Keeper,
-    log_stream::{LogEnd, LogStream},
+    lease::{Keeper, is_end},
+    log_stream::LogStream,
+    spool::{Header, Spool},
 };
 use crate::{
     client::{Backoff, ClientError, WorkerClient},
     deploy::{self, Event, Guard, Job, Lease, Log, Redactor, Stop},
-    model::{Failure, Outcome, Variable},
-    protocol::Assignment,
-    template::{Variables, render},
+    model::{Failure, Outcome, causes, chain},
+    protocol::{Assignment, ErrorCode},
+    template::Variables,
 };
 
-/// Runs the deployment and reports its end. Whatever happens here ends this deployment, not the worker.
+/// How long a package that cannot be fetched is asked for.
+const FETCH_PATIENCE: Duration = Duration::from_mins(5);
+/// How often a package that arrives damaged is asked for.
+const FETCH_DAMAGED: usize = 3;
+
+/// Runs the deployment and reports its end; answers whether the server has that. Whatever happens here ends this
+/// deployment, not the worker.
 pub(super) async fn run(
     client: &WorkerClient,
     worker: &Arc<Worker>,
     assignment: Assignment,
     stopping: &Stopping,
-) {
+) -> bool {
     let deployment = assignment.deployment;
     info!(%deployment, task = %assignment.task, fence = %assignment.fence, reconcile = assignment.reconcile, package = assignment.package.file_name, "claimed");
     let keeper = Keeper {
@@ -42,49 +49,36 @@ pub(super) async fn run(
         Ok(begun) => begun,
         Err(refused) => {
             warn!(%deployment, error = chain(&refused), "given back: its lease could not be renewed");
-            return;
+            return false;
         }
     };
     let _renewing = AbortOnDropHandle::new(tokio::spawn(keeper.clone().keep(lease.clone(), term)));
 
     let folder = worker.state.deployment(deployment);
     let prepared = fs_err::create_dir_all(&folder);
-    let (lines, log_end) = start_log(&keeper, &lease, &folder, assignment.log_offset);
-    let running = Running { worker, client, keeper: &keeper, lease: &lease, assignment: &assignment };
-    let outcome = match prepared {
-        Ok(()) => running.to_outcome(&folder, lines).await,
-        Err(error) => {
-            let failure = Failure {
-                step: "prepare".to_owned(),
-                messages: vec!["preparing the deployment's folder".to_owned(), error.to_string()],
-                hint: Some("free some space, or correct the folder's permissions".to_owned()),
-            };
-            Ok(running.say(lines, failure))
-        }
-    };
-    let end = log_end.await.ok().flatten();
-    if let (Ok(outcome), Some(end)) = (outcome, end) {
-        report(&keeper, &lease, outcome, end).await;
-    } else {
-        warn!(%deployment, "its lease is lost: it will be handed out again to find out what was done");
-    }
-    if !keeper.lost.is_cancelled() && !lease.left().is_zero() {
-        // Reported: nothing of it is needed any more.
-        if let Err(error) = fs_err::remove_dir_all(&folder) {
-            warn!(%deployment, error = %error, "its folder could not be removed");
-        }
-    }
-}
-
-fn start_log(
-    keeper: &Keeper,
-    lease: &Lease,
-    folder: &std::path::Path,
-    offset: u64,
-) -> (mpsc::UnboundedSender<Vec<u8>>, tokio::task::JoinHandle<Option<LogEnd>>) {
+    let header = Header { fence: assignment.fence, base: assignment.log_offset };
+    let (spool, unsent) = Spool::open(&folder, header, assignment.held_since);
     let (lines, received) = mpsc::unbounded_channel();
-    let stream = LogStream::open(folder, keeper.clone(), lease.clone(), offset);
-    (lines, tokio::spawn(stream.serve(received)))
+    let stream = LogStream::new(keeper.clone(), lease.clone(), assignment.log_offset, unsent);
+    let streaming = AbortOnDropHandle::new(tokio::spawn(stream.serve(received)));
+
+    let running = Running { worker, client, keeper: &keeper, lease: &lease, assignment: &assignment };
+    let outcome = running.to_outcome(&folder, prepared, spool, lines).await;
+    let reported = match (outcome, streaming.await.ok().flatten()) {
+        (Ok(outcome), Some(stream)) => report(&keeper, &lease, outcome, stream).await,
+        _ => false,
+    };
+    let removed = if reported {
+        fs_err::remove_dir_all(&folder)
+    } else {
+        warn!(%deployment, "its end is not reported: it will be handed out again to find out what was done");
+        // The spool may be needed; the package can be fetched again.
+        fs_err::remove_file(folder.join("package"))
+    };
+    if let Some(error) = removed.err().filter(|error| error.kind() != std::io::ErrorKind::NotFound) {
+        warn!(%deployment, error = %error, "its files could not be removed");
+    }
+    reported
 }
 
 struct Running<'a> {
@@ -96,10 +90,12 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Runs the engine; a panic in it is a failed deployment, not a dead worker.
+    /// Runs the engine with everything around it; all lines are passed on before this returns.
     async fn to_outcome(
         &self,
-        folder: &std::path::Path,
+        folder: &Path,
+        prepared: std::io::Result<()>,
+        mut spool: Spool,
         lines: mpsc::UnboundedSender<Vec<u8>>,
     ) -> Result<Outcome, Stop> {
         let (events, mut received) = mpsc::unbounded_channel();
@@ -108,33 +104,31 @@ impl Running<'_> {
         let passing_on = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Some(event) = received.recv().await {
                 if let Event::Line(line) = event {
-                    let _ = lines.send(line.to_bytes());
+                    let bytes = line.to_bytes();
+                    // The disk has it before the server is asked, which may be away for long.
+                    spool.append(&bytes);
+                    let _ = lines.send(bytes);
                     local.append(&LocalLine { deployment, line });
                 }
             }
         }));
-        let (journal, writes) = mpsc::channel(1);
-        let keeping = Journal {
-            keeper: self.keeper.clone(),
-            lease: self.lease.clone(),
-            path: folder.join("journal.jsonl"),
-            next: u32::try_from(self.assignment.journal.len()).unwrap_or(u32::MAX),
-        };
-        let _keeping = AbortOnDropHandle::new(tokio::spawn(keeping.serve(writes)));
-        let guard = Guard::Leased { lease: self.lease.clone(), journal, cancel: self.keeper.cancel.clone() };
-
         let variables = self.variables();
-        let outcome = match redactor(&variables) {
-            Ok(redactor) => {
-                let log = Log::new(events, redactor);
-                self.engine(folder, variables, log, guard).await
+        let outcome = match (prepared, Redactor::of(&variables)) {
+            (Ok(()), Ok(redactor)) => self.engine(folder, variables, Log::new(events, redactor)).await,
+            (Err(error), _) => {
+                let messages = vec!["preparing the deployment's folder".to_owned(), error.to_string()];
+                let hint = "free some space, or correct the folder's permissions";
+                Ok(self.early(
+                    &Log::new(events, Redactor::default()),
+                    "prepare",
+                    messages,
+                    Some(hint.to_owned()),
+                ))
             }
-            Err(failure) => {
-                let log = Log::new(events, Redactor::default());
-                for message in &failure.messages {
-                    log.error(message);
-                }
-                Ok(Outcome::Failed { failure })
+            (Ok(()), Err(error)) => {
+                let mut messages = causes(&error);
+                messages.push("no log can be written safely, so nothing is deployed".to_owned());
+                Ok(self.early(&Log::new(events, Redactor::default()), "prepare", messages, None))
             }
         };
         // All senders are gone: the last lines are passed on before the log is closed.
@@ -142,13 +136,7 @@ impl Running<'_> {
         outcome
     }
 
-    async fn engine(
-        &self,
-        folder: &std::path::Path,
-        variables: Variables,
-        log: Log,
-        guard: Guard,
-    ) -> Result<Outcome, Stop> {
+    async fn engine(&self, folder: &Path, variables: Variables, log: Log) -> Result<Outcome, Stop> {
         let assignment = self.assignment;
         let package = &assignment.package;
         log.info(format!(
@@ -161,6 +149,7 @@ impl Running<'_> {
         if assignment.reconcile {
             log.warning("an earlier attempt did not report its end: finding out what it did");
         }
+        let (guard, _keeping) = self.guard(folder);
         let path = folder.join("package");
         log.info(format!(
             "fetching package {} {}, {}",
@@ -168,23 +157,17 @@ impl Running<'_> {
             package.version,
             deploy::bytes(package.size)
         ));
-        let fetched = match self.fetch(&path, &guard).await {
-            Ok(fetched) => fetched,
-            Err(Stop::Cancelled) => {
-                let summary = "cancelled before anything was changed".to_owned();
+        match self.fetch(&path, &guard, &log).await {
+            Ok(()) => {}
+            Err(NotFetched::Stop(Stop::Cancelled)) => {
+                let summary = "cancelled: the function was left as it was".to_owned();
                 log.warning(&summary);
                 return Ok(Outcome::Cancelled { summary });
             }
-            Err(Stop::LeaseLost) => return Err(Stop::LeaseLost),
-        };
-        if let Err(error) = fetched {
-            let failure = Failure {
-                step: "fetch package".to_owned(),
-                messages: chain(&error).split(": ").map(str::to_owned).collect(),
-                hint: error.hint(),
-            };
-            log.error(failure.messages.join(": "));
-            return Ok(Outcome::Failed { failure });
+            Err(NotFetched::Stop(stop)) => return Err(stop),
+            Err(NotFetched::Error(error)) => {
+                return Ok(self.early(&log, "fetch package", causes(&error), error.hint()));
+            }
         }
         let job = Job {
             package: path,
@@ -194,8 +177,9 @@ impl Running<'_> {
             journal: assignment.journal.iter().map(|entry| entry.record.clone()).collect(),
             dry_run: false,
         };
-        let worker = Arc::clone(self.worker);
-        let engine = tokio::spawn(async move { deploy::run(job, &worker.conventions, &log, &guard).await });
+        let (worker, engine_log) = (Arc::clone(self.worker), log.clone());
+        let engine =
+            tokio::spawn(async move { deploy::run(job, &worker.conventions, &engine_log, &guard).await });
         let mut engine = AbortOnDropHandle::new(engine);
         let result = tokio::select! {
             result = &mut engine => result,
@@ -205,6 +189,7 @@ impl Running<'_> {
         };
         match result {
             Ok(ran) => Ok(ran?.outcome),
+            // A panic in it is a failed deployment, not a dead worker.
             Err(panic) => {
                 error!(deployment = %assignment.deployment, error = %panic, "the deployment ended in a panic");
                 let failure = Failure {
@@ -212,28 +197,68 @@ impl Running<'_> {
                     messages: vec!["octarm met a bug in itself; the worker's own log has more".to_owned()],
                     hint: Some("look at the function, then resolve the deployment".to_owned()),
                 };
+                log.failure(&failure);
                 Ok(Outcome::Unknown { failure })
             }
         }
     }
 
-    /// Fetches the package; again, while the server does not answer and the lease lasts.
-    async fn fetch(&self, path: &std::path::Path, guard: &Guard) -> Result<Result<(), ClientError>, Stop> {
+    fn guard(&self, folder: &Path) -> (Guard, AbortOnDropHandle<()>) {
+        let (journal, writes) = mpsc::channel(1);
+        let keeping = Journal {
+            keeper: self.keeper.clone(),
+            lease: self.lease.clone(),
+            path: folder.join("journal.jsonl"),
+            next: u32::try_from(self.assignment.journal.len()).unwrap_or(u32::MAX),
+        };
+        let guard = Guard::Leased { lease: self.lease.clone(), journal, cancel: self.keeper.cancel.clone() };
+        (guard, AbortOnDropHandle::new(tokio::spawn(keeping.serve(writes))))
+    }
+
+    /// A failure before the engine began. Where an earlier attempt may have changed something, nobody knows what.
+    fn early(&self, log: &Log, step: &str, messages: Vec<String>, hint: Option<String>) -> Outcome {
+        let messages = messages.iter().map(|message| log.redact(message)).collect();
+        let failure = Failure { step: step.to_owned(), messages, hint };
+        log.failure(&failure);
+        if self.assignment.journal.is_empty() {
+            Outcome::Failed { failure }
+        } else {
+            Outcome::Unknown { failure }
+        }
+    }
+
+    /// Fetches the package; again, when that may help.
+    async fn fetch(&self, path: &Path, guard: &Guard, log: &Log) -> Result<(), NotFetched> {
+        let assignment = self.assignment;
         let mut backoff = Backoff::default();
+        let mut damaged = 0;
+        let began = Instant::now();
+        // What an earlier attempt may have changed is established before a cancel counts.
+        let cancel =
+            if assignment.journal.is_empty() { self.keeper.cancel.clone() } else { CancellationToken::new() };
         loop {
-            let assignment = self.assignment;
-            let fetched =
-                self.client.fetch(assignment.deployment, assignment.fence, &assignment.package, path).await;
-            match fetched {
-                Err(error) if error.is_retryable() => {
-                    warn!(deployment = %assignment.deployment, error = chain(&error), "fetching the package again");
-                    guard.pause(backoff.pause(error.retry_after())).await?;
-                }
-                Err(error) if super::lease::is_end(&error) => {
-                    self.keeper.note_error(self.lease, &error);
-                    return Err(Stop::LeaseLost);
-                }
-                done => return Ok(done),
+            let fetching =
+                self.client.fetch(assignment.deployment, assignment.fence, &assignment.package, path);
+            let error = tokio::select! {
+                fetched = fetching => match fetched {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error,
+                },
+                () = cancel.cancelled() => return Err(NotFetched::Stop(Stop::Cancelled)),
+                () = self.keeper.lost.cancelled() => return Err(NotFetched::Stop(Stop::LeaseLost)),
+            };
+            if is_end(&error) {
+                self.keeper.note_error(self.lease, &error);
+                return Err(NotFetched::Stop(Stop::LeaseLost));
+            }
+            damaged += usize::from(matches!(error, ClientError::Damaged { .. }));
+            if !error.is_retryable() || damaged == FETCH_DAMAGED || began.elapsed() > FETCH_PATIENCE {
+                return Err(NotFetched::Error(error));
+            }
+            log.warning(format!("{}; trying again", chain(&error)));
+            tokio::time::sleep(backoff.pause(error.retry_after())).await;
+            if let Err(Stop::LeaseLost) = guard.check() {
+                return Err(NotFetched::Stop(Stop::LeaseLost));
             }
         }
     }
@@ -249,55 +274,41 @@ impl Running<'_> {
         }));
         variables
     }
-
-    /// Puts a failure that came before the engine into the log.
-    fn say(&self, lines: mpsc::UnboundedSender<Vec<u8>>, failure: Failure) -> Outcome {
-        let line = crate::model::LogLine {
-            time: jiff::Timestamp::now(),
-            level: crate::model::Level::Error,
-            text: failure.to_line(),
-        };
-        error!(deployment = %self.assignment.deployment, error = line.text, "failed");
-        let _ = lines.send(line.to_bytes());
-        // The log is closed when its last sender is gone.
-        drop(lines);
-        Outcome::Failed { failure }
-    }
 }
 
-/// Hides every sensitive value, as written and as rendered.
-fn redactor(variables: &Variables) -> Result<Redactor, Failure> {
-    let sensitive: Vec<&Variable> = variables.iter().filter(|variable| variable.sensitive).collect();
-    let rendered: Vec<String> =
-        sensitive.iter().map(|variable| render(&variable.value, variables).value).collect();
-    let values =
-        sensitive.iter().map(|variable| variable.value.as_str()).chain(rendered.iter().map(String::as_str));
-    Redactor::new(values).map_err(|error| Failure {
-        step: "prepare".to_owned(),
-        messages: vec![error.to_string(), "no log can be written safely, so nothing is deployed".to_owned()],
-        hint: None,
-    })
+enum NotFetched {
+    Stop(Stop),
+    Error(ClientError),
 }
 
-/// Reports the end until the server has it or the lease is over.
-async fn report(keeper: &Keeper, lease: &Lease, outcome: Outcome, end: LogEnd) {
+/// Reports the end until the server has it or the lease is over; answers whether the server has it.
+async fn report(keeper: &Keeper, lease: &Lease, outcome: Outcome, mut log: LogStream) -> bool {
     let (deployment, fence) = (keeper.deployment, keeper.fence);
     let mut backoff = Backoff::default();
     loop {
-        let log = (end.length, end.sha256.clone());
-        match keeper.client.finish(deployment, fence, outcome.clone(), log).await {
+        let over = lease.left().is_zero();
+        let end = log.end();
+        let answer = keeper.client.finish(deployment, fence, outcome.clone(), (end.length, end.sha256)).await;
+        match answer {
             Ok(_) => {
                 info!(%deployment, outcome = outcome.summary(), state = %outcome.task_state(), "reported");
-                return;
+                return true;
             }
-            Err(error) if error.is_retryable() && !lease.left().is_zero() => {
+            Err(ClientError::Refused { code: Some(ErrorCode::LogDigest), length: Some(length), .. })
+                if !over =>
+            {
+                warn!(%deployment, "the server's copy of the log was damaged: sending it again");
+                if log.send_again(length).await.is_none() {
+                    return false;
+                }
+            }
+            // Also once more after the lease: an answer that was lost may have been a yes.
+            Err(error) if error.is_retryable() && !over => {
                 tokio::time::sleep(backoff.pause(error.retry_after()).min(Duration::from_secs(2))).await;
             }
             Err(error) => {
-                warn!(%deployment, error = chain(&error), "its end could not be reported: it will be handed out again to find out what was done");
-                lease.lose();
-                keeper.lost.cancel();
-                return;
+                warn!(%deployment, error = chain(&error), "its end could not be reported");
+                return false;
             }
         }
     }

@@ -4,11 +4,11 @@ use std::{io::Write, path::PathBuf};
 
 use tokio::sync::mpsc;
 
-use super::lease::Keeper;
+use super::lease::{Keeper, is_end};
 use crate::{
     client::Backoff,
     deploy::{JournalWrite, Lease, Stop},
-    model::{JournalEntry, JournalRecord},
+    model::{JournalEntry, JournalRecord, chain},
 };
 
 /// Writes one deployment's journal.
@@ -50,7 +50,8 @@ impl Journal {
                 }
                 Err(error) => {
                     self.keeper.note_error(&self.lease, &error);
-                    return Err(Stop::LeaseLost);
+                    let lost = is_end(&error) || self.lease.left().is_zero();
+                    return Err(if lost { Stop::LeaseLost } else { Stop::Unrecorded(chain(&error)) });
                 }
             }
         }

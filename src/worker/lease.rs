@@ -8,7 +8,7 @@ use tracing::warn;
 use crate::{
     client::{ClientError, WorkerClient},
     deploy::{Lease, Moment},
-    model::{DeploymentId, Fence},
+    model::{DeploymentId, Fence, chain},
     protocol::ErrorCode,
 };
 
@@ -52,7 +52,7 @@ impl Keeper {
                     }
                     Err(error) if error.is_retryable() && !lease.left().is_zero() => {
                         wait = (term / 12).max(Duration::from_millis(100));
-                        warn!(deployment = %self.deployment, left = lease.left().as_secs_f32(), error = super::chain(&error), "the lease could not be renewed yet");
+                        warn!(deployment = %self.deployment, left = lease.left().as_secs_f32(), error = chain(&error), "the lease could not be renewed yet");
                         tokio::time::sleep(wait.min(lease.left())).await;
                     }
                     Err(error) => {
@@ -80,7 +80,7 @@ impl Keeper {
 
     fn lose(&self, lease: &Lease, error: &ClientError) {
         if !self.lost.is_cancelled() {
-            warn!(deployment = %self.deployment, error = super::chain(error), "the lease is lost");
+            warn!(deployment = %self.deployment, error = chain(error), "the lease is lost");
         }
         lease.lose();
         self.lost.cancel();

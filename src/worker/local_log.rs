@@ -37,9 +37,12 @@ impl LocalLog {
 
     /// Appends a line. A disk that is full must not end a deployment: the server gets the line all the same.
     pub fn append(&self, line: &LocalLine) {
-        let Ok(mut bytes) = serde_json::to_vec(line) else { return };
-        bytes.push(b'\n');
+        let Ok(text) = serde_json::to_vec(line) else { return };
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // After an error the file may end in half a line: the next one begins on a line of its own.
+        let mut bytes = if file.is_none() { b"\n".to_vec() } else { Vec::new() };
+        bytes.extend(text);
+        bytes.push(b'\n');
         if let Err(error) = self.write(&mut file, &bytes) {
             *file = None;
             tracing::warn!(error = %error, "the local log could not be written");
@@ -69,19 +72,22 @@ impl LocalLog {
 pub struct LogReader {
     path: PathBuf,
     file: Option<BufReader<fs_err::File>>,
-    partial: String,
+    partial: Vec<u8>,
 }
 
 impl LogReader {
     /// Of the worker with this folder, from the first line of the older file on.
     pub fn new(folder: &Path) -> Self {
-        Self { path: folder.join("log.jsonl"), file: None, partial: String::new() }
+        Self { path: folder.join("log.jsonl"), file: None, partial: Vec::new() }
     }
 
     /// The lines of the file that was put aside.
     pub fn older(&self) -> std::io::Result<Vec<LocalLine>> {
-        match fs_err::read_to_string(self.path.with_extension("1.jsonl")) {
-            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+        match fs_err::read(self.path.with_extension("1.jsonl")) {
+            Ok(text) => Ok(text
+                .split(|byte| *byte == b'\n')
+                .filter_map(|line| serde_json::from_slice(line).ok())
+                .collect()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
@@ -92,6 +98,8 @@ impl LogReader {
         let mut lines = Vec::new();
         self.read_open(&mut lines)?;
         if self.is_replaced()? {
+            // Lines may have come between the last look and the change of files.
+            self.read_open(&mut lines)?;
             self.file = None;
             self.partial.clear();
             self.read_open(&mut lines)?;
@@ -108,9 +116,10 @@ impl LogReader {
                 Err(error) => return Err(error),
             },
         };
-        while file.read_line(&mut self.partial)? > 0 {
-            if self.partial.ends_with('\n') {
-                lines.extend(serde_json::from_str::<LocalLine>(&self.partial).ok());
+        while file.read_until(b'\n', &mut self.partial)? > 0 {
+            if self.partial.ends_with(b"\n") {
+                // A line that a full disk or a crash cut off is no line.
+                lines.extend(serde_json::from_slice::<LocalLine>(&self.partial).ok());
                 self.partial.clear();
             }
         }

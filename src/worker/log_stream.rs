@@ -1,42 +1,32 @@
-//! Brings a deployment's log to the server: spooled to disk, sent in chunks at byte offsets, nothing lost.
+//! Brings a deployment's log to the server: in chunks of whole lines at byte offsets, nothing lost.
 
-use std::{
-    io::{Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
-use serde::{Deserialize, Serialize};
+use aws_lc_rs::digest::{SHA256, digest};
 use tokio::sync::mpsc;
 
 use super::lease::{Keeper, is_end};
 use crate::{
     client::{Backoff, ClientError},
     deploy::Lease,
-    model::Fence,
+    model::chain,
     protocol::{ErrorCode, MAX_LOG_CHUNK},
 };
 
 /// How long lines gather before they are sent.
 const GATHER: Duration = Duration::from_millis(200);
 
-/// Where the spool's first byte stands in the whole log, and whose it is.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Header {
-    fence: Fence,
-    base: u64,
-}
-
-/// The log of one hand-out: what the server has not confirmed is in memory; all of it is on disk, best effort.
+/// The log of one hand-out, from where the server's log ended when it began.
+#[derive(Debug)]
 pub(super) struct LogStream {
     keeper: Keeper,
     lease: Lease,
-    spool: Option<fs_err::File>,
-    /// Bytes that the server has not confirmed; the first stands at `sent`.
-    pending: Vec<u8>,
-    sent: u64,
-    digest: Context,
+    /// Where the first byte of `bytes` stands in the whole log.
+    offset: u64,
+    /// All of this hand-out: the server may ask for it again.
+    bytes: Vec<u8>,
+    /// How many of `bytes` the server has confirmed.
+    sent: usize,
 }
 
 /// The log's end, for the report.
@@ -47,41 +37,29 @@ pub(super) struct LogEnd {
 }
 
 impl LogStream {
-    /// Continues the spool of the hand-out before this one, if it was this worker's and nobody came between; what
-    /// it held beyond the server's `offset` is sent first. Else begins anew at `offset`.
-    pub(super) fn open(folder: &Path, keeper: Keeper, lease: Lease, offset: u64) -> Self {
-        let header = Header { fence: keeper.fence, base: offset };
-        let (spool, unsent) = match open_spool(folder, header) {
-            Ok((spool, unsent)) => (Some(spool), unsent),
-            Err(error) => {
-                tracing::warn!(error = %error, "the log cannot be spooled to disk; it is kept in memory until it is sent");
-                (None, Vec::new())
-            }
-        };
-        let mut stream =
-            Self { keeper, lease, spool, pending: Vec::new(), sent: offset, digest: Context::new(&SHA256) };
-        stream.digest.update(&unsent);
-        stream.pending = unsent;
-        stream
+    /// Begins at the server's `offset` with what an earlier process could not send.
+    pub(super) fn new(keeper: Keeper, lease: Lease, offset: u64, unsent: Vec<u8>) -> Self {
+        Self { keeper, lease, offset, bytes: unsent, sent: 0 }
     }
 
-    /// Takes lines until the engine is done with the log, then sends the rest. `None` when the lease was lost.
-    pub(super) async fn serve(mut self, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) -> Option<LogEnd> {
+    /// Takes lines until the engine is done with the log, and sends the rest. `None` when the lease was lost or the
+    /// server does not take it.
+    pub(super) async fn serve(mut self, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) -> Option<Self> {
         let mut is_open = true;
         let mut backoff = Backoff::default();
-        while is_open || !self.pending.is_empty() {
-            if self.pending.is_empty() {
+        while is_open || self.sent < self.bytes.len() {
+            if self.sent == self.bytes.len() {
                 match lines.recv().await {
-                    Some(line) => self.take(&line),
+                    Some(line) => self.bytes.extend(line),
                     None => is_open = false,
                 }
             }
             if is_open {
                 // What is written in quick succession goes in one chunk.
                 let gathered = tokio::time::timeout(GATHER, async {
-                    while self.pending.len() < MAX_LOG_CHUNK {
+                    while self.bytes.len() - self.sent < MAX_LOG_CHUNK {
                         match lines.recv().await {
-                            Some(line) => self.take(&line),
+                            Some(line) => self.bytes.extend(line),
                             None => return false,
                         }
                     }
@@ -89,45 +67,54 @@ impl LogStream {
                 });
                 is_open = gathered.await.unwrap_or(true);
             }
-            if self.pending.is_empty() {
-                continue;
-            }
-            match self.send().await {
-                Ok(()) => backoff.reset(),
-                Err(error) if self.realign(&error) => {}
-                Err(error) if error.is_retryable() && !self.lease.left().is_zero() => {
-                    tokio::time::sleep(backoff.pause(error.retry_after())).await;
-                }
-                Err(error) => {
-                    self.keeper.note_error(&self.lease, &error);
-                    if !is_end(&error) {
-                        tracing::warn!(deployment = %self.keeper.deployment, error = super::chain(&error), "the log could not be sent");
-                    }
-                    return None;
-                }
+            if self.sent < self.bytes.len() {
+                self.send(&mut backoff).await?;
             }
         }
-        Some(LogEnd { length: self.sent, sha256: hex::encode(self.digest.finish()) })
+        Some(self)
     }
 
-    fn take(&mut self, line: &[u8]) {
-        if let Some(Err(error)) = self.spool.as_mut().map(|spool| spool.write_all(line)) {
-            tracing::warn!(error = %error, "the log cannot be spooled to disk; it is kept in memory until it is sent");
-            self.spool = None;
+    /// The end, of all that was sent.
+    pub(super) fn end(&self) -> LogEnd {
+        let sha256 = hex::encode(digest(&SHA256, &self.bytes));
+        LogEnd { length: self.offset + self.bytes.len() as u64, sha256 }
+    }
+
+    /// The server found its copy damaged and holds `length` bytes now: sends the rest again.
+    pub(super) async fn send_again(&mut self, length: u64) -> Option<()> {
+        self.sent = usize::try_from(length.checked_sub(self.offset)?).ok()?.min(self.bytes.len());
+        let mut backoff = Backoff::default();
+        while self.sent < self.bytes.len() {
+            self.send(&mut backoff).await?;
         }
-        self.digest.update(line);
-        self.pending.extend_from_slice(line);
+        Some(())
     }
 
-    async fn send(&mut self) -> Result<(), ClientError> {
-        let chunk = whole_lines(&self.pending);
-        let length = chunk.len();
+    /// Sends one chunk; after a failure that may pass, waits instead.
+    async fn send(&mut self, backoff: &mut Backoff) -> Option<()> {
+        let chunk = whole_lines(&self.bytes[self.sent..]);
         let (deployment, fence) = (self.keeper.deployment, self.keeper.fence);
-        let answer = self.keeper.client.append_log(deployment, fence, self.sent, chunk.to_vec()).await?;
-        self.keeper.note(answer.cancel);
-        self.pending.drain(..length);
-        self.sent += length as u64;
-        Ok(())
+        let at = self.offset + self.sent as u64;
+        match self.keeper.client.append_log(deployment, fence, at, chunk.to_vec()).await {
+            Ok(answer) => {
+                self.keeper.note(answer.cancel);
+                self.sent += chunk.len();
+                backoff.reset();
+                Some(())
+            }
+            Err(error) if self.realign(&error) => Some(()),
+            Err(error) if error.is_retryable() && !self.lease.left().is_zero() => {
+                tokio::time::sleep(backoff.pause(error.retry_after())).await;
+                Some(())
+            }
+            Err(error) => {
+                self.keeper.note_error(&self.lease, &error);
+                if !is_end(&error) {
+                    tracing::warn!(%deployment, error = chain(&error), "the log could not be sent");
+                }
+                None
+            }
+        }
     }
 
     /// After an answer that was lost, the server may hold more than we know: go on from there.
@@ -136,11 +123,10 @@ impl LogStream {
         else {
             return false;
         };
-        let ahead = length.checked_sub(self.sent).and_then(|ahead| usize::try_from(ahead).ok());
-        match ahead {
-            Some(ahead @ 1..) if ahead <= self.pending.len() => {
-                self.pending.drain(..ahead);
-                self.sent = *length;
+        let held = length.checked_sub(self.offset).and_then(|held| usize::try_from(held).ok());
+        match held {
+            Some(held) if held != self.sent && held <= self.bytes.len() => {
+                self.sent = held;
                 true
             }
             _ => false,
@@ -155,38 +141,6 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
     &most[..end]
 }
 
-fn open_spool(folder: &Path, header: Header) -> std::io::Result<(fs_err::File, Vec<u8>)> {
-    let paths = (folder.join("log.json"), folder.join("log"));
-    if let Some(unsent) = unsent_of_before(&paths, header) {
-        let spool = fs_err::OpenOptions::new().append(true).open(&paths.1)?;
-        let kept: Header = serde_json::from_slice(&fs_err::read(&paths.0)?)?;
-        fs_err::write(&paths.0, serde_json::to_vec(&Header { fence: header.fence, base: kept.base })?)?;
-        return Ok((spool, unsent));
-    }
-    let spool = fs_err::File::create(&paths.1)?;
-    fs_err::write(&paths.0, serde_json::to_vec(&header)?)?;
-    Ok((spool, Vec::new()))
-}
-
-/// What the spool of the hand-out before holds beyond the server's log; a line cut off by a crash is dropped.
-fn unsent_of_before((header, spool): &(PathBuf, PathBuf), now: Header) -> Option<Vec<u8>> {
-    let before: Header = serde_json::from_slice(&fs_err::read(header).ok()?).ok()?;
-    if before.fence.0 + 1 != now.fence.0 {
-        return None;
-    }
-    let skip = now.base.checked_sub(before.base)?;
-    let mut file = fs_err::OpenOptions::new().read(true).write(true).open(spool).ok()?;
-    if file.metadata().ok()?.len() < skip {
-        return None;
-    }
-    file.seek(SeekFrom::Start(skip)).ok()?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).ok()?;
-    bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
-    file.set_len(skip + bytes.len() as u64).ok()?;
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,21 +151,5 @@ mod tests {
         let mut long = vec![b'x'; MAX_LOG_CHUNK - 2];
         long.extend_from_slice(b"\nyyyy\n");
         assert_eq!(whole_lines(&long).len(), MAX_LOG_CHUNK - 1);
-    }
-
-    #[test]
-    fn a_restarted_worker_sends_what_was_not_sent() {
-        let folder = tempfile::tempdir().unwrap();
-        let open = |fence, base| open_spool(folder.path(), Header { fence: Fence(fence), base }).unwrap();
-        let (mut spool, unsent) = open(1, 100);
-        assert!(unsent.is_empty());
-        spool.write_all(b"first\nsecond\ncut o").unwrap();
-        drop(spool);
-        let (mut spool, unsent) = open(2, 106);
-        assert_eq!(unsent, b"second\n", "what the server has is not sent again, a torn line is dropped");
-        spool.write_all(b"third\n").unwrap();
-        drop(spool);
-        assert_eq!(open(3, 106).1, b"second\nthird\n");
-        assert!(open(5, 106).1.is_empty(), "somebody else had it in between");
     }
 }

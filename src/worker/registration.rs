@@ -60,13 +60,6 @@ pub async fn register(
         token: kept.as_ref().map(|kept| kept.token.clone()),
     };
     let answer = WorkerClient::register(&registration.server, key, &request).await?;
-    if let Some(kept) = kept.as_ref().filter(|kept| kept.environment != answer.environment) {
-        // The same name in another environment is another worker: leave both as they were, as far as we can.
-        if let Some(token) = answer.token {
-            WorkerClient::new(&registration.server, token.0.into())?.deregister(false).await?;
-        }
-        return Err(taken(folder, kept).into());
-    }
     let Some(token) = answer.token.or_else(|| kept.map(|kept| kept.token)) else {
         return Err(ClientError::Damaged {
             act: "registering the worker".to_owned(),

@@ -5,6 +5,7 @@ use std::{
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ use crate::{
 };
 
 const VERSION: u32 = 1;
+/// Long after any deployment has ended, one way or the other.
+const LEFTOVER_AGE: Duration = Duration::from_hours(7 * 24);
 
 /// What a registered worker knows about itself. Holds its token: the file is 0600.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -152,6 +155,20 @@ impl StateFolder {
     /// The folder for one deployment's spool and temporary files.
     pub fn deployment(&self, id: DeploymentId) -> PathBuf {
         self.path.join("deployments").join(id.to_string())
+    }
+
+    /// Removes what is left of deployments that nobody came back to for long.
+    pub(super) fn prune(&self) {
+        let Ok(folders) = fs_err::read_dir(self.path.join("deployments")) else { return };
+        for folder in folders.flatten() {
+            let is_old = folder
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > LEFTOVER_AGE));
+            if is_old && let Err(error) = fs_err::remove_dir_all(folder.path()) {
+                tracing::warn!(error = %error, "the leftovers of an old deployment could not be removed");
+            }
+        }
     }
 
     /// The registration, if there is one.

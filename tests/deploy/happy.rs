@@ -70,6 +70,6 @@ fn an_update_of_somebody_else_is_waited_for() {
     scene.aws.make_pending(FUNCTION, 2);
     let output = scene.deploy(&scene.package()).run();
     assert_eq!(output.code, Some(0), "{output:?}");
-    assert!(output.stdout.contains("another update of this function is under way"), "{output:?}");
+    assert!(output.stdout.contains("an update of this function is under way"), "{output:?}");
     assert_eq!(scene.aws.function(FUNCTION).updates_applied, 1);
 }

@@ -161,6 +161,7 @@ async fn a_worker_that_stays_silent_leaves_an_unknown_end() {
     let server = deployed().await;
     let worker = server.worker("w1", "m1").await;
     let hand_out = worker.claim().await.unwrap();
+    worker.journal(&hand_out, 0, "CI-f").await.expect(200);
     server.pass(LEASE + Duration::from_mins(14)).await;
     assert_eq!(server.task(hand_out.deployment).await["State"], "Executing");
     server.pass(Duration::from_mins(1)).await;
@@ -170,6 +171,19 @@ async fn a_worker_that_stays_silent_leaves_an_unknown_end() {
     assert_eq!(task["IsCompleted"], true);
     server.deploy("1.0.0").await;
     assert!(worker.claim().await.is_none());
+}
+
+#[tokio::test]
+async fn a_worker_that_stays_silent_before_it_began_blocks_nothing() {
+    let server = deployed().await;
+    let worker = server.worker("w1", "m1").await;
+    let hand_out = worker.claim().await.unwrap();
+    server.pass(LEASE + Duration::from_mins(15)).await;
+    let task = server.until(hand_out.deployment, "Failed").await;
+    let text = task["ErrorMessage"].as_str().unwrap();
+    assert!(text.ends_with("it had not begun to change anything") && !text.contains("unknown"), "{text}");
+    server.deploy("1.0.0").await;
+    assert!(worker.claim().await.is_some());
 }
 
 #[tokio::test]

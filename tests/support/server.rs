@@ -246,6 +246,7 @@ impl<'a> TestWorker<'a> {
 
     pub(crate) async fn journal(&self, hand_out: &Assignment, sequence: u32, function: &str) -> Answer {
         let record = JournalRecord::UpdateCodeEffect {
+            region: "eu-west-1".to_owned(),
             function: function.to_owned(),
             sha256: "sha".to_owned(),
             revision_id: None,

@@ -103,6 +103,37 @@ fn somebody_else_deployed_meanwhile_is_unknown_and_blocks_the_target_until_resol
 }
 
 #[test]
+fn an_attempt_that_cannot_find_out_says_unknown_and_blocks_the_target() {
+    let mut scene = Scene::new();
+    let (task, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldAfter);
+    scene.worker.kill();
+    gate.open();
+    let right = scene.worker.program().clone();
+    scene.worker.start_as(right.env("AWS_DEPLOYMENT_SECRET", "MARKER+a+wrong+secret+of+forty+characters"));
+    let end = scene.setup.follow(&task);
+    assert_eq!(end.code, Some(5), "{end:?}");
+    let error = scene.setup.task(&task)["ErrorMessage"].as_str().unwrap().to_owned();
+    assert!(error.starts_with("unknown: an earlier attempt of this deployment may have changed"), "{error}");
+    assert!(error.contains("AWS refused GetCallerIdentity"), "{error}");
+    release(&scene.setup, "1.1.0");
+    let (next, _) = scene.setup.deploy("Orders", "1.1.0", "CI");
+    assert_eq!(scene.setup.task(&next)["State"], "Queued");
+}
+
+#[test]
+fn a_cancel_does_not_hide_what_an_earlier_attempt_did() {
+    let mut scene = Scene::new();
+    let (task, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldAfter);
+    scene.worker.kill();
+    gate.open();
+    scene.setup.run(&["task", "cancel", &task]);
+    scene.worker.start_again();
+    let end = scene.setup.follow(&task);
+    scene.assert_deployed_once(&end);
+    assert_eq!(scene.setup.task(&task)["State"], "Success");
+}
+
+#[test]
 fn a_worker_that_does_not_come_back_is_replaced_by_another_of_its_environment() {
     let mut scene = Scene::new();
     let (task, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldAfter);

@@ -117,6 +117,8 @@ create table deployments (
     prompted         text    not null,
     state            text    not null,
     fence            bigint  not null,
+    -- The first of the hand-outs to `machine_id` without another machine in between.
+    held_since       bigint  not null default 0,
     lease_until      bigint,
     lost_since       bigint,
     last_contact     bigint,
