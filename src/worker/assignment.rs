@@ -121,14 +121,14 @@ impl Running<'_> {
                 Ok(self.early(
                     &Log::new(events, Redactor::default()),
                     "prepare",
-                    messages,
+                    &messages,
                     Some(hint.to_owned()),
                 ))
             }
             (Ok(()), Err(error)) => {
                 let mut messages = causes(&error);
                 messages.push("no log can be written safely, so nothing is deployed".to_owned());
-                Ok(self.early(&Log::new(events, Redactor::default()), "prepare", messages, None))
+                Ok(self.early(&Log::new(events, Redactor::default()), "prepare", &messages, None))
             }
         };
         // All senders are gone: the last lines are passed on before the log is closed.
@@ -166,7 +166,7 @@ impl Running<'_> {
             }
             Err(NotFetched::Stop(stop)) => return Err(stop),
             Err(NotFetched::Error(error)) => {
-                return Ok(self.early(&log, "fetch package", causes(&error), error.hint()));
+                return Ok(self.early(&log, "fetch package", &causes(&error), error.hint()));
             }
         }
         let job = Job {
@@ -216,7 +216,7 @@ impl Running<'_> {
     }
 
     /// A failure before the engine began. Where an earlier attempt may have changed something, nobody knows what.
-    fn early(&self, log: &Log, step: &str, messages: Vec<String>, hint: Option<String>) -> Outcome {
+    fn early(&self, log: &Log, step: &str, messages: &[String], hint: Option<String>) -> Outcome {
         let messages = messages.iter().map(|message| log.redact(message)).collect();
         let failure = Failure { step: step.to_owned(), messages, hint };
         log.failure(&failure);
