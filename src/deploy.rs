@@ -115,6 +115,7 @@ async fn try_run(
         return Err(DeployError::TooLarge { size: repacked.size, bucket: settings.bucket });
     }
 
+    log.progress(Progress::Asking);
     let aws = Aws::connect(settings.credentials.clone(), settings.region.clone()).await?;
     let caller = aws.caller().await?;
     log.info(format!("AWS account {} as {} in {}", caller.account, caller.arn, aws.region()));

@@ -5,7 +5,10 @@
 mod architecture;
 mod conventions;
 mod deploy;
+mod documents;
 mod fake;
 mod package;
+mod server;
 mod support;
 mod whole;
+mod worker;

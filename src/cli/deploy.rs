@@ -21,6 +21,9 @@ use crate::{
     template::{Variables, names, render},
 };
 
+/// Repacking, asking, sending, settling.
+const STAGES: u64 = 4;
+
 pub(super) async fn run(
     args: DeployArgs,
     environment: &Environment,
@@ -179,8 +182,8 @@ fn is_lambda(name: &str) -> bool {
 /// standard error and standard output holds the result alone.
 async fn show(mut events: mpsc::UnboundedReceiver<Event>, output: Output) {
     let bar = output.is_interactive().then(|| {
-        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
-        ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+        let style = ProgressStyle::with_template("{spinner} [{bar:20}] {msg} {elapsed}");
+        ProgressBar::new(STAGES).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     });
     while let Some(event) = events.recv().await {
         if matches!(&event, Event::Line(line) if !output.wants(line)) {
@@ -192,8 +195,10 @@ async fn show(mut events: mpsc::UnboundedReceiver<Event>, output: Output) {
             (Event::Line(line), None) => output.say(output.log_text("", &line)),
             (Event::Progress(Progress::Idle), Some(bar)) => bar.finish_and_clear(),
             (Event::Progress(progress), Some(bar)) => {
+                let (stage, message) = describe(progress);
                 bar.reset();
-                bar.set_message(message(progress));
+                bar.set_position(stage);
+                bar.set_message(message);
                 bar.enable_steady_tick(Duration::from_millis(100));
             }
             (Event::Progress(_), None) => {}
@@ -204,12 +209,14 @@ async fn show(mut events: mpsc::UnboundedReceiver<Event>, output: Output) {
     }
 }
 
-fn message(progress: Progress) -> String {
+/// Which of the stages it is, and its words.
+fn describe(progress: Progress) -> (u64, String) {
     match progress {
-        Progress::Repacking => "checking and repacking".to_owned(),
-        Progress::Sending { bytes: size } => format!("sending {}", bytes(size)),
-        Progress::Settling => "waiting for Lambda".to_owned(),
-        Progress::Idle => String::new(),
+        Progress::Repacking => (0, "checking and repacking".to_owned()),
+        Progress::Asking => (1, "asking AWS".to_owned()),
+        Progress::Sending { bytes: size } => (2, format!("sending {}", bytes(size))),
+        Progress::Settling => (3, "waiting for Lambda".to_owned()),
+        Progress::Idle => (STAGES, String::new()),
     }
 }
 

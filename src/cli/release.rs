@@ -34,6 +34,10 @@ pub(super) async fn run(
         ReleaseCommand::Deploy { server, project, version, environments, variables, wait, timeout } => {
             variables::refuse_sensitive(&variables, &Conventions::load(None)?)?;
             let client = client(&server, environment)?;
+            if !variables.is_empty() {
+                let known = client.variables(&client.project(&project).await?).await?;
+                variables::refuse_sensitive_of(&variables, &known)?;
+            }
             let answer = client.deploy(&project, &version, &environments, &variables).await?;
             let tasks = started(&answer)?;
             if !wait {

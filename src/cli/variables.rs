@@ -29,6 +29,21 @@ pub(super) fn refuse_sensitive(
     }
 }
 
+/// Nor for what the project calls a secret.
+pub(super) fn refuse_sensitive_of(pairs: &[(String, String)], document: &Value) -> Result<(), CliError> {
+    let rows = || document["Variables"].as_array().into_iter().flatten();
+    let is_secret = |name: &str| {
+        rows().any(|row| {
+            row["IsSensitive"] == true
+                && row["Name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name))
+        })
+    };
+    match pairs.iter().find(|(name, _)| is_secret(name)) {
+        Some((name, _)) => Err(CliError::SensitiveArgument { name: name.clone() }),
+        None => Ok(()),
+    }
+}
+
 /// Reads a JSON file of variables, in either of its two forms.
 pub(super) fn read_file(file: &Path, conventions: &Conventions) -> Result<Vec<Variable>, CliError> {
     let (text, origin) = if file == Path::new("-") {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use super::{SettingsError, Stop};
 use crate::{aws::AwsError, deploy::bytes, package::PackageError};
 
+const MORE_SPACE: &str = "free some space, or set TMPDIR to a folder with more";
+
 /// Why a deployment did not reach what it wanted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
@@ -116,10 +118,13 @@ impl DeployError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Package(PackageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some(MORE_SPACE.to_owned())
+            }
             Self::Package(error) => error.hint(),
             Self::Settings(error) => error.hint(),
             Self::Aws(error) => error.hint(),
-            Self::Work { .. } => Some("free some space there, or set TMPDIR to a folder with more".to_owned()),
+            Self::Work { .. } => Some(MORE_SPACE.to_owned()),
             Self::TooLarge { bucket: None, .. } => Some(
                 "make the package smaller; uploads through S3 (`AWS.Deployment.Bucket`) are not in this version".to_owned(),
             ),

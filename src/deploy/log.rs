@@ -25,6 +25,8 @@ pub enum Event {
 pub enum Progress {
     /// The package is being checked and repacked.
     Repacking,
+    /// AWS is asked what is there.
+    Asking,
     /// The code is on its way to AWS.
     Sending {
         /// How many bytes the zip has.

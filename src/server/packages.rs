@@ -17,7 +17,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    blobs::Blob,
+    blobs::Incoming,
     package::FileName,
     store::{FEED, NewPackage, Overwrite, PackageRow},
 };
@@ -36,7 +36,7 @@ pub(super) async fn push(
         Problem::invalid(format!("the upload ended early or cannot be read: {}", error.body_text()))
     };
     // Clients name the part as they like: the first one with a file name is the package.
-    let (file_name, name, blob) = loop {
+    let (file_name, name, incoming) = loop {
         let Some(field) = form.next_field().await.map_err(cut)? else {
             return Err(Problem::invalid("the upload holds no file: one part with a file name is expected"));
         };
@@ -44,11 +44,15 @@ pub(super) async fn push(
         let name: FileName = file_name
             .parse()
             .map_err(|error| Problem::invalid(format!("package `{file_name}` cannot be taken: {error}")))?;
-        let blob = receive(&shared, field).await?;
-        break (file_name, name, blob);
+        let incoming = receive(&shared, field).await?;
+        break (file_name, name, incoming);
     };
     // To the end, so that an upload that was cut after the file is not taken for a whole one.
     while form.next_field().await.map_err(cut)?.is_some() {}
+    if let Some(kept) = shared.store.before_push(&name, overwrite).await? {
+        return Ok((StatusCode::OK, Json(package(&kept.row))));
+    }
+    let blob = incoming.finish().await?;
     let new = NewPackage { name: &name, file_name: &file_name, sha256: &blob.sha256, size: blob.size };
     let pushed = shared.store.push_package(&new, overwrite).await?;
     let status = if pushed.stored { StatusCode::CREATED } else { StatusCode::OK };
@@ -73,14 +77,14 @@ fn base_name(sent: &str) -> String {
     sent.rsplit(['/', '\\']).next().unwrap_or(sent).to_owned()
 }
 
-async fn receive(shared: &Shared, mut field: Field<'_>) -> Result<Blob, Problem> {
+async fn receive(shared: &Shared, mut field: Field<'_>) -> Result<Incoming, Problem> {
     let mut incoming = shared.blobs.receive()?;
     while let Some(bytes) = field.chunk().await.map_err(|error| {
         Problem::invalid(format!("the upload ended early or cannot be read: {}", error.body_text()))
     })? {
         incoming.write(&bytes).await?;
     }
-    Ok(incoming.finish().await?)
+    Ok(incoming)
 }
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {

@@ -218,9 +218,12 @@ pub(super) async fn log(
             || Instant::now() >= deadline
             || shared.closing.is_cancelled()
         {
+            // The log may have grown between the two looks: never say less than what is sent.
+            let sent = if bytes.is_empty() { 0 } else { from + bytes.len() as u64 };
+            let length = sent.max(u64::try_from(row.log_length).unwrap_or(0)).to_string();
             let headers = [
                 ("content-type", "application/x-ndjson".to_owned()),
-                ("octarm-log-length", row.log_length.to_string()),
+                ("octarm-log-length", length),
                 ("octarm-task-state", state.to_string()),
             ];
             return Ok((headers, bytes).into_response());

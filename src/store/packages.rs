@@ -68,7 +68,23 @@ pub struct Pushed {
 const COLUMNS: &str = "select package_id, version, extension, file_name, sha256, size, published from packages \
                        order by package_key, id";
 
+const ONE: &str = "select package_id, version, extension, file_name, sha256, size, published from packages \
+                   where package_key = $1 and version_key = $2";
+
 impl Store {
+    /// What a push of this name would meet: a refusal, or the package that is kept, or nothing in its way. Asked
+    /// before the bytes are made durable, so that those of a refused push are not kept.
+    pub async fn before_push(
+        &self,
+        name: &FileName,
+        overwrite: Overwrite,
+    ) -> Result<Option<Pushed>, StoreError> {
+        let (id_key, version_key) = keys(name.id(), name.version());
+        let found =
+            sqlx::query_as(ONE).bind(id_key).bind(version_key).fetch_optional(&self.database.reader).await?;
+        kept(found, overwrite)
+    }
+
     /// Records a package whose bytes are durable.
     pub async fn push_package(
         &self,
@@ -77,26 +93,9 @@ impl Store {
     ) -> Result<Pushed, StoreError> {
         let (id_key, version_key) = keys(new.name.id(), new.name.version());
         let mut write = self.database.write().await?;
-        let found: Option<PackageRow> = sqlx::query_as(
-            "select package_id, version, extension, file_name, sha256, size, published from packages \
-             where package_key = $1 and version_key = $2",
-        )
-        .bind(&id_key)
-        .bind(&version_key)
-        .fetch_optional(&mut *write)
-        .await?;
-        if let Some(row) = found {
-            match overwrite {
-                Overwrite::Fail => {
-                    return Err(StoreError::Conflict(format!(
-                        "package `{}` version `{}` exists already; push with overwriteMode=OverwriteExisting to \
-                         replace it or IgnoreIfExists to keep it",
-                        row.package_id, row.version
-                    )));
-                }
-                Overwrite::Ignore => return Ok(Pushed { row, stored: false }),
-                Overwrite::Replace => {}
-            }
+        let found = sqlx::query_as(ONE).bind(&id_key).bind(&version_key).fetch_optional(&mut *write).await?;
+        if let Some(kept) = kept(found, overwrite)? {
+            return Ok(kept);
         }
         let row = sqlx::query_as(concat!(
             "insert into packages (package_id, package_key, version, version_key, extension, file_name, sha256, size, \
@@ -136,6 +135,19 @@ impl Store {
             .into_iter()
             .find(|row| format!("{}.{}", row.package_id, row.version).to_lowercase() == wanted)
             .ok_or_else(|| StoreError::NotFound(format!("package `{named}` does not exist")))
+    }
+}
+
+/// Refuses a push of what exists, or answers what stays in its place.
+fn kept(found: Option<PackageRow>, overwrite: Overwrite) -> Result<Option<Pushed>, StoreError> {
+    match (found, overwrite) {
+        (Some(row), Overwrite::Fail) => Err(StoreError::Conflict(format!(
+            "package `{}` version `{}` exists already; push with overwriteMode=OverwriteExisting to replace it or \
+             IgnoreIfExists to keep it",
+            row.package_id, row.version
+        ))),
+        (Some(row), Overwrite::Ignore) => Ok(Some(Pushed { row, stored: false })),
+        (Some(_), Overwrite::Replace) | (None, _) => Ok(None),
     }
 }
 

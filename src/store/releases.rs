@@ -76,9 +76,16 @@ pub struct NewRelease {
     pub ignore_existing: bool,
 }
 
-const COLUMNS: &str = "select id, project_id, channel_id, version, notes, assembled, process_version, \
-                       variables_version, action_name, package_id, package_version, package_file, package_sha256, \
-                       package_size, variables from releases order by id desc";
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "select id, project_id, channel_id, version, notes, assembled, process_version, variables_version, ",
+            "action_name, package_id, package_version, package_file, package_sha256, package_size, variables ",
+            "from releases ",
+            $rest
+        )
+    };
+}
 
 impl Store {
     /// Makes a release. All resolving is done here: package, version, channel.
@@ -121,35 +128,45 @@ impl Store {
             return Ok(made);
         }
         if new.ignore_existing {
-            return find(&all(&mut write).await?, project.id, &version)
-                .ok_or_else(|| StoreError::NotFound(format!("release {version} does not exist")));
+            return Ok(sqlx::query_as(select!("where project_id = $1 and version_key = $2"))
+                .bind(project.id)
+                .bind(version_key(&version))
+                .fetch_one(&mut *write)
+                .await?);
         }
         Err(StoreError::Conflict(format!("release {version} of project `{}` exists already", project.name)))
     }
 
     /// All releases, the newest first; of one project when it is given.
     pub async fn releases(&self, project: Option<i64>) -> Result<Vec<ReleaseRow>, StoreError> {
-        let mut rows: Vec<ReleaseRow> = sqlx::query_as(COLUMNS).fetch_all(&self.database.reader).await?;
-        rows.retain(|row| project.is_none_or(|project| row.project_id == project));
-        Ok(rows)
+        Ok(sqlx::query_as(select!("where $1 is null or project_id = $1 order by id desc"))
+            .bind(project)
+            .fetch_all(&self.database.reader)
+            .await?)
     }
 
     /// The release of this id.
     pub async fn release(&self, named: &str) -> Result<ReleaseRow, StoreError> {
-        let id = named.parse::<ReleaseId>().ok();
-        self.releases(None)
-            .await?
-            .into_iter()
-            .find(|row| Some(row.id) == id.map(|id| id.0))
-            .ok_or_else(|| StoreError::NotFound(format!("release `{named}` does not exist")))
+        let missing = || StoreError::NotFound(format!("release `{named}` does not exist"));
+        let id = named.parse::<ReleaseId>().map_err(|_| missing())?;
+        let found = sqlx::query_as(select!("where id = $1")).bind(id.0);
+        found.fetch_optional(&self.database.reader).await?.ok_or_else(missing)
     }
 
     /// The release of this version of a project.
     pub async fn release_of(&self, project: &str, version: &str) -> Result<ReleaseRow, StoreError> {
         let project = self.project(project).await?;
-        find(&self.releases(Some(project.id)).await?, project.id, version).ok_or_else(|| {
-            StoreError::NotFound(format!("release `{version}` of project `{}` does not exist", project.name))
-        })
+        sqlx::query_as(select!("where project_id = $1 and version_key = $2"))
+            .bind(project.id)
+            .bind(version_key(version))
+            .fetch_optional(&self.database.reader)
+            .await?
+            .ok_or_else(|| {
+                StoreError::NotFound(format!(
+                    "release `{version}` of project `{}` does not exist",
+                    project.name
+                ))
+            })
     }
 
     /// The variables of a release's snapshot that a deployment may be given by id: pairs of id and name.
@@ -158,15 +175,6 @@ impl Store {
             super::variables::parse(&release.variables, crate::model::ProjectId(release.project_id))?;
         Ok(stored.into_iter().map(|stored| (stored.id, stored.name)).collect())
     }
-}
-
-async fn all(write: &mut Write) -> Result<Vec<ReleaseRow>, StoreError> {
-    Ok(sqlx::query_as(COLUMNS).fetch_all(&mut **write).await?)
-}
-
-fn find(rows: &[ReleaseRow], project: i64, version: &str) -> Option<ReleaseRow> {
-    let wanted = version_key(version);
-    rows.iter().find(|row| row.project_id == project && version_key(&row.version) == wanted).cloned()
 }
 
 /// The form that release versions are compared by: `1.0` is `1.0.0`.

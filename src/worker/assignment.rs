@@ -241,7 +241,12 @@ impl Running<'_> {
     /// The worker's own variables, and the server's over them.
     fn variables(&self) -> Variables {
         let mut variables: Variables = self.worker.variables.iter().cloned().collect();
-        variables.extend(self.assignment.variables.iter().cloned());
+        let conventions = &self.worker.conventions;
+        variables.extend(self.assignment.variables.iter().cloned().map(|mut variable| {
+            // What the conventions call sensitive is hidden though its owner did not say so.
+            variable.sensitive |= conventions.is_sensitive(&variable.name);
+            variable
+        }));
         variables
     }
 

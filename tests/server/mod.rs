@@ -1,0 +1,12 @@
+//! The deployment server over HTTP.
+
+mod deployments;
+mod folder;
+mod leases;
+mod packages;
+mod projects;
+mod properties;
+mod releases;
+mod rest;
+mod variables;
+mod workers;

@@ -1,0 +1,88 @@
+//! Pushing packages.
+
+use reqwest::Method;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::support::{PATIENCE, server::TestServer};
+
+#[tokio::test]
+async fn three_ways_to_push_what_exists() {
+    let server = TestServer::start().await;
+    let pushed = server.push("Orders.1.0.0.zip", b"one", "").await.expect(201);
+    assert_eq!(pushed["Id"], "packages-Orders.1.0.0");
+    assert_eq!((&pushed["Version"], &pushed["FileExtension"]), (&"1.0.0".into(), &".zip".into()));
+    let text = server.push("orders.1.0.zip", b"two", "").await.refused(409);
+    assert!(text.contains("package `Orders` version `1.0.0` exists already"), "{text}");
+    assert_eq!(fs_err::read_dir(server.data.join("packages")).unwrap().count(), 1);
+    let kept = server.push("Orders.1.0.0.zip", b"two", "?overwriteMode=IgnoreIfExists").await.expect(200);
+    assert_eq!(kept["Hash"], pushed["Hash"]);
+    let replaced =
+        server.push("Orders.1.0.0.zip", b"two", "?overwriteMode=OverwriteExisting").await.expect(201);
+    assert_ne!(replaced["Hash"], pushed["Hash"]);
+    server.push("Orders.1.0.0.zip", b"three", "?replace=true").await.expect(201);
+    for id in ["packages-Orders.1.0.0", "Orders.1.0.0"] {
+        server.get(&format!("packages/{id}")).await.expect(200);
+        let raw = server.request(Method::GET, &format!("packages/{id}/raw")).send().await.unwrap();
+        assert_eq!(raw.bytes().await.unwrap(), "three");
+    }
+    assert!(
+        server.push("Orders.1.0.0.zip", b"", "?overwriteMode=Perhaps").await.refused(400).contains("perhaps")
+    );
+}
+
+#[tokio::test]
+async fn the_latest_is_the_highest_by_version_order() {
+    let server = TestServer::start().await;
+    for version in ["1.9.0", "1.10.0-rc.1", "1.10.0-rc.2", "1.2.0"] {
+        server.push(&format!("Orders.{version}.zip"), b"x", "").await.expect(201);
+    }
+    let latest = server.get("packages?nuGetPackageId=orders&latest=true").await.expect(200);
+    assert_eq!(latest["Items"][0]["Version"], "1.10.0-rc.2");
+    assert_eq!(latest["TotalResults"], 1);
+}
+
+#[tokio::test]
+async fn what_has_no_package_name_is_refused_with_the_reason() {
+    let server = TestServer::start().await;
+    let text = server.push("orders.txt", b"x", "").await.refused(400);
+    assert!(text.starts_with("package `orders.txt` cannot be taken: "), "{text}");
+    let form = reqwest::multipart::Form::new().text("note", "no file");
+    let request = server.request(Method::POST, "packages/raw").multipart(form);
+    assert!(crate::support::server::Answer::of(request).await.refused(400).contains("holds no file"));
+    assert_eq!(fs_err::read_dir(server.data.join("packages")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_cut_upload_leaves_nothing() {
+    let server = TestServer::start().await;
+    let address = server.address.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /api/packages/raw HTTP/1.1\r\nHost: x\r\nX-Octopus-ApiKey: {}\r\nContent-Type: multipart/form-data; \
+         boundary=B\r\nContent-Length: 100000\r\n\r\n--B\r\nContent-Disposition: form-data; name=\"f\"; \
+         filename=\"Orders.1.0.0.zip\"\r\n\r\n",
+        server.key
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![7; 50_000]).await.unwrap();
+    let folder = server.data.join("packages");
+    let count = |wanted: usize| {
+        let folder = folder.clone();
+        let wait = async move {
+            while fs_err::read_dir(&folder).unwrap().count() != wanted {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait)
+    };
+    count(1).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer).await;
+    drop(stream);
+    count(0).await.unwrap();
+    server.get("packages/Orders.1.0.0").await.refused(404);
+}

@@ -1,0 +1,191 @@
+//! Random lives of deployments against the state machine of the model.
+
+use std::time::Duration;
+
+use octarm::{
+    model::{DeploymentEvent as Event, DeploymentId, DeploymentState as State, Fence, Outcome, TaskState},
+    protocol::{FinishRequest, Machine, RegisterRequest, SessionRequest},
+    store::{NewDeployment, NewPackage, NewRelease, Overwrite, Session, Store, Vault},
+};
+use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
+use uuid::Uuid;
+
+const LEASE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(15);
+
+#[derive(Debug, Clone)]
+enum Act {
+    Deploy,
+    Claim(usize),
+    Renew(usize),
+    /// With the fence that this worker last had, current or not.
+    Finish(usize, bool),
+    Cancel(usize),
+    Pass(u64),
+    Sweep,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        2 => Just(Act::Deploy),
+        4 => (0..2_usize).prop_map(Act::Claim),
+        2 => (0..2_usize).prop_map(Act::Renew),
+        3 => (0..2_usize, any::<bool>()).prop_map(|(worker, well)| Act::Finish(worker, well)),
+        1 => (0..4_usize).prop_map(Act::Cancel),
+        3 => prop_oneof![Just(20), Just(61), Just(901)].prop_map(Act::Pass),
+        2 => Just(Act::Sweep),
+    ]
+}
+
+struct World {
+    store: Store,
+    workers: Vec<(Session, Option<(DeploymentId, Fence)>)>,
+    deployments: Vec<(DeploymentId, State)>,
+    _folder: tempfile::TempDir,
+}
+
+async fn world() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("octarm.db");
+    fs_err::write(&file, "").unwrap();
+    let store = Store::open(&file, Vault::new(&[1; 32]).unwrap(), LEASE).await.unwrap();
+    store.create_environment("Dev", "").await.unwrap();
+    store.create_project("Orders", "").await.unwrap();
+    let name = "Orders.1.0.0.zip".parse().unwrap();
+    let package = NewPackage { name: &name, file_name: "Orders.1.0.0.zip", sha256: "0", size: 1 };
+    store.push_package(&package, Overwrite::Fail).await.unwrap();
+    store.create_release(&NewRelease { project: "Orders".into(), ..NewRelease::default() }).await.unwrap();
+    let mut workers = Vec::new();
+    for name in ["w1", "w2"] {
+        let machine = Machine { host: name.into(), id: name.into() };
+        let request = RegisterRequest {
+            name: name.into(),
+            environment: "Dev".into(),
+            machine: machine.clone(),
+            replace: false,
+            token: None,
+        };
+        let token = store.register(&request).await.unwrap().token.unwrap();
+        let session = store.session_of(&token.0).await.unwrap();
+        let request = SessionRequest { instance: Uuid::now_v7(), machine, version: String::new() };
+        store.start_session(session.id, &request).await.unwrap();
+        workers.push((store.session_of(&token.0).await.unwrap(), None));
+    }
+    World { store, workers, deployments: Vec::new(), _folder: folder }
+}
+
+impl World {
+    async fn play(&mut self, act: &Act) {
+        match *act {
+            Act::Deploy => {
+                let release = self.store.release("Releases-1").await.unwrap();
+                let new = NewDeployment {
+                    release,
+                    environments: vec!["Dev".into()],
+                    prompted: Vec::new(),
+                    comments: String::new(),
+                };
+                let made = self.store.create_deployments(&new).await.unwrap();
+                self.deployments.extend(made.into_iter().map(|id| (id, State::Queued)));
+            }
+            Act::Claim(worker) => {
+                let (session, held) = &mut self.workers[worker];
+                if let Some(hand_out) = self.store.claim(session).await.unwrap() {
+                    let place =
+                        self.deployments.iter().position(|(id, _)| *id == hand_out.deployment).unwrap();
+                    // Only what nobody ever had is handed out to be begun.
+                    let begun = self.deployments[place].1 != State::Queued;
+                    assert_eq!(hand_out.reconcile, begun, "{hand_out:?}");
+                    assert!(hand_out.fence.0 > 1 || !begun);
+                    *held = Some((hand_out.deployment, hand_out.fence));
+                }
+            }
+            Act::Renew(worker) => {
+                let (session, held) = &self.workers[worker];
+                if let Some((id, fence)) = held {
+                    let _ = self.store.renew(session.id, *id, *fence).await;
+                }
+            }
+            Act::Finish(worker, well) => {
+                let (session, held) = &self.workers[worker];
+                let Some((id, fence)) = *held else { return };
+                let outcome = if well {
+                    Outcome::Success { summary: String::new() }
+                } else {
+                    Outcome::Cancelled { summary: String::new() }
+                };
+                let empty = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"");
+                let request = FinishRequest { fence, outcome, log_length: 0, log_sha256: hex::encode(empty) };
+                let before = self.store.deployment(id).await.unwrap();
+                let done = self.store.finish(session.id, id, &request).await;
+                if before.fence != i64::try_from(fence.0).unwrap() {
+                    assert!(done.is_err(), "a stale hand-out ended {id}");
+                }
+            }
+            Act::Cancel(place) => {
+                if let Some((id, _)) = self.deployments.get(place) {
+                    self.store.cancel(*id).await.unwrap();
+                }
+            }
+            Act::Pass(seconds) => {
+                self.store.shift_clock(i64::try_from(seconds * 1000).unwrap()).await.unwrap();
+            }
+            Act::Sweep => drop(self.store.sweep(PATIENCE).await.unwrap()),
+        }
+    }
+
+    /// Every change is a path of the model, ends are final, and one target is never run twice at a time.
+    async fn check(&mut self) -> Result<(), TestCaseError> {
+        let mut busy = 0;
+        for (id, before) in &mut self.deployments {
+            let row = self.store.deployment(*id).await.unwrap();
+            let now = row.state().unwrap();
+            prop_assert!(reachable(*before, now), "{id} went from {before} to {now}");
+            *before = now;
+            let active = matches!(now, State::Leased | State::Cancelling | State::Lost);
+            prop_assert_eq!(row.completed.is_some(), now.is_ended());
+            busy += u32::from(active || row.blocked);
+        }
+        prop_assert!(busy <= 1, "{busy} deployments hold one target");
+        Ok(())
+    }
+}
+
+/// Whether the model has a way from one state to the other. One verb may take several steps (expire and claim).
+fn reachable(from: State, to: State) -> bool {
+    let events = [
+        Event::Claim,
+        Event::Expire,
+        Event::Cancel,
+        Event::GiveUp,
+        Event::Finish(TaskState::Success),
+        Event::Finish(TaskState::Canceled),
+    ];
+    let mut known = vec![from];
+    for _ in 0..3 {
+        let next: Vec<State> = known
+            .iter()
+            .flat_map(|state| events.iter().filter_map(|event| state.next(*event).ok()))
+            .collect();
+        known.extend(next);
+    }
+    known.contains(&to)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_life_is_one_of_the_model(acts in vec(act(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut world = world().await;
+            for act in &acts {
+                world.play(act).await;
+                world.check().await?;
+            }
+            world.store.close().await;
+            Ok::<(), TestCaseError>(())
+        })?;
+    }
+}

@@ -1,0 +1,284 @@
+//! A real server in this process: port 0, a folder of its own, spoken to over HTTP.
+
+use std::{path::PathBuf, time::Duration};
+
+use octarm::{
+    model::{DeploymentId, Fence, JournalEntry, JournalRecord},
+    protocol::{Assignment, BASE, ClaimResponse, INSTANCE_HEADER},
+    server::{self, Settings},
+    store::Store,
+};
+use reqwest::{Method, RequestBuilder, multipart};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use super::PATIENCE;
+
+/// The server's usual times.
+pub(crate) fn settings(folder: &TempDir) -> Settings {
+    Settings::new(folder.path().join("data"), "127.0.0.1:0".parse().unwrap())
+}
+
+pub(crate) struct TestServer {
+    pub(crate) address: String,
+    pub(crate) key: String,
+    pub(crate) data: PathBuf,
+    pub(crate) store: Store,
+    pub(crate) http: reqwest::Client,
+    serving: JoinHandle<Result<(), server::ServerError>>,
+    stop: DropGuard,
+    folder: Option<TempDir>,
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&folder);
+        Self { folder: Some(folder), ..Self::with(settings).await }
+    }
+
+    /// With an environment `Dev`, a project `Orders` and its package 1.0.0.
+    pub(crate) async fn ready() -> Self {
+        let server = Self::start().await;
+        server.post("environments", json!({ "Name": "Dev" })).await.expect(201);
+        server.post("projects", json!({ "Name": "Orders" })).await.expect(201);
+        server.push("Orders.1.0.0.zip", b"one", "").await.expect(201);
+        server
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let data = settings.data.clone();
+        let server = server::start(settings).await.unwrap();
+        let key = match server.first_key() {
+            Some(first) => first.key.expose_secret().to_owned(),
+            None => fs_err::read_to_string(data.join("first-api-key")).unwrap().trim().to_owned(),
+        };
+        let address = format!("http://{}", server.address());
+        let store = server.store().clone();
+        let token = CancellationToken::new();
+        let serving = tokio::spawn(server.serve(token.clone()));
+        let http = reqwest::Client::new();
+        Self { address, key, data, store, http, serving, stop: token.drop_guard(), folder: None }
+    }
+
+    /// Stops it as a signal would and waits for its end.
+    pub(crate) async fn stop(self) -> Option<TempDir> {
+        drop(self.stop);
+        tokio::time::timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
+        self.folder
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/api/Spaces-1/{path}") };
+        self.http.request(method, format!("{}{path}", self.address)).header("X-Octopus-ApiKey", &self.key)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).json(&body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        Answer::of(self.request(Method::PUT, path).json(&body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::DELETE, path)).await
+    }
+
+    pub(crate) async fn push(&self, file: &str, bytes: &[u8], query: &str) -> Answer {
+        let part = multipart::Part::bytes(bytes.to_vec()).file_name(file.to_owned());
+        let form = multipart::Form::new().text("note", "before the file").part("anyName", part);
+        Answer::of(self.request(Method::POST, &format!("packages/raw{query}")).multipart(form)).await
+    }
+
+    /// Makes a release of `Orders` in its newest package.
+    pub(crate) async fn release(&self, version: &str) -> Value {
+        let body = json!({ "ProjectName": "Orders", "ReleaseVersion": version });
+        self.post("releases/create/v1", body).await.expect(201)
+    }
+
+    /// Deploys a release of `Orders` to `Dev`.
+    pub(crate) async fn deploy(&self, version: &str) -> DeploymentId {
+        let body = json!({ "ProjectName": "Orders", "ReleaseVersion": version, "EnvironmentNames": ["Dev"] });
+        let answer = self.post("deployments/create/untenanted/v1", body).await.expect(201);
+        answer["DeploymentServerTasks"][0]["DeploymentId"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub(crate) async fn task(&self, deployment: DeploymentId) -> Value {
+        self.get(&format!("tasks/ServerTasks-{}", deployment.0)).await.expect(200)
+    }
+
+    /// Lets so much time pass on the database's clock.
+    pub(crate) async fn pass(&self, time: Duration) {
+        self.store.shift_clock(i64::try_from(time.as_millis()).unwrap()).await.unwrap();
+    }
+
+    /// Waits until the task is in this state.
+    pub(crate) async fn until(&self, deployment: DeploymentId, state: &str) -> Value {
+        let path = format!("tasks/ServerTasks-{}/log?from=99999999&wait=200", deployment.0);
+        let wait = async {
+            loop {
+                let task = self.task(deployment).await;
+                if task["State"] == state {
+                    return task;
+                }
+                self.request(Method::GET, &path).send().await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap()
+    }
+
+    /// Registers a worker in `Dev` and starts its session.
+    pub(crate) async fn worker(&self, name: &str, machine: &str) -> TestWorker<'_> {
+        let answer = self.register(name, machine, json!({})).await.expect(200);
+        let worker = TestWorker::new(self, answer["token"].as_str().unwrap(), machine);
+        worker.session().await.expect(200);
+        worker
+    }
+
+    pub(crate) async fn register(&self, name: &str, machine: &str, more: Value) -> Answer {
+        let mut body = json!({
+            "name": name, "environment": "dev", "machine": { "host": format!("host-{machine}"), "id": machine },
+        });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.post(&format!("{BASE}/register"), body).await
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.unwrap();
+        Self { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body
+    }
+
+    /// The text of an error in Octopus's envelope.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16) -> String {
+        let body = self.expect(status);
+        assert_eq!(body["Errors"][0], body["ErrorMessage"], "{body}");
+        body["ErrorMessage"].as_str().unwrap().to_owned()
+    }
+
+    /// The code of an error in the worker API's envelope.
+    #[track_caller]
+    pub(crate) fn code(self, status: u16) -> String {
+        self.expect(status)["error"]["code"].as_str().unwrap().to_owned()
+    }
+}
+
+pub(crate) struct TestWorker<'a> {
+    server: &'a TestServer,
+    pub(crate) token: String,
+    pub(crate) machine: String,
+    pub(crate) instance: Uuid,
+}
+
+impl<'a> TestWorker<'a> {
+    pub(crate) fn new(server: &'a TestServer, token: &str, machine: &str) -> Self {
+        Self { server, token: token.to_owned(), machine: machine.to_owned(), instance: Uuid::now_v7() }
+    }
+
+    /// Another process of the same worker.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.server, &self.token, &self.machine)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.server
+            .http
+            .request(method, format!("{}{BASE}/{path}", self.server.address))
+            .bearer_auth(&self.token)
+            .header(INSTANCE_HEADER, self.instance.to_string())
+    }
+
+    pub(crate) async fn call(&self, path: &str, body: Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).json(&body)).await
+    }
+
+    pub(crate) async fn session(&self) -> Answer {
+        let machine = json!({ "host": format!("host-{}", self.machine), "id": self.machine });
+        self.call("session", json!({ "instance": self.instance, "machine": machine, "version": "0.1.0" }))
+            .await
+    }
+
+    pub(crate) async fn claim_for(&self, wait_ms: u64) -> Option<Assignment> {
+        let body = self.call("claim", json!({ "wait_ms": wait_ms })).await.expect(200);
+        serde_json::from_value::<ClaimResponse>(body).unwrap().assignment.map(|assignment| *assignment)
+    }
+
+    /// Takes what is there now.
+    pub(crate) async fn claim(&self) -> Option<Assignment> {
+        self.claim_for(0).await
+    }
+
+    pub(crate) async fn renew(&self, hand_out: &Assignment) -> Answer {
+        self.call(&format!("deployments/{}/renew", hand_out.deployment), json!({ "fence": hand_out.fence }))
+            .await
+    }
+
+    pub(crate) async fn log(&self, hand_out: &Assignment, offset: u64, bytes: &[u8]) -> Answer {
+        let path =
+            format!("deployments/{}/log?fence={}&offset={offset}", hand_out.deployment, hand_out.fence);
+        Answer::of(self.request(Method::PATCH, &path).body(bytes.to_vec())).await
+    }
+
+    pub(crate) async fn journal(&self, hand_out: &Assignment, sequence: u32, function: &str) -> Answer {
+        let record = JournalRecord::UpdateCodeEffect {
+            function: function.to_owned(),
+            sha256: "sha".to_owned(),
+            revision_id: None,
+        };
+        let entry = JournalEntry { sequence, record };
+        let body = json!({ "fence": hand_out.fence, "entry": entry });
+        self.call(&format!("deployments/{}/journal", hand_out.deployment), body).await
+    }
+
+    /// Reports an end; `log` is what this hand-out sent.
+    pub(crate) async fn finish(&self, hand_out: &Assignment, outcome: Value, log: &[u8]) -> Answer {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, log);
+        let body = json!({
+            "fence": hand_out.fence, "outcome": outcome, "log_length": hand_out.log_offset + log.len() as u64,
+            "log_sha256": hex::encode(digest),
+        });
+        self.call(&format!("deployments/{}/finish", hand_out.deployment), body).await
+    }
+
+    pub(crate) async fn deregister(&self, query: &str) -> Answer {
+        Answer::of(self.request(Method::DELETE, &format!("registration{query}"))).await
+    }
+}
+
+pub(crate) fn success() -> Value {
+    json!({ "result": "success", "summary": "done" })
+}
+
+pub(crate) fn unknown() -> Value {
+    json!({ "result": "unknown", "failure": { "step": "update code", "messages": ["no answer from AWS"] } })
+}
+
+/// The hand-out as a worker that missed the later one knows it.
+pub(crate) fn with_fence(hand_out: &Assignment, fence: u64) -> Assignment {
+    Assignment { fence: Fence(fence), ..hand_out.clone() }
+}

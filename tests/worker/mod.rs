@@ -1,0 +1,70 @@
+//! The daemon as a real process: killed, cut off, drained, taken over. AWS is the strict fake, which holds a call at a
+//! gate while the test does its worst.
+
+mod crash;
+mod identity;
+mod network;
+mod stop;
+
+use crate::support::{
+    aws::{Action, FakeAws, Fault, Gate, code_sha256},
+    packages::{Producer, Raw, nupkg, write, zip},
+    process::Output,
+    setup::{Access, Options, Setup, WorkerHandle},
+};
+
+const FUNCTION: &str = "CI-Orders";
+
+/// A server, one worker of CI, and release 1.0.0 of `Orders`, which is not deployed yet.
+struct Scene {
+    aws: FakeAws,
+    setup: Setup,
+    worker: WorkerHandle,
+}
+
+impl Scene {
+    fn new() -> Self {
+        // Long enough for a loaded machine to renew in, short enough to wait for its end.
+        Self::with_lease(3)
+    }
+
+    fn with_lease(seconds: u32) -> Self {
+        let aws = FakeAws::start();
+        aws.create_function(FUNCTION, old_zip());
+        let setup = Setup::start_with(&Options { lease: Some(seconds), ..Options::default() });
+        setup.create(&["CI"], "Orders");
+        release(&setup, "1.0.0");
+        let worker = setup.worker("ci-1", "CI", &Access::to_fake(&aws));
+        Self { aws, setup, worker }
+    }
+
+    /// Deploys 1.0.0 to CI and answers its task once a call of this kind stands at the gate.
+    fn deploy_until(&self, action: Action, fault: impl Fn(Gate) -> Fault) -> (String, Gate) {
+        let gate = Gate::shut();
+        self.aws.on(action, fault(gate.clone()));
+        let (task, _) = self.setup.deploy("Orders", "1.0.0", "CI");
+        gate.wait_reached();
+        (task, gate)
+    }
+
+    #[track_caller]
+    fn assert_deployed_once(&self, end: &Output) {
+        assert_eq!(end.code, Some(0), "{end:?}");
+        let function = self.aws.function(FUNCTION);
+        assert_eq!(function.updates_applied, 1, "{:?}", self.aws.calls());
+        let sha = code_sha256(&function.zip);
+        assert!(end.stdout.contains(&format!("runs Orders 1.0.0 (CodeSha256 {sha})")), "{end:?}");
+        assert!(function.zip != old_zip());
+    }
+}
+
+fn release(setup: &Setup, version: &str) {
+    let code = format!("exports.handler = async () => '{version}'\n");
+    let bytes = zip(&nupkg(Producer::NuGet, "Orders", version, &[("src/function/index.js", &code)]));
+    let package = write(setup.folder(), &format!("Orders.{version}.nupkg"), &bytes);
+    setup.release("Orders", version, &package);
+}
+
+fn old_zip() -> Vec<u8> {
+    zip(&[Raw::new("index.js", "exports.handler = async () => 'old'\n").mode(0o644)])
+}
