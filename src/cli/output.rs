@@ -15,6 +15,7 @@ use crate::{
 
 /// Where and how to print.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own, and no two are of one kind")]
 pub struct Output {
     json: bool,
     verbose: bool,
