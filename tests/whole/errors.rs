@@ -87,6 +87,9 @@ fn a_key_that_is_wrong_or_no_key() {
     let wrong = with("API-MARKERWRONGWRONGWRONGWRONG");
     assert_error(&wrong, 6, &["API key", "hint: "]);
     assert!(!format!("{wrong:?}").contains("MARKER"), "{wrong:?}");
+    let register = ["worker", "register", "--name", "w", "--environment", "CI", "--state", "w"];
+    let refused = setup.octarm(register).env("OCTARM_API_KEY_FILE", setup.folder().join("key")).run();
+    assert_error(&refused, 6, &["API key", "hint: "]);
     let odd = with("MARKER not a key");
     assert_error(&odd, 2, &["is not of the form `API-`"]);
     assert!(!format!("{odd:?}").contains("MARKER"), "{odd:?}");
@@ -135,7 +138,7 @@ fn what_fails_in_the_environment_fails_the_task() {
 
     let missing =
         ["AWS refused GetFunction of `Staging-Orders`", "hint: octarm updates functions that exist"];
-    let not_zip = ["Orders.1.0.1.zip"];
+    let not_zip = ["`Orders.1.0.1.zip`", "zip", "hint: the file is damaged or was not fully copied"];
     for (version, environment, parts) in [("1.0.0", "Staging", &missing[..]), ("1.0.1", "CI", &not_zip)] {
         let (task, _) = setup.deploy("Orders", version, environment);
         let output = setup.follow(&task);
