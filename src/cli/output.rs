@@ -26,6 +26,7 @@ enum Audience {
 
 /// Where and how to print.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own, and no two are of one kind")]
 pub struct Output {
     audience: Audience,
     colour: bool,

@@ -79,9 +79,13 @@ pub(super) async fn machine(
     Ok(Exit::Done)
 }
 
-/// Whether a creation was refused because the name is taken.
+/// Whether a creation was refused because the name is taken. Octopus itself says that with 400 and in words alone.
 fn exists(error: &ClientError) -> bool {
-    matches!(error.status(), Some(400 | 409)) && error.to_string().contains("already exists")
+    match error.status() {
+        Some(409) => true,
+        Some(400) => error.to_string().contains("already exists"),
+        _ => false,
+    }
 }
 
 fn existing(all: &Value, name: &str, kind: &str, output: Output) {

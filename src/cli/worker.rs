@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use rustix::{fs::Mode, process::umask};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +70,8 @@ fn read_config(args: &StateArgs, environment: &Environment) -> Result<WorkerConf
 }
 
 async fn serve(config: &WorkerConfig, environment: &Environment, output: Output) -> Result<Exit, CliError> {
+    // Packages, spools, journals and logs, wherever they are written: for this user alone.
+    umask(Mode::RWXG | Mode::RWXO);
     telemetry::start(&config.log, output.has_stderr_colour())?;
     let conventions = Conventions::load(config.conventions.as_deref())?;
     let state = StateFolder::open(&config.state)?;

@@ -113,6 +113,16 @@ impl Ministack {
         }
     }
 
+    /// The zip that a function holds, from where AWS says that it can be fetched.
+    pub(crate) fn code(&self, name: &str) -> Vec<u8> {
+        let call = self.client.get_function().function_name(name);
+        self.runtime.block_on(async {
+            let location = call.send().await.unwrap().code.unwrap().location.unwrap();
+            let answer = reqwest::get(location).await.unwrap().error_for_status().unwrap();
+            answer.bytes().await.unwrap().to_vec()
+        })
+    }
+
     /// The `CodeSha256` of a function.
     pub(crate) fn code_sha256(&self, name: &str) -> String {
         let call = self.client.get_function().function_name(name);
@@ -121,16 +131,20 @@ impl Ministack {
     }
 }
 
-/// Where `make tools` puts it. A test that needs it fails without it: a skipped test proves nothing.
+/// The executable. A test that needs it fails without it: a skipped test proves nothing.
 fn executable() -> PathBuf {
-    let tools = std::env::var_os("OCTARM_TOOLS").map_or_else(
+    let ministack = tools().join("venv/bin/ministack");
+    assert!(ministack.exists(), "{} is missing: run `make tools`", ministack.display());
+    ministack
+}
+
+/// The folder that `make tools` fills.
+pub(crate) fn tools() -> PathBuf {
+    std::env::var_os("OCTARM_TOOLS").map_or_else(
         || {
             let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
             target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target")).join("tools")
         },
         PathBuf::from,
-    );
-    let ministack = tools.join("venv/bin/ministack");
-    assert!(ministack.exists(), "{} is missing: run `make tools`", ministack.display());
-    ministack
+    )
 }

@@ -165,6 +165,15 @@ impl Setup {
         serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
 
+    /// What the server's API answers to a GET with the first API key, whatever it is.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let request = reqwest::Client::new()
+            .get(format!("{}{path}", self.url()))
+            .header("X-Octopus-ApiKey", self.key());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { request.send().await.unwrap().text().await.unwrap() })
+    }
+
     /// Creates environments, and a project that deploys the package of its own name.
     #[track_caller]
     pub(crate) fn create(&self, environments: &[&str], project: &str) {

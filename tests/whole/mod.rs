@@ -1,3 +1,7 @@
 //! The whole line of real processes: server, workers and commands, against an AWS that runs the functions.
 
+mod errors;
 mod line;
+mod packers;
+mod secrets;
+mod signatures;
