@@ -35,7 +35,7 @@ fn every_example_holds() {
             match (name(&conventions, &example), &example.function, &example.error) {
                 (Ok(found), Some(expected), None) => assert_eq!(&found, expected, "{}", example.why),
                 (Err(found), None, Some(expected)) => {
-                    assert!(found.contains(expected), "{}: {found}", example.why)
+                    assert!(found.contains(expected), "{}: {found}", example.why);
                 }
                 (found, ..) => panic!("{}: found {found:?}", example.why),
             }
