@@ -17,9 +17,13 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use error::CliError;
-pub use output::Output;
+pub use output::{Output, unwritten};
 
-use crate::{config::Environment, exit::Exit};
+use crate::{
+    config::Environment,
+    exit::Exit,
+    model::{DeploymentId, MachineId, TaskId},
+};
 
 /// Deploys versioned packages to AWS Lambda.
 #[derive(Debug, Parser)]
@@ -159,7 +163,7 @@ enum WorkerCommand {
         follow: bool,
         /// Only of this deployment
         #[arg(long, value_name = "ID")]
-        deployment: Option<crate::model::DeploymentId>,
+        deployment: Option<DeploymentId>,
     },
 }
 
@@ -351,14 +355,14 @@ enum TaskCommand {
         #[command(flatten)]
         server: ServerArgs,
         /// The task, as ServerTasks-1
-        id: String,
+        id: TaskId,
     },
     /// Show a task's log; with --follow, ends as the deployment ended
     Logs {
         #[command(flatten)]
         server: ServerArgs,
         /// The task, as ServerTasks-1
-        id: String,
+        id: TaskId,
         /// Go on as lines come, until the task ends
         #[arg(long, short)]
         follow: bool,
@@ -368,7 +372,7 @@ enum TaskCommand {
         #[command(flatten)]
         server: ServerArgs,
         /// The task, as ServerTasks-1
-        id: String,
+        id: TaskId,
     },
 }
 
@@ -379,7 +383,7 @@ enum DeploymentCommand {
         #[command(flatten)]
         server: ServerArgs,
         /// The deployment, as Deployments-1
-        id: String,
+        id: DeploymentId,
         /// What you found
         #[arg(long = "as", value_enum)]
         found: Resolution,
@@ -406,7 +410,10 @@ enum MachineCommand {
         #[command(flatten)]
         server: ServerArgs,
         /// The worker, as Machines-1
-        id: String,
+        id: MachineId,
+        /// Also while it runs a deployment
+        #[arg(long)]
+        force: bool,
     },
 }
 

@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use octarm::{cli::Cli, config::Environment, exit::Exit};
+use octarm::{
+    cli::{Cli, unwritten},
+    config::Environment,
+    exit::Exit,
+};
 
 fn main() -> ExitCode {
     let environment = Environment::of_process();
@@ -24,6 +28,11 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(cli.run(&environment, output)) {
+        // Success without its output is none: a script would read half of it.
+        Ok(Exit::Done) if let Some(error) = unwritten() => {
+            output.error(error, None, Exit::Io);
+            Exit::Io.into()
+        }
         Ok(exit) => exit.into(),
         Err(error) => {
             output.error(&error, error.hint().as_deref(), error.exit());

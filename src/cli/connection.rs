@@ -1,10 +1,15 @@
 //! Which server, with which key. A key never stands on a command line.
 
+use std::io::Read;
+
 use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{CliError, ServerArgs};
 use crate::{client::ServerClient, config::Environment};
+
+/// No key file is as long as this.
+const KEY_FILE_LIMIT: u64 = 4096;
 
 /// The server's address and the API key.
 pub(super) fn server_and_key(
@@ -14,7 +19,9 @@ pub(super) fn server_and_key(
     let server = args.server.clone().filter(|server| !server.is_empty()).ok_or(CliError::NoServer)?;
     let (key, origin) = match (&args.api_key_file, environment.get("OCTARM_API_KEY")) {
         (Some(file), _) => {
-            let text = fs_err::read_to_string(file)
+            let mut text = String::new();
+            fs_err::File::open(file)
+                .and_then(|file| file.take(KEY_FILE_LIMIT).read_to_string(&mut text))
                 .map_err(|source| CliError::Io { act: "reading the API key".to_owned(), source })?;
             (text, format!("in `{}`", file.display()))
         }

@@ -209,9 +209,9 @@ async fn show(mut events: mpsc::UnboundedReceiver<Event>, output: Output, began_
             began_to_send.store(true, Ordering::SeqCst);
         }
         match (event, &bar) {
-            (Event::Line(line), Some(bar)) => bar.suspend(|| output.say(output.log_text("", &line))),
+            (Event::Line(line), Some(bar)) => bar.suspend(|| output.say_log(&output.log_text("", &line))),
             (Event::Line(line), None) if output.is_json() => output.aside(&output.log_text("", &line)),
-            (Event::Line(line), None) => output.say(output.log_text("", &line)),
+            (Event::Line(line), None) => output.say_log(&output.log_text("", &line)),
             (Event::Progress(Progress::Idle), Some(bar)) => bar.finish_and_clear(),
             (Event::Progress(progress), Some(bar)) => {
                 let (stage, message) = describe(progress);

@@ -76,8 +76,8 @@ pub enum CliError {
         #[source]
         source: Box<CliError>,
     },
-    /// The folder of a package that is not there.
-    #[error("the package `{}` does not exist", .0.display())]
+    /// A package that is not there.
+    #[error("the package `{}` does not exist or is not a regular file", .0.display())]
     NoPackage(PathBuf),
 }
 
@@ -91,6 +91,9 @@ impl CliError {
                 | ClientError::Refused { status: 502..=504, .. } => Exit::Unreachable,
                 ClientError::Refused { .. } | ClientError::Unreadable { .. } => Exit::Refused,
                 ClientError::Address { .. } => Exit::Usage,
+                ClientError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                    Exit::Input
+                }
                 ClientError::File { .. } => Exit::Io,
             },
             Self::State(error) | Self::Worker(WorkerError::State(error)) => match error {

@@ -1,8 +1,10 @@
 //! The only place that prints: text for people, JSON for programs, colour only on a terminal.
 
 use std::{
+    borrow::Cow,
     error::Error,
     io::{self, IsTerminal, Write},
+    sync::OnceLock,
 };
 
 use serde_json::{Value, json};
@@ -26,7 +28,6 @@ enum Audience {
 
 /// Where and how to print.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own, and no two are of one kind")]
 pub struct Output {
     audience: Audience,
     colour: bool,
@@ -65,14 +66,19 @@ impl Output {
 
     /// A result: the text for people, or the value for programs.
     pub fn result(self, text: impl AsRef<str>, value: &Value) {
-        if self.is_json() { print(&format!("{value:#}")) } else { print(text.as_ref()) }
+        if self.is_json() { print(&format!("{value:#}")) } else { print(&printable(text.as_ref())) }
     }
 
     /// A line for people only.
     pub fn say(self, text: impl AsRef<str>) {
         if !self.is_json() {
-            print(text.as_ref());
+            print(&printable(text.as_ref()));
         }
+    }
+
+    /// A line of a log that was made by [`Self::log_text`], for people only.
+    pub fn say_log(self, text: &str) {
+        print(text);
     }
 
     /// A line beside the result, to standard error.
@@ -109,7 +115,7 @@ impl Output {
             Level::Error => ("error  ", "31"),
         };
         let label = if label.is_empty() { String::new() } else { format!("[{label}] ") };
-        let text = format!("{time} {label}{word} {}", line.text);
+        let text = format!("{time} {label}{word} {}", printable(&line.text));
         if self.colour && !colour.is_empty() { format!("\x1b[{colour}m{text}\x1b[0m") } else { text }
     }
 
@@ -124,14 +130,14 @@ impl Output {
             format!("{:#}", json!({ "error": body }))
         } else {
             let (red, end) = if self.stderr_colour { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-            let mut text = format!("{red}error:{end} {message}");
+            let mut text = format!("{red}error:{end} {}", printable(&message));
             for cause in causes {
                 text.push_str("\n  because: ");
-                text.push_str(&cause);
+                text.push_str(&printable(&cause));
             }
             if let Some(hint) = hint {
                 text.push_str("\n  hint: ");
-                text.push_str(hint);
+                text.push_str(&printable(hint));
             }
             text
         };
@@ -139,7 +145,45 @@ impl Output {
     }
 }
 
+/// Why standard output could not be written, once it could not.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Why something that should have been printed was not.
+pub fn unwritten() -> Option<&'static io::Error> {
+    UNWRITTEN.get()
+}
+
 fn print(text: &str) {
-    // A reader that has gone (`| head`) wants no more: that is no error.
-    let _ = writeln!(io::stdout().lock(), "{text}");
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        // A reader that has gone (`| head`) wants no more: that is no error.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = UNWRITTEN.set(error);
+        }
+        _ => {}
+    }
+}
+
+/// The text without what could command a terminal: other people's names and logs come this way.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_command = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_command) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| if is_command(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_commands_a_terminal_is_shown_not_sent() {
+        assert_eq!(printable("plain ünï\n\ttext"), "plain ünï\n\ttext");
+        assert_eq!(printable("\u{1b}]0;pwn\u{7}\u{202e}x"), "\\u{1b}]0;pwn\\u{7}\\u{202e}x");
+    }
 }

@@ -71,8 +71,8 @@ pub(super) async fn machine(
             let all = client(&server, environment)?.machines().await?;
             output.result(lines(&all, &["Id", "Name", "HealthStatus", "StatusSummary"]), &all);
         }
-        MachineCommand::Delete { server, id } => {
-            client(&server, environment)?.delete_machine(&id).await?;
+        MachineCommand::Delete { server, id, force } => {
+            client(&server, environment)?.delete_machine(&id.to_string(), force).await?;
             output.result(format!("deregistered {id}"), &json!({ "Id": id, "Deregistered": true }));
         }
     }

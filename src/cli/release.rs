@@ -42,7 +42,14 @@ pub(super) async fn run(
             let tasks = started(&answer)?;
             if !wait {
                 let ids: Vec<&str> = tasks.iter().map(|(task, _)| task.as_str()).collect();
-                output.result(format!("deploying {project} {version}: {}", ids.join(", ")), &answer);
+                output.result(
+                    format!(
+                        "deploying {project} {version} to {}: {}",
+                        environments.join(", "),
+                        ids.join(", ")
+                    ),
+                    &answer,
+                );
                 return Ok(Exit::Done);
             }
             let waiting = wait_for(&client, &tasks, output);

@@ -13,7 +13,7 @@ use crate::{
     client::{Backoff, ClientError, LogPart, ServerClient},
     config::Environment,
     exit::Exit,
-    model::LogLine,
+    model::{LogLine, chain},
 };
 
 /// How long one question for more log waits at the server.
@@ -28,12 +28,12 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     match command {
         TaskCommand::Show { server, id } => {
-            let task = client(&server, environment)?.task(&id).await?;
+            let task = client(&server, environment)?.task(&id.to_string()).await?;
             output.result(describe(&task)?, &task);
             Ok(Exit::Done)
         }
         TaskCommand::Logs { server, id, follow } => {
-            let client = client(&server, environment)?;
+            let (client, id) = (client(&server, environment)?, id.to_string());
             if follow {
                 let task = follow_log(&client, &id, Some(""), output).await?;
                 output.say(describe(&task)?);
@@ -50,7 +50,7 @@ pub(super) async fn run(
             }
         }
         TaskCommand::Cancel { server, id } => {
-            let task = client(&server, environment)?.cancel(&id).await?;
+            let task = client(&server, environment)?.cancel(&id.to_string()).await?;
             output.result(describe(&task)?, &task);
             Ok(Exit::Done)
         }
@@ -64,7 +64,7 @@ pub(super) async fn deployment(
 ) -> Result<Exit, CliError> {
     let DeploymentCommand::Resolve { server, id, found } = command;
     let success = matches!(found, Resolution::Success);
-    let answer = client(&server, environment)?.resolve(&id, success).await?;
+    let answer = client(&server, environment)?.resolve(&id.to_string(), success).await?;
     let word = if success { "success" } else { "failed" };
     output.result(format!("{id} is resolved as {word}: its environment is free again"), &answer);
     Ok(Exit::Done)
@@ -81,14 +81,14 @@ pub(super) async fn follow_log(
     let mut from = 0;
     let mut wait = Patience::default();
     loop {
-        let Some(part) = wait.attempt(client.log(id, from, LOG_WAIT).await).await? else { continue };
+        let Some(part) = wait.attempt(client.log(id, from, LOG_WAIT).await, output).await? else { continue };
         if let Some(label) = label {
             show(&part, label, output);
         }
         from += part.lines.len() as u64;
         // The log's long poll tells the end at once.
         if part.ended
-            && let Some(task) = wait.attempt(client.task(id).await).await?
+            && let Some(task) = wait.attempt(client.task(id).await, output).await?
         {
             return Ok(task);
         }
@@ -104,7 +104,11 @@ struct Patience {
 
 impl Patience {
     /// The answer; `None` after a pause when it is worth asking again.
-    async fn attempt<T>(&mut self, answer: Result<T, ClientError>) -> Result<Option<T>, CliError> {
+    async fn attempt<T>(
+        &mut self,
+        answer: Result<T, ClientError>,
+        output: Output,
+    ) -> Result<Option<T>, CliError> {
         match answer {
             Ok(answer) => {
                 self.since = None;
@@ -112,6 +116,13 @@ impl Patience {
                 Ok(Some(answer))
             }
             Err(error) => {
+                if self.since.is_none() && error.is_retryable() {
+                    output.aside(&format!(
+                        "{}; trying again for {} minutes",
+                        chain(&error),
+                        PATIENCE.as_secs() / 60
+                    ));
+                }
                 let since = *self.since.get_or_insert_with(Instant::now);
                 if !error.is_retryable() || since.elapsed() > PATIENCE {
                     return Err(error.into());

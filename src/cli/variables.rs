@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use super::{CliError, Output, VariableCommand, connection::client, project::lines};
 use crate::{config::Environment, conventions::Conventions, exit::Exit, model::Variable};
 
+/// A file of variables that is longer than this is something else.
+const FILE_LIMIT: u64 = 16 * 1024 * 1024;
+
 /// `NAME=VALUE` of a command line.
 pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
     // The text itself is not repeated: it may hold a secret that does not belong there.
@@ -49,18 +52,18 @@ pub(super) fn refuse_sensitive_of<'n>(
 
 /// Reads a JSON file of variables, in either of its two forms.
 pub(super) fn read_file(file: &Path, conventions: &Conventions) -> Result<Vec<Variable>, CliError> {
-    let (text, origin) = if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(|source| CliError::Io {
-            act: "reading variables from standard input".to_owned(),
-            source,
-        })?;
-        (text, "standard input".to_owned())
+    let (source, origin): (Box<dyn Read>, _) = if file == Path::new("-") {
+        (Box::new(std::io::stdin()), "standard input".to_owned())
     } else {
-        let text = fs_err::read_to_string(file)
+        let opened = fs_err::File::open(file)
             .map_err(|source| CliError::Io { act: "reading the variables file".to_owned(), source })?;
-        (text, format!("`{}`", file.display()))
+        (Box::new(opened), format!("`{}`", file.display()))
     };
+    let mut text = String::new();
+    source
+        .take(FILE_LIMIT)
+        .read_to_string(&mut text)
+        .map_err(|source| CliError::Io { act: format!("reading the variables of {origin}"), source })?;
     let wrong = |reason: String| CliError::Variables { origin: origin.clone(), reason };
     let value: Value = serde_json::from_str(&text).map_err(|error| {
         // serde_json's own words may repeat the text, which may be secret: only the place is told.

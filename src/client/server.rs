@@ -70,11 +70,12 @@ impl ServerClient {
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let act = format!("pushing {name}");
         let local = |source| ClientError::File { act: act.clone(), source };
-        let opened = fs_err::tokio::File::open(file).await.map_err(local)?;
-        let metadata = opened.metadata().await.map_err(local)?;
+        // Looked at before it is opened: opening a pipe waits for whoever writes to it.
+        let metadata = fs_err::tokio::metadata(file).await.map_err(local)?;
         if !metadata.is_file() {
-            return Err(local(std::io::Error::other(format!("`{}` is not a file", file.display()))));
+            return Err(local(std::io::Error::other(format!("`{}` is not a regular file", file.display()))));
         }
+        let opened = fs_err::tokio::File::open(file).await.map_err(local)?;
         let body = Body::wrap_stream(ReaderStream::with_capacity(opened, 128 * 1024));
         let part = Part::stream_with_length(body, metadata.len()).file_name(name.clone());
         let mode = match overwrite {
@@ -228,8 +229,9 @@ impl ServerClient {
     }
 
     /// Deregisters a worker from the server's side.
-    pub async fn delete_machine(&self, id: &str) -> Result<(), ClientError> {
-        let request = self.request(Method::DELETE, &["machines", id]).timeout(PROMPT);
+    pub async fn delete_machine(&self, id: &str, force: bool) -> Result<(), ClientError> {
+        let request =
+            self.request(Method::DELETE, &["machines", id]).query(&[("force", force)]).timeout(PROMPT);
         match self.connection.send(&format!("deregistering {id}"), request).await {
             Err(error) if error.status() != Some(404) => Err(error),
             _ => Ok(()),

@@ -11,10 +11,15 @@ const MASK: &str = "********";
 /// Shorter values are not masked: they would black out everything. The server refuses to save such values.
 const MIN_LENGTH: usize = 4;
 
+/// Longer values are searched for one by one.
+const LONG: usize = 256;
+
 /// Knows the sensitive values of one deployment, in the forms in which they turn up.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
     matcher: Option<AhoCorasick>,
+    /// Long values one by one, the longest first: in the automaton they would cost the square of their length.
+    long: Vec<String>,
 }
 
 /// The values cannot be searched for; no line may be written then.
@@ -40,14 +45,16 @@ impl Redactor {
         }
         forms.sort();
         forms.dedup();
+        let mut long: Vec<String> = forms.extract_if(.., |form| form.len() > LONG).collect();
+        long.sort_by_key(|form| std::cmp::Reverse(form.len()));
         if forms.is_empty() {
-            return Ok(Self::default());
+            return Ok(Self { matcher: None, long });
         }
         let matcher = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
             .build(&forms)
             .map_err(|source| RedactorError { count, source })?;
-        Ok(Self { matcher: Some(matcher) })
+        Ok(Self { matcher: Some(matcher), long })
     }
 
     /// Hides every sensitive value of a set, as written and as rendered.
@@ -62,9 +69,13 @@ impl Redactor {
 
     /// The text with every sensitive value masked.
     pub fn redact(&self, text: &str) -> String {
-        let Some(matcher) = &self.matcher else { return text.to_owned() };
+        let mut shown = text.to_owned();
+        for form in self.long.iter().filter(|form| form.len() <= text.len()) {
+            shown = shown.replace(form, MASK);
+        }
+        let Some(matcher) = &self.matcher else { return shown };
         let masks = vec![MASK; matcher.patterns_len()];
-        matcher.replace_all(text, &masks)
+        matcher.replace_all(&shown, &masks)
     }
 }
 
@@ -112,6 +123,15 @@ mod tests {
             let shown = redactor.redact(&text);
             assert!(!shown.contains("wJalr") && !shown.contains("MIIabc"), "{shown}");
         }
+    }
+
+    #[test]
+    fn long_values_are_hidden_without_a_long_wait() {
+        let value = "x".repeat(200_000);
+        let key = format!("-----BEGIN-----\n{}\n-----END-----", "Ab1".repeat(300));
+        let redactor = Redactor::new([value.as_str(), &key]).unwrap();
+        assert_eq!(redactor.redact(&format!("a{value}b")), format!("a{MASK}b"));
+        assert_eq!(redactor.redact(&"Ab1".repeat(300)), MASK);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     fs::TryLockError,
     io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -112,7 +112,10 @@ impl StateError {
                 Some("deregister that worker first, or give each worker its own `--state` folder".to_owned())
             }
             Self::Version { .. } => Some("use the octarm that registered it, or a newer one".to_owned()),
-            Self::Io(_) | Self::Unreadable { .. } => None,
+            Self::Unreadable { path, .. } => {
+                Some(format!("remove `{}` and register the worker again", path.display()))
+            }
+            Self::Io(_) => None,
         }
     }
 }
@@ -123,6 +126,8 @@ impl StateFolder {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| {
             std::io::Error::new(source.kind(), format!("failed to create `{}`: {source}", path.display()))
         })?;
+        // One that was there before may be open to others, and logs and packages are nobody else's.
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
         Ok(Self { path: path.to_owned(), lock: None })
     }
 
@@ -196,14 +201,11 @@ impl StateFolder {
     pub fn save(&self, identity: &Identity) -> Result<(), StateError> {
         let bytes = serde_json::to_vec_pretty(identity)
             .map_err(|source| StateError::Unreadable { path: self.identity_path(), source })?;
-        let temporary = self.path.join("identity.json.new");
-        let mut file = fs_err::OpenOptions::new();
-        file.create(true).truncate(true).write(true);
-        file.options_mut().mode(0o600);
-        let mut file = file.open(&temporary)?;
+        // A name of its own, readable by its owner only: two registrations at once leave one of the two, whole.
+        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
         file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs_err::rename(&temporary, self.identity_path())?;
+        file.as_file().sync_all()?;
+        file.persist(self.identity_path()).map_err(|error| error.error)?;
         fs_err::File::open(&self.path)?.sync_all()?;
         Ok(())
     }

@@ -111,7 +111,7 @@ fn a_corrupt_package() {
 fn a_package_that_is_not_there() {
     let scene = Scene::new();
     let output = scene.deploy(&scene.folder.path().join("Nothing.1.0.0.zip")).run();
-    assert_error(&output, 65, &["Nothing.1.0.0.zip` does not exist"]);
+    assert_error(&output, 65, &["Nothing.1.0.0.zip` does not exist or is not a regular file"]);
 }
 
 #[test]

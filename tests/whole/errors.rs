@@ -161,7 +161,7 @@ fn a_file_that_is_no_package_by_its_name() {
     let setup = Setup::start();
     write(setup.folder(), "notes.txt", b"notes");
     assert_error(&setup.octarm(["package", "push", "notes.txt"]).run(), 6, &["`notes.txt` cannot be taken"]);
-    assert_error(&setup.octarm(["package", "push", "Gone.1.0.zip"]).run(), 74, &["pushing Gone.1.0.zip"]);
+    assert_error(&setup.octarm(["package", "push", "Gone.1.0.zip"]).run(), 65, &["pushing Gone.1.0.zip"]);
     assert_eq!(fs_err::read_dir(setup.data().join("packages")).unwrap().count(), 0);
 }
 
