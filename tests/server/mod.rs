@@ -8,5 +8,6 @@ mod projects;
 mod properties;
 mod releases;
 mod rest;
+mod trouble;
 mod variables;
 mod workers;
