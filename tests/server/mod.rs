@@ -3,6 +3,7 @@
 mod deployments;
 mod folder;
 mod leases;
+mod names;
 mod packages;
 mod projects;
 mod properties;
