@@ -124,6 +124,12 @@ impl Incoming {
         Ok(self.file.write_all(bytes).await?)
     }
 
+    /// The file that holds all that was written so far.
+    pub async fn written(&mut self) -> Result<&Path, BlobError> {
+        self.file.flush().await?;
+        Ok(&self.unfinished.0)
+    }
+
     /// Makes the bytes durable under their digest: file, name, and the folder that holds the name.
     pub async fn finish(mut self) -> Result<Blob, BlobError> {
         self.file.flush().await?;

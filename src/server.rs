@@ -2,6 +2,7 @@
 
 mod auth;
 mod body;
+mod connections;
 mod deployments;
 mod edge;
 mod environments;
@@ -23,7 +24,6 @@ mod workers;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use axum::ServiceExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
@@ -52,6 +52,10 @@ pub struct Settings {
     pub unknown_after: Duration,
     /// How long a worker's claim waits for work.
     pub poll_wait: Duration,
+    /// How long the head of a request may take to arrive, and then its body, where that is a document.
+    pub request_within: Duration,
+    /// How long the sender of a package may send nothing.
+    pub upload_silence: Duration,
 }
 
 impl Settings {
@@ -63,6 +67,8 @@ impl Settings {
             lease: Duration::from_mins(1),
             unknown_after: Duration::from_mins(15),
             poll_wait: Duration::from_secs(25),
+            request_within: Duration::from_secs(30),
+            upload_silence: Duration::from_mins(1),
         }
     }
 }
@@ -111,9 +117,6 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
-    /// Serving broke off.
-    #[error("serving requests failed")]
-    Serve(#[source] io::Error),
 }
 
 impl ServerError {
@@ -226,31 +229,20 @@ impl Server {
         let _closed = closing.clone().drop_guard();
         let sweeper = tokio::spawn(sweeper::run(shared.clone()));
         let app = router::app(shared.clone());
-        let serving = axum::serve(listener, app.into_make_service())
-            .with_graceful_shutdown({
-                let closing = closing.clone();
-                async move {
-                    shutdown.cancelled().await;
-                    closing.cancel();
-                }
-            })
-            .into_future();
+        let serving = connections::serve(listener, app, shared.settings.request_within, closing.clone());
         let cut_off = async {
-            closing.cancelled().await;
+            shutdown.cancelled().await;
+            closing.cancel();
             tokio::time::sleep(GRACE).await;
         };
-        let served = tokio::select! {
-            served = serving => served.map_err(ServerError::Serve),
-            () = cut_off => {
-                tracing::warn!("requests were still open after the grace period");
-                Ok(())
-            }
-        };
-        closing.cancel();
+        tokio::select! {
+            () = serving => {}
+            () = cut_off => tracing::warn!("requests were still open after the grace period"),
+        }
         if let Err(error) = sweeper.await {
             tracing::error!(%error, "the sweeper failed");
         }
         shared.store.close().await;
-        served
+        Ok(())
     }
 }

@@ -75,8 +75,15 @@ impl Store {
         .bind(by_ms)
         .execute(&mut *write)
         .await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
+}
+
+/// Whether a character does not show where it stands but moves or hides what is around it: controls, line
+/// separators, and what turns the direction of writing.
+pub fn is_deceptive(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The form that names are compared by.
@@ -92,6 +99,18 @@ fn slug(name: &str) -> String {
         .map(str::to_lowercase)
         .collect();
     if words.is_empty() { "x".into() } else { words.join("-") }
+}
+
+/// The slug of `name`, with a number where another thing of its kind has it.
+fn free_slug(name: &str, taken: &[String]) -> String {
+    let plain = slug(name);
+    let mut free = plain.clone();
+    let mut number = 2_u64;
+    while taken.contains(&free) {
+        free = format!("{plain}-{number}");
+        number += 1;
+    }
+    free
 }
 
 /// Milliseconds as the database holds them.

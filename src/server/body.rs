@@ -4,13 +4,37 @@
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
+    http::StatusCode,
 };
 use serde_json::{Map, Value};
 
 use super::{Shared, problem::Problem};
+use crate::protocol::ErrorCode;
 
 /// Properties whose own keys are names that somebody chose, not property names.
 const FREE_MAPS: [&str; 5] = ["variables", "formvalues", "properties", "customfields", "customproperties"];
+
+/// A whole body as it was sent, which arrives in good time.
+pub(super) struct Whole(pub(super) Bytes);
+
+impl FromRequest<Shared> for Whole {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        let limit = shared.settings.request_within;
+        match tokio::time::timeout(limit, Bytes::from_request(request, shared)).await {
+            Ok(Ok(bytes)) => Ok(Self(bytes)),
+            Ok(Err(rejection)) => {
+                Err(Problem::invalid(format!("the request's body cannot be read: {rejection}")))
+            }
+            Err(_) => Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                ErrorCode::Invalid,
+                format!("the request's body did not arrive within {limit:?}"),
+            )),
+        }
+    }
+}
 
 /// A JSON object as it was sent.
 pub(super) struct Document(pub(super) Map<String, Value>);
@@ -19,9 +43,7 @@ impl FromRequest<Shared> for Document {
     type Rejection = Problem;
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, shared).await.map_err(|rejection| {
-            Problem::invalid(format!("the request's body cannot be read: {rejection}"))
-        })?;
+        let Whole(bytes) = Whole::from_request(request, shared).await?;
         match serde_json::from_slice(&bytes) {
             Ok(Value::Object(map)) => Ok(Self(map)),
             Ok(_) => Err(Problem::invalid("the request's body must be a JSON object")),

@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::to_bytes,
     extract::Request,
-    http::StatusCode,
+    http::{StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -23,19 +23,25 @@ pub(super) async fn answer(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => Problem::internal(&Panicked).into_response(),
     };
-    match problem_of(response).await {
-        Ok(response) => response,
-        Err(problem) if for_worker => {
-            (problem.status, Json(ErrorEnvelope { error: problem.body })).into_response()
-        }
-        Err(problem) => {
-            let message = match problem.body.hint {
-                Some(hint) => format!("{} (hint: {hint})", problem.body.message),
-                None => problem.body.message,
-            };
-            (problem.status, Json(json!({ "ErrorMessage": message, "Errors": [message] }))).into_response()
-        }
+    let problem = match problem_of(response).await {
+        Ok(response) => return response,
+        Err(problem) => problem,
+    };
+    let Problem { status, body } = problem;
+    let pause = body.retry_after_ms.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE);
+    let mut response = if for_worker {
+        (status, Json(ErrorEnvelope { error: body })).into_response()
+    } else {
+        let message = match body.hint {
+            Some(hint) => format!("{} (hint: {hint})", body.message),
+            None => body.message,
+        };
+        (status, Json(json!({ "ErrorMessage": message, "Errors": [message] }))).into_response()
+    };
+    if let Some(pause) = pause {
+        response.headers_mut().insert(header::RETRY_AFTER, pause.div_ceil(1000).into());
     }
+    response
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -50,13 +50,14 @@ pub(super) async fn show(
     Ok(Json(machine(&shared, &shared.store.machine(&id).await?)))
 }
 
-/// An administrator deregisters the worker: its token stops working now.
+/// An administrator deregisters the worker: its token stops working now. One that is at work only with `force`.
 pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
+    params: Params,
 ) -> Result<impl IntoResponse, Problem> {
     let row = shared.store.machine(&id).await?;
-    shared.store.deregister(row.id, true).await?;
+    shared.store.deregister(row.id, params.flag("force")).await?;
     tracing::info!(worker = row.name, "worker deregistered by an administrator");
     Ok(Json(machine(&shared, &row)))
 }

@@ -1,5 +1,7 @@
 //! Packages: push, list, fetch.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     body::Body,
@@ -18,7 +20,9 @@ use super::{
 };
 use crate::{
     blobs::Incoming,
-    package::FileName,
+    model::chain,
+    package::{Extension, FileName, Package, PackageError},
+    protocol::ErrorCode,
     store::{FEED, NewPackage, Overwrite, PackageRow},
 };
 
@@ -35,20 +39,36 @@ pub(super) async fn push(
     let cut = |error: axum::extract::multipart::MultipartError| {
         Problem::invalid(format!("the upload ended early or cannot be read: {}", error.body_text()))
     };
+    let silence = shared.settings.upload_silence;
     // Clients name the part as they like: the first one with a file name is the package.
-    let (file_name, name, incoming) = loop {
-        let Some(field) = form.next_field().await.map_err(cut)? else {
+    let (file_name, name, mut incoming) = loop {
+        let Some(field) = within(silence, form.next_field()).await?.map_err(cut)? else {
             return Err(Problem::invalid("the upload holds no file: one part with a file name is expected"));
         };
         let Some(file_name) = field.file_name().map(base_name) else { continue };
         let name: FileName = file_name
             .parse()
             .map_err(|error| Problem::invalid(format!("package `{file_name}` cannot be taken: {error}")))?;
+        if !matches!(name.extension(), Extension::Nupkg | Extension::Zip) {
+            return Err(Problem::invalid(format!(
+                "package `{file_name}` cannot be taken: {} packages come with a later version, this one deploys .nupkg \
+                 and .zip",
+                name.extension()
+            )));
+        }
         let incoming = receive(&shared, field).await?;
         break (file_name, name, incoming);
     };
     // To the end, so that an upload that was cut after the file is not taken for a whole one.
-    while form.next_field().await.map_err(cut)?.is_some() {}
+    while let Some(field) = within(silence, form.next_field()).await?.map_err(cut)? {
+        if let Some(second) = field.file_name() {
+            return Err(Problem::invalid(format!(
+                "the upload holds `{file_name}` and `{}`: send one file at a time",
+                base_name(second)
+            )));
+        }
+    }
+    check(&shared, &mut incoming, &file_name).await?;
     if let Some(kept) = shared.store.before_push(&name, overwrite).await? {
         return Ok((StatusCode::OK, Json(package(&kept.row))));
     }
@@ -58,6 +78,37 @@ pub(super) async fn push(
     let status = if pushed.stored { StatusCode::CREATED } else { StatusCode::OK };
     tracing::info!(package = file_name, sha256 = blob.sha256, stored = pushed.stored, "package pushed");
     Ok((status, Json(package(&pushed.row))))
+}
+
+/// The next part of an upload, unless its sender falls silent.
+async fn within<T>(silence: Duration, part: impl Future<Output = T>) -> Result<T, Problem> {
+    tokio::time::timeout(silence, part).await.map_err(|_| {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            ErrorCode::Invalid,
+            format!("nothing of the upload arrived for {silence:?}"),
+        )
+    })
+}
+
+/// Refuses what no worker could deploy.
+async fn check(shared: &Shared, incoming: &mut Incoming, file_name: &str) -> Result<(), Problem> {
+    let path = incoming.written().await?.to_owned();
+    let shown = file_name.to_owned();
+    let conventions = shared.conventions.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        Package::open(&path, Some(&shown), &conventions.layout).map(drop).map_err(|error| {
+            let told = chain(&error);
+            // A cause that names our file is trouble of ours.
+            if matches!(error, PackageError::Io { .. }) || told.contains(&*path.to_string_lossy()) {
+                return Problem::internal(&error);
+            }
+            let mut problem = Problem::invalid(format!("package `{shown}` cannot be taken: {told}"));
+            problem.body.hint = error.hint();
+            problem
+        })
+    });
+    opened.await.map_err(|error| Problem::internal(&error))?
 }
 
 fn overwrite(params: &Params) -> Result<Overwrite, Problem> {
@@ -79,7 +130,7 @@ fn base_name(sent: &str) -> String {
 
 async fn receive(shared: &Shared, mut field: Field<'_>) -> Result<Incoming, Problem> {
     let mut incoming = shared.blobs.receive()?;
-    while let Some(bytes) = field.chunk().await.map_err(|error| {
+    while let Some(bytes) = within(shared.settings.upload_silence, field.chunk()).await?.map_err(|error| {
         Problem::invalid(format!("the upload ended early or cannot be read: {}", error.body_text()))
     })? {
         incoming.write(&bytes).await?;

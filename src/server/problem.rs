@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     blobs::BlobError,
+    model::chain,
     protocol::{ErrorBody, ErrorCode},
     store::StoreError,
 };
@@ -41,16 +42,9 @@ impl Problem {
 
     /// A failure of ours: the cause goes to the log under a number, the client gets the number alone, since causes
     /// name files and statements.
-    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
+    pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let id = Uuid::now_v7();
-        let mut chain = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            chain.push_str(": ");
-            chain.push_str(&error.to_string());
-            cause = error.source();
-        }
-        tracing::error!(%id, cause = chain, "a request failed");
+        tracing::error!(%id, cause = chain(error), "a request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::Internal,
@@ -58,7 +52,14 @@ impl Problem {
         )
     }
 
-    fn disk_full(error: &dyn std::error::Error) -> Self {
+    fn busy(error: &StoreError) -> Self {
+        tracing::warn!(cause = chain(error), "a request could not wait any longer");
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, error.to_string());
+        problem.body.retry_after_ms = Some(BUSY_PAUSE_MS);
+        problem
+    }
+
+    fn disk_full(error: &(dyn std::error::Error + 'static)) -> Self {
         let logged = Self::internal(error);
         let message = "the server's disk is full: nothing was stored";
         Self {
@@ -67,6 +68,9 @@ impl Problem {
         }
     }
 }
+
+/// When to try again what another process kept us from, in milliseconds.
+const BUSY_PAUSE_MS: u64 = 1000;
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -84,6 +88,7 @@ impl From<StoreError> for Problem {
             E::LogDigest { .. } => (StatusCode::CONFLICT, ErrorCode::LogDigest),
             E::WorkerBusy { .. } => (StatusCode::CONFLICT, ErrorCode::WorkerBusy),
             E::DiskFull(_) => return Self::disk_full(&error),
+            E::Busy(_) => return Self::busy(&error),
             E::Database(_) | E::Migrate(_) | E::Corrupt { .. } => return Self::internal(&error),
         };
         let mut problem = Self::new(status, code, error.to_string());

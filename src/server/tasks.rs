@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     model::{DeploymentId, EnvironmentId, Level, LogLine, ProjectId, TaskId, TaskState},
-    store::{DeploymentRow, StoreError, TaskFilter},
+    store::{self, DeploymentRow, StoreError, TaskFilter},
 };
 
 /// The most bytes of log in one answer.
@@ -193,7 +193,20 @@ pub(super) async fn raw(State(shared): State<Shared>, Path(id): Path<String>) ->
 
 fn text_line(line: &LogLine) -> String {
     let clock = line.time.strftime("%H:%M:%S").to_string();
-    format!("{clock}   {:<8} |   {}\n", category(line.level), line.text)
+    format!("{clock}   {:<8} |   {}\n", category(line.level), shown(&line.text))
+}
+
+/// What a deployment printed, harmless to a terminal.
+fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if store::is_deceptive(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 /// Ours: the stored bytes from an offset on; waits for more while the task runs.

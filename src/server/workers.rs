@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    body::Bytes,
     extract::{FromRequest, Path, Query, Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -15,11 +14,12 @@ use tokio::time::Instant;
 use super::{
     Shared,
     auth::{Instance, Worker},
+    body::Whole,
     packages,
     problem::Problem,
 };
 use crate::{
-    model::{DeploymentId, Fence, MachineId, ReleaseId},
+    model::{DeploymentId, Fence, LogLine, MachineId, ReleaseId},
     protocol::{
         ClaimRequest, ClaimResponse, FinishRequest, Finished, JournalRequest, MAX_LOG_CHUNK, RegisterRequest,
         RenewRequest, RenewResponse, SessionRequest, SessionResponse,
@@ -38,9 +38,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, shared).await.map_err(|rejection| {
-            Problem::invalid(format!("the request's body cannot be read: {rejection}"))
-        })?;
+        let Whole(bytes) = Whole::from_request(request, shared).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             Problem::invalid(format!("the request's body is not what this call takes: {error}"))
         })
@@ -149,7 +147,7 @@ pub(super) async fn log(
     Instance(session): Instance,
     Path(deployment): Path<String>,
     Query(place): Query<LogPlace>,
-    bytes: Bytes,
+    Whole(bytes): Whole,
 ) -> Result<impl IntoResponse, Problem> {
     if bytes.len() > MAX_LOG_CHUNK {
         return Err(Problem::invalid(format!(
@@ -161,6 +159,12 @@ pub(super) async fn log(
         return Err(Problem::invalid(
             "the log chunk does not end with a line feed: only whole lines are taken",
         ));
+    }
+    // Whoever shows the log relies on this: nothing but JSON reaches it.
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        serde_json::from_slice::<LogLine>(line).map_err(|error| {
+            Problem::invalid(format!("the log chunk holds a line that is not one of a log: {error}"))
+        })?;
     }
     let deployment = parse(&deployment)?;
     let recorded = shared.store.append_log(session.id, deployment, place.fence, place.offset, &bytes).await?;

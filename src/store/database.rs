@@ -1,10 +1,16 @@
 //! The database engine: pools, migrations, and the fragments of SQL in which engines differ.
 
-use std::{path::Path, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    path::Path,
+    time::Duration,
+};
 
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    Sqlite, SqliteConnection, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
+    pool::PoolConnection,
+    raw_sql,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -20,8 +26,36 @@ macro_rules! now {
 }
 pub(super) use now;
 
-/// A transaction that may write; it holds the one writer connection.
-pub(super) type Write = Transaction<'static, Sqlite>;
+/// How long a statement waits for another process that holds the database.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A transaction that may write; it holds the one writer connection. Dropped without [`Write::commit`] it changes
+/// nothing: the connection is cleaned before anybody else gets it.
+///
+/// Begin and commit are statements like any other. The library's own transactions count their depth beside SQLite,
+/// and SQLite ends a transaction by itself when the disk is full: the count would never be right again.
+pub(super) struct Write(PoolConnection<Sqlite>);
+
+impl Write {
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        raw_sql("commit").execute(&mut *self.0).await?;
+        Ok(())
+    }
+}
+
+impl Deref for Write {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.0
+    }
+}
 
 /// One connection that writes and a pool that reads. SQLite has one writer at a time; waiting for it in our own
 /// queue is fair and cannot fail as its busy handler can.
@@ -41,8 +75,12 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             // A result that was acknowledged must outlive a power cut.
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10));
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+            .busy_timeout(PATIENCE);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .after_release(|connection, _| Box::pin(async { Ok(clean(connection).await) }))
+            .connect_with(options.clone())
+            .await?;
         migrator().run(&writer).await.map_err(|source| StoreError::Migrate(Box::new(source)))?;
         let reader = SqlitePoolOptions::new()
             .max_connections(4)
@@ -53,7 +91,9 @@ impl Database {
 
     /// Begins a transaction that may write; the lock is taken at once, so nothing read in it can become stale.
     pub(super) async fn write(&self) -> Result<Write, StoreError> {
-        Ok(self.writer.begin_with("begin immediate").await?)
+        let mut write = Write(self.writer.acquire().await?);
+        raw_sql("begin immediate").execute(&mut *write).await?;
+        Ok(write)
     }
 
     /// Waits until both pools are closed and the write-ahead log is folded into the file.
@@ -61,6 +101,13 @@ impl Database {
         self.reader.close().await;
         self.writer.close().await;
     }
+}
+
+/// Ends what a transaction left open. A connection that cannot begin another one afterwards is to be closed.
+async fn clean(connection: &mut SqliteConnection) -> bool {
+    // Fails where nothing is open, which is the usual case.
+    let _ = raw_sql("rollback").execute(&mut *connection).await;
+    raw_sql("begin; rollback").execute(connection).await.is_ok()
 }
 
 fn migrator() -> Migrator {
@@ -74,4 +121,68 @@ fn migrator() -> Migrator {
         )
     };
     Migrator::with_migrations(vec![migration(1, "first", include_str!("migrations/0001_first.sql"))])
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    async fn fresh() -> (TempDir, Database) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        fs_err::write(&file, "").unwrap();
+        let database = Database::open(&file).await.unwrap();
+        (folder, database)
+    }
+
+    async fn insert(write: &mut Write, name: &str, bytes: i64) -> Result<(), StoreError> {
+        sqlx::query("insert into settings (name, value) values ($1, hex(zeroblob($2)))")
+            .bind(name)
+            .bind(bytes)
+            .execute(&mut **write)
+            .await?;
+        Ok(())
+    }
+
+    async fn limit(database: &Database, pages: u32) {
+        let mut write = database.write().await.unwrap();
+        let pragma = sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}"));
+        raw_sql(pragma).execute(&mut *write).await.unwrap();
+        write.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_stops_no_later_write() {
+        let (_folder, database) = fresh().await;
+        // No less than there are: not one page more.
+        limit(&database, 1).await;
+        for _ in 0..2 {
+            let mut write = database.write().await.unwrap();
+            let error = insert(&mut write, "large", 1_000_000).await.unwrap_err();
+            assert!(matches!(error, StoreError::DiskFull(_)), "{error:?}");
+        }
+        limit(&database, 1_000_000).await;
+        let mut write = database.write().await.unwrap();
+        insert(&mut write, "large", 1_000_000).await.unwrap();
+        write.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_not_committed_is_gone() {
+        let (_folder, database) = fresh().await;
+        let mut write = database.write().await.unwrap();
+        insert(&mut write, "one", 1).await.unwrap();
+        drop(write);
+        let mut write = database.write().await.unwrap();
+        // Would be refused if the first one were there.
+        insert(&mut write, "one", 2).await.unwrap();
+        write.commit().await.unwrap();
+        let value: String = sqlx::query_scalar("select value from settings where name = 'one'")
+            .fetch_one(&database.reader)
+            .await
+            .unwrap();
+        assert_eq!(value, "0000");
+    }
 }

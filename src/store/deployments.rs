@@ -1,5 +1,6 @@
 //! Deployments and their tasks: made together for all environments asked, listed, cancelled, resolved.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -193,7 +194,7 @@ impl Store {
     ) -> Result<String, StoreError> {
         let mut prompted: Vec<Prompted> = Vec::new();
         for (name, value) in values {
-            variables::refuse_own_name(name)?;
+            variables::refuse_name(name)?;
             if prompted.iter().any(|other| key(&other.name) == key(name)) {
                 return Err(StoreError::Invalid(format!("variable `{name}` is given twice")));
             }
@@ -265,22 +266,27 @@ impl Store {
         .bind(id.0)
         .execute(&mut *write)
         .await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Frees the target of a deployment whose end is unknown. Its task stays Failed, for an end is final; what the
-    /// person found is kept beside it.
+    /// person found is kept beside it and told with it.
     pub async fn resolve(&self, id: DeploymentId, found: Resolution) -> Result<(), StoreError> {
         let mut write = self.database.write().await?;
-        let changed =
-            sqlx::query("update deployments set blocked = 0, resolved = $2 where id = $1 and blocked = 1")
-                .bind(id.0)
-                .bind(found.as_str())
-                .execute(&mut *write)
-                .await?
-                .rows_affected();
+        let now: i64 = sqlx::query_scalar(concat!("select ", now!())).fetch_one(&mut *write).await?;
+        let time = Timestamp::from_millisecond(now).map(|time| time.to_string()).unwrap_or_default();
+        let changed = sqlx::query(
+            "update deployments set blocked = 0, resolved = $2, error_message = coalesce(error_message, '') || $3 \
+             where id = $1 and blocked = 1",
+        )
+        .bind(id.0)
+        .bind(found.as_str())
+        .bind(format!("; resolved as {} at {time}", found.as_str()))
+        .execute(&mut *write)
+        .await?
+        .rows_affected();
         if changed == 1 {
-            return Ok(write.commit().await?);
+            return write.commit().await;
         }
         let before: Option<Option<String>> =
             sqlx::query_scalar("select resolved from deployments where id = $1")

@@ -1,6 +1,6 @@
 //! Environments: the stages that releases are deployed to.
 
-use super::{Store, StoreError, database::Write, key, slug};
+use super::{Store, StoreError, database::Write, free_slug, is_deceptive, key, slug};
 use crate::model::EnvironmentId;
 
 /// An environment as stored.
@@ -38,16 +38,18 @@ impl Store {
         name: &str,
         description: &str,
     ) -> Result<EnvironmentRow, StoreError> {
-        let name = checked_name("environment", name)?;
+        let name = checked_name("environment", name, &["all", "v2"])?;
         let mut write = self.database.write().await?;
+        let taken: Vec<String> =
+            sqlx::query_scalar("select slug from environments").fetch_all(&mut *write).await?;
         let made: Option<EnvironmentRow> = sqlx::query_as(
             "insert into environments (name, name_key, slug, description, sort_order) \
              select $1, $2, $3, $4, coalesce(max(sort_order) + 1, 0) from environments where true \
-             on conflict do nothing returning id, name, slug, description, sort_order",
+             on conflict (name_key) do nothing returning id, name, slug, description, sort_order",
         )
         .bind(name)
         .bind(key(name))
-        .bind(slug(name))
+        .bind(free_slug(name, &taken))
         .bind(description)
         .fetch_optional(&mut *write)
         .await?;
@@ -113,15 +115,40 @@ pub(super) fn find(rows: Vec<EnvironmentRow>, named: &str) -> Result<Environment
     place.and_then(|place| rows.into_iter().nth(place)).ok_or(missing)
 }
 
-/// A name that a person can tell from nothing.
-pub(super) fn checked_name<'a>(kind: &str, name: &'a str) -> Result<&'a str, StoreError> {
+/// The kinds that ids begin with.
+const KINDS: [&str; 10] = [
+    "spaces",
+    "environments",
+    "projects",
+    "projectgroups",
+    "lifecycles",
+    "channels",
+    "releases",
+    "deployments",
+    "servertasks",
+    "machines",
+];
+
+/// A name that a person can tell from nothing, and that means nothing else where an id or a name may stand:
+/// `reserved` is what stands there for other things.
+pub(super) fn checked_name<'a>(kind: &str, name: &'a str, reserved: &[&str]) -> Result<&'a str, StoreError> {
     let trimmed = name.trim();
     if trimmed.is_empty() {
         return Err(StoreError::Invalid(format!("the {kind} needs a name: `Name` is empty")));
     }
-    if trimmed.chars().count() > 200 || trimmed.chars().any(char::is_control) {
+    if trimmed.chars().count() > 200 || trimmed.chars().any(is_deceptive) {
         return Err(StoreError::Invalid(format!(
             "the name of the {kind} may have at most 200 characters, none of them a control character"
+        )));
+    }
+    let slug = slug(trimmed);
+    let is_id = slug.rsplit_once('-').is_some_and(|(kind, number)| {
+        KINDS.contains(&kind) && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    if is_id || reserved.contains(&slug.as_str()) {
+        let means = if is_id { "the id of something" } else { "a word of the API" };
+        return Err(StoreError::Invalid(format!(
+            "`{trimmed}` cannot be the name of the {kind}: it reads as {means}, and commands could mean another one"
         )));
     }
     Ok(trimmed)

@@ -80,6 +80,9 @@ pub enum StoreError {
     /// There is no space left for the database.
     #[error("the disk that holds the server's data is full")]
     DiskFull(#[source] Box<dyn Error + Send + Sync>),
+    /// Somebody else held the database for too long.
+    #[error("the server's database is in use by another process")]
+    Busy(#[source] Box<dyn Error + Send + Sync>),
     /// The database failed.
     #[error("a statement on the database failed")]
     Database(#[source] Box<dyn Error + Send + Sync>),
@@ -116,15 +119,26 @@ impl StoreError {
     }
 }
 
-/// SQLite's result code for a full disk.
-const SQLITE_FULL: &str = "13";
+/// SQLite's result codes for a database that is held by another process, or by another connection of this one.
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+/// The one for a full disk.
+const FULL: i32 = 13;
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let full = error
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            return Self::Busy(Box::new(error));
+        }
+        let code: Option<i32> = error
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code)
-            .is_some_and(|code| code == SQLITE_FULL);
-        if full { Self::DiskFull(Box::new(error)) } else { Self::Database(Box::new(error)) }
+            .and_then(|code| code.parse().ok());
+        // The higher bits tell kinds of the same trouble apart.
+        match code.map(|code| code & 0xff) {
+            Some(FULL) => Self::DiskFull(Box::new(error)),
+            Some(BUSY | LOCKED) => Self::Busy(Box::new(error)),
+            _ => Self::Database(Box::new(error)),
+        }
     }
 }

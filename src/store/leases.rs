@@ -162,7 +162,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut write = self.database.write().await?;
         hold(&mut write, machine, deployment, fence).await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Records a fact of the deployment: the same again is success, another one at its place is a conflict.
@@ -279,7 +279,7 @@ impl Store {
         .bind(signed(request.fence.0))
         .execute(&mut *write)
         .await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Marks leases that ran out as lost and gives up those that were lost for longer than `patience`. Changes

@@ -1,6 +1,6 @@
 //! Projects with their process and channels, and the one lifecycle and project group of this version.
 
-use super::{Store, StoreError, database::Write, environments::checked_name, key, slug};
+use super::{Store, StoreError, database::Write, environments::checked_name, free_slug, key};
 use crate::model::ProjectId;
 
 /// A project as stored.
@@ -57,24 +57,26 @@ impl Store {
         Ok(sqlx::query_as(COLUMNS).fetch_all(&self.database.reader).await?)
     }
 
-    /// The project with this id, slug or name.
+    /// The project with this id, name or slug.
     pub async fn project(&self, named: &str) -> Result<ProjectRow, StoreError> {
         find(self.projects().await?, named)
     }
 
     /// Makes a project with an empty process, no variables and its default channel.
     pub async fn create_project(&self, name: &str, description: &str) -> Result<ProjectRow, StoreError> {
-        let name = checked_name("project", name)?;
+        let name = checked_name("project", name, &["all"])?;
         let mut write = self.database.write().await?;
+        let taken: Vec<String> =
+            sqlx::query_scalar("select slug from projects").fetch_all(&mut *write).await?;
         let made: Option<ProjectRow> = sqlx::query_as(
             "insert into projects (name, name_key, slug, description, lifecycle_id, project_group_id, process, \
              process_version, variables, variables_version) values ($1, $2, $3, $4, 1, 1, '{\"Steps\":[]}', 0, '[]', 0) \
-             on conflict do nothing returning id, name, slug, description, lifecycle_id, project_group_id, process, \
+             on conflict (name_key) do nothing returning id, name, slug, description, lifecycle_id, project_group_id, process, \
              process_version, variables, variables_version",
         )
         .bind(name)
         .bind(key(name))
-        .bind(slug(name))
+        .bind(free_slug(name, &taken))
         .bind(description)
         .fetch_optional(&mut *write)
         .await?;
@@ -147,14 +149,14 @@ pub(super) async fn by_id(write: &mut Write, id: i64) -> Result<ProjectRow, Stor
         .ok_or_else(|| StoreError::NotFound(format!("project `{}` does not exist", ProjectId(id))))
 }
 
-/// The one that is meant by an id, a slug or a name, in this order.
+/// The one that is meant by an id, a name or a slug, in this order: the slug of one may be the name of another.
 fn find(rows: Vec<ProjectRow>, named: &str) -> Result<ProjectRow, StoreError> {
     let wanted = key(named);
     let id = named.trim().parse::<ProjectId>().ok();
     let place = id
         .and_then(|id| rows.iter().position(|row| row.id == id.0))
-        .or_else(|| rows.iter().position(|row| row.slug == wanted))
-        .or_else(|| rows.iter().position(|row| key(&row.name) == wanted));
+        .or_else(|| rows.iter().position(|row| key(&row.name) == wanted))
+        .or_else(|| rows.iter().position(|row| row.slug == wanted));
     place
         .and_then(|place| rows.into_iter().nth(place))
         .ok_or_else(|| StoreError::NotFound(format!("project `{named}` does not exist")))

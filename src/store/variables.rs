@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Store, StoreError, environments, key, keys, projects, vault::Vault};
+use super::{Store, StoreError, environments, is_deceptive, key, keys, projects, vault::Vault};
 use crate::model::{EnvironmentId, ProjectId, Variable};
 
 /// The shortest sensitive value: a shorter one cannot be hidden in a log without hiding half of it.
@@ -150,7 +150,7 @@ impl Store {
         if name.is_empty() {
             return Err(StoreError::Invalid("a variable needs a name: `Name` is empty".into()));
         }
-        refuse_own_name(&name)?;
+        refuse_name(&name)?;
         let id = match new.id.filter(|id| !id.trim().is_empty()) {
             Some(id) => id,
             None => keys::random_word(20)?.to_lowercase(),
@@ -217,8 +217,15 @@ pub(super) fn open(vault: &Vault, project: ProjectId, stored: &Stored) -> Result
     }
 }
 
-/// Refuses a name that only the server gives.
-pub(super) fn refuse_own_name(name: &str) -> Result<(), StoreError> {
+/// Refuses a name that only the server gives, and one that would deceive whoever reads it in a terminal or a log.
+pub(super) fn refuse_name(name: &str) -> Result<(), StoreError> {
+    if let Some(character) = name.chars().find(|character| is_deceptive(*character)) {
+        return Err(StoreError::Invalid(format!(
+            "the variable name `{}` holds the character {}: names hold what can be seen only",
+            name.escape_debug(),
+            character.escape_unicode()
+        )));
+    }
     if name.trim().to_lowercase().starts_with(OWN_PREFIX) {
         return Err(StoreError::Invalid(format!(
             "variable `{name}` cannot be set: names that begin with `Octopus.` come from the server alone"

@@ -67,7 +67,7 @@ struct Registered {
 impl Store {
     /// Makes or finds the worker of this name in the environment. The same call again changes nothing.
     pub async fn register(&self, request: &RegisterRequest) -> Result<RegisterResponse, StoreError> {
-        let name = environments::checked_name("worker", &request.name)?;
+        let name = environments::checked_name("worker", &request.name, &[])?;
         if request.machine.id.trim().is_empty() {
             return Err(StoreError::Invalid("the worker's machine has no id: `machine.id` is empty".into()));
         }
@@ -219,7 +219,7 @@ impl Store {
             .bind(machine)
             .execute(&mut *write)
             .await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Forgets the worker; its token stops working. What it was running keeps its lease until that runs out, so
@@ -239,7 +239,7 @@ impl Store {
             return Err(StoreError::WorkerBusy { name, deployment });
         }
         sqlx::query("delete from machines where id = $1").bind(machine).execute(&mut *write).await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// All workers by id.

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::server::{TestServer, success};
+use crate::support::server::{TestServer, line, success};
 
 fn body(environments: &Value) -> Value {
     json!({ "ProjectName": "Orders", "ReleaseVersion": "1.0.0", "EnvironmentNames": environments })
@@ -47,19 +47,20 @@ async fn a_task_tells_its_whole_life() {
     let worker = server.worker("w1", "m1").await;
     let hand_out = worker.claim().await.unwrap();
     assert_eq!(server.task(id).await["State"], "Executing");
-    let line = b"{\"time\":\"2026-01-02T03:04:05Z\",\"level\":\"info\",\"text\":\"hello\"}\n";
-    worker.log(&hand_out, 0, line).await.expect(200);
-    worker.finish(&hand_out, success(), line).await.expect(200);
+    let log = line("hello \u{1b}[2J\u{202e}");
+    worker.log(&hand_out, 0, &log).await.expect(200);
+    worker.finish(&hand_out, success(), &log).await.expect(200);
     let task = server.task(id).await;
     assert_eq!((&task["State"], &task["FinishedSuccessfully"]), (&json!("Success"), &json!(true)));
     assert_eq!((&task["IsCompleted"], &task["ErrorMessage"]), (&json!(true), &Value::Null));
     let details = server.get("tasks/ServerTasks-1/details").await.expect(200);
     let child = &details["ActivityLogs"][0]["Children"][0];
     assert_eq!(child["Status"], "Success");
-    assert_eq!(child["LogElements"][0]["MessageText"], "hello");
+    assert_eq!(child["LogElements"][0]["MessageText"], "hello \u{1b}[2J\u{202e}");
     let raw =
         server.request(Method::GET, "tasks/ServerTasks-1/raw").send().await.unwrap().text().await.unwrap();
-    assert!(raw.ends_with("State:          Success\n\n03:04:05   Info     |   hello\n"), "{raw}");
+    let shown = "State:          Success\n\n03:04:05   Info     |   hello \\u{1b}[2J\\u{202e}\n";
+    assert!(raw.ends_with(shown), "{raw}");
     server.get("tasks/ServerTasks-9").await.refused(404);
 }
 
@@ -79,12 +80,14 @@ async fn a_follower_of_the_log_waits_for_bytes_and_for_the_end() {
             (response.bytes().await.unwrap(), length, state)
         }
     };
-    let (part, logged) = tokio::join!(follow(0), worker.log(&hand_out, 0, b"a\n"));
+    let log = line("a");
+    let (part, logged) = tokio::join!(follow(0), worker.log(&hand_out, 0, &log));
     logged.expect(200);
-    assert_eq!(part, ("a\n".into(), "2".into(), "Executing".into()));
-    let (part, finished) = tokio::join!(follow(2), worker.finish(&hand_out, success(), b"a\n"));
+    let end = log.len();
+    assert_eq!(part, (log.clone().into(), end.to_string(), "Executing".into()));
+    let (part, finished) = tokio::join!(follow(end), worker.finish(&hand_out, success(), &log));
     finished.expect(200);
-    assert_eq!(part, ("".into(), "2".into(), "Success".into()));
+    assert_eq!(part, ("".into(), end.to_string(), "Success".into()));
 }
 
 #[tokio::test]
@@ -102,9 +105,9 @@ async fn cancel_before_during_and_after() {
     let path = format!("/api/spaces/Spaces-1/tasks/ServerTasks-{}/cancel", running.0);
     assert_eq!(server.post(&path, json!({})).await.expect(200)["State"], "Cancelling");
     assert_eq!(worker.renew(&hand_out).await.expect(200)["cancel"], true);
-    assert_eq!(worker.log(&hand_out, 0, b"x\n").await.expect(200)["cancel"], true);
+    assert_eq!(worker.log(&hand_out, 0, &line("x")).await.expect(200)["cancel"], true);
     let outcome = json!({ "result": "cancelled", "summary": "stopped before the update" });
-    worker.finish(&hand_out, outcome, b"x\n").await.expect(200);
+    worker.finish(&hand_out, outcome, &line("x")).await.expect(200);
     let task = server.post(&path, json!({})).await.expect(200);
     assert_eq!(task["State"], "Canceled");
     assert_eq!(task["ErrorMessage"], "stopped before the update");

@@ -33,6 +33,21 @@ async fn everything_in_it_is_private() {
 }
 
 #[tokio::test]
+async fn a_folder_that_was_there_becomes_private() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in ["data", "data/packages"] {
+        let path = folder.path().join(path);
+        fs_err::create_dir(&path).unwrap();
+        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    TestServer::with(settings(&folder)).await.stop().await;
+    for path in ["data", "data/packages"] {
+        let mode = fs_err::metadata(folder.path().join(path)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_second_server_is_refused_and_a_later_one_finds_everything() {
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer::with(settings(&folder)).await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::server::{TestServer, success, unknown, with_fence};
+use crate::support::server::{TestServer, line, success, unknown, with_fence};
 
 const LEASE: Duration = Duration::from_mins(1);
 
@@ -46,21 +46,22 @@ async fn an_expired_lease_is_handed_out_to_reconcile_and_the_old_one_cannot_writ
     let (one, two) = (server.worker("w1", "m1").await, server.worker("w2", "m2").await);
     let old = one.claim().await.unwrap();
     one.journal(&old, 0, "f").await.expect(200);
-    one.log(&old, 0, b"a\n").await.expect(200);
+    let end = line("a").len() as u64;
+    one.log(&old, 0, &line("a")).await.expect(200);
     server.pass(LEASE + Duration::from_millis(1)).await;
     // Before anybody noticed that the lease is over, it is.
     assert_eq!(one.renew(&old).await.code(409), "stale_fence");
     assert_eq!(server.task(old.deployment).await["State"], "Executing");
     let new = two.claim().await.unwrap();
-    assert_eq!((new.deployment, new.fence.0, new.reconcile, new.log_offset), (old.deployment, 2, true, 2));
+    assert_eq!((new.deployment, new.fence.0, new.reconcile, new.log_offset), (old.deployment, 2, true, end));
     assert_eq!(new.journal.len(), 1);
-    assert_eq!(one.log(&old, 2, b"b\n").await.code(409), "stale_fence");
+    assert_eq!(one.log(&old, end, &line("b")).await.code(409), "stale_fence");
     assert_eq!(one.journal(&old, 1, "f").await.code(409), "stale_fence");
-    assert_eq!(one.finish(&old, success(), b"a\n").await.code(409), "stale_fence");
+    assert_eq!(one.finish(&old, success(), &line("a")).await.code(409), "stale_fence");
     let guessed = with_fence(&old, 2);
     assert_eq!(one.renew(&guessed).await.code(409), "stale_fence");
-    two.log(&new, 2, b"c\n").await.expect(200);
-    two.finish(&new, success(), b"c\n").await.expect(200);
+    two.log(&new, end, &line("c")).await.expect(200);
+    two.finish(&new, success(), &line("c")).await.expect(200);
     assert_eq!(server.task(old.deployment).await["State"], "Success");
 }
 
@@ -103,20 +104,29 @@ async fn the_log_takes_whole_lines_at_its_end_only() {
     let server = deployed().await;
     let worker = server.worker("w1", "m1").await;
     let hand_out = worker.claim().await.unwrap();
-    assert_eq!(worker.log(&hand_out, 0, b"a\n").await.expect(200)["length"], 2);
-    for offset in [0, 1, 3] {
-        let error = worker.log(&hand_out, offset, b"b\n").await.expect(416);
-        assert_eq!((&error["error"]["code"], &error["error"]["length"]), (&json!("log_offset"), &json!(2)));
+    let end = line("a").len() as u64;
+    assert_eq!(worker.log(&hand_out, 0, &line("a")).await.expect(200)["length"], end);
+    for offset in [0, 1, end + 1] {
+        let error = worker.log(&hand_out, offset, &line("b")).await.expect(416);
+        assert_eq!((&error["error"]["code"], &error["error"]["length"]), (&json!("log_offset"), &json!(end)));
     }
-    assert_eq!(worker.log(&hand_out, 2, b"no line").await.code(400), "invalid");
-    assert_eq!(worker.log(&hand_out, 2, &vec![b'\n'; 256 * 1024 + 1]).await.code(400), "invalid");
-    let error = worker.finish(&hand_out, success(), b"a\nb\n").await.expect(416);
-    assert_eq!(error["error"]["length"], 2);
+    let whole = line("b");
+    let half = &whole[..whole.len() - 1];
+    let large = line(&"x".repeat(256 * 1024));
+    let odd = [&b"no line\n"[..], b"\n", b"\x1b[2J\n", b"{\"level\":\"info\",\"text\":\"x\"}\n"];
+    for refused in [half, &large].into_iter().chain(odd) {
+        assert_eq!(worker.log(&hand_out, end, refused).await.code(400), "invalid");
+        // Nor behind a line that is one.
+        let both = [&whole[..], refused].concat();
+        assert_eq!(worker.log(&hand_out, end, &both).await.code(400), "invalid");
+    }
+    let error = worker.finish(&hand_out, success(), &[line("a"), line("b")].concat()).await.expect(416);
+    assert_eq!(error["error"]["length"], end);
     // Another text of the same length: the server wants this hand-out's log again.
-    let error = worker.finish(&hand_out, success(), b"x\n").await.expect(409);
+    let error = worker.finish(&hand_out, success(), &line("x")).await.expect(409);
     assert_eq!((&error["error"]["code"], &error["error"]["length"]), (&json!("log_digest"), &json!(0)));
-    worker.log(&hand_out, 0, b"x\n").await.expect(200);
-    worker.finish(&hand_out, success(), b"x\n").await.expect(200);
+    worker.log(&hand_out, 0, &line("x")).await.expect(200);
+    worker.finish(&hand_out, success(), &line("x")).await.expect(200);
 }
 
 #[tokio::test]
@@ -150,6 +160,11 @@ async fn an_unknown_end_blocks_the_target_until_somebody_resolves_it() {
     assert_eq!(server.post(&path, body.clone()).await.expect(200)["ResolvedAs"], "success");
     server.post(&path, body).await.expect(200);
     server.post(&path, json!({ "As": "failed" })).await.refused(409);
+    let task = server.task(hand_out.deployment).await;
+    let text = task["ErrorMessage"].as_str().unwrap();
+    let time = text.strip_prefix("unknown: no answer from AWS; resolved as success at ").expect(text);
+    assert!(time.parse::<jiff::Timestamp>().is_ok(), "{text}");
+    assert_eq!(task["State"], "Failed");
     let other =
         server.post(&format!("deployments/{next}/resolve"), json!({ "As": "failed" })).await.refused(409);
     assert!(other.contains("only one whose end is unknown"), "{other}");

@@ -3,10 +3,12 @@
 mod deployments;
 mod folder;
 mod leases;
+mod names;
 mod packages;
 mod projects;
 mod properties;
 mod releases;
 mod rest;
+mod trouble;
 mod variables;
 mod workers;

@@ -1,12 +1,18 @@
 //! Pushing packages.
 
-use reqwest::Method;
+use std::time::Duration;
+
+use reqwest::{Method, multipart};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use crate::support::{PATIENCE, server::TestServer};
+use crate::support::{
+    PATIENCE,
+    packages::{Producer, Raw, nupkg, zip},
+    server::{Answer, TestServer, package, settings},
+};
 
 #[tokio::test]
 async fn three_ways_to_push_what_exists() {
@@ -26,7 +32,7 @@ async fn three_ways_to_push_what_exists() {
     for id in ["packages-Orders.1.0.0", "Orders.1.0.0"] {
         server.get(&format!("packages/{id}")).await.expect(200);
         let raw = server.request(Method::GET, &format!("packages/{id}/raw")).send().await.unwrap();
-        assert_eq!(raw.bytes().await.unwrap(), "three");
+        assert_eq!(raw.bytes().await.unwrap(), package(b"three"));
     }
     assert!(
         server.push("Orders.1.0.0.zip", b"", "?overwriteMode=Perhaps").await.refused(400).contains("perhaps")
@@ -49,9 +55,9 @@ async fn what_has_no_package_name_is_refused_with_the_reason() {
     let server = TestServer::start().await;
     let text = server.push("orders.txt", b"x", "").await.refused(400);
     assert!(text.starts_with("package `orders.txt` cannot be taken: "), "{text}");
-    let form = reqwest::multipart::Form::new().text("note", "no file");
+    let form = multipart::Form::new().text("note", "no file");
     let request = server.request(Method::POST, "packages/raw").multipart(form);
-    assert!(crate::support::server::Answer::of(request).await.refused(400).contains("holds no file"));
+    assert!(Answer::of(request).await.refused(400).contains("holds no file"));
     assert_eq!(fs_err::read_dir(server.data.join("packages")).unwrap().count(), 0);
 }
 
@@ -85,4 +91,85 @@ async fn a_cut_upload_leaves_nothing() {
     drop(stream);
     count(0).await.unwrap();
     server.get("packages/Orders.1.0.0").await.refused(404);
+}
+
+#[tokio::test]
+async fn what_no_worker_could_deploy_is_refused_and_leaves_nothing() {
+    let server = TestServer::start().await;
+    let other = nupkg(Producer::NuGet, "Orders", "2.0.0", &[("a.js", "a")]);
+    for (file, bytes, parts) in [
+        (
+            "Orders.1.0.0.zip",
+            b"this is no zip".to_vec(),
+            ["reading the zip directory of `Orders.1.0.0.zip`", "zip"],
+        ),
+        ("Orders.1.0.0.zip", zip(&[Raw::new("../a", "a")]), ["`../a`", "`Orders.1.0.0.zip` holds"]),
+        (
+            "Orders.1.0.0.nupkg",
+            zip(&[Raw::new("a", "a")]),
+            ["the NuGet manifest of `Orders.1.0.0.nupkg`", "nuspec"],
+        ),
+        ("Orders.1.0.0.nupkg", zip(&other), ["`Orders.1.0.0.nupkg` says Orders 1.0.0", "says Orders 2.0.0"]),
+        (
+            "Orders.1.0.0.tar.gz",
+            package(b"a"),
+            [".tar.gz packages come with a later version", ".nupkg and .zip"],
+        ),
+    ] {
+        let text = server.push_bytes(file, &bytes, "").await.refused(400);
+        assert!(text.starts_with(&format!("package `{file}` cannot be taken: ")), "{text}");
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        assert!(!text.contains(server.data.to_str().unwrap()), "{text}");
+    }
+    assert_eq!(fs_err::read_dir(server.data.join("packages")).unwrap().count(), 0);
+    assert_eq!(server.get("packages").await.expect(200)["TotalResults"], 0);
+    server.push_bytes("Orders.2.0.0.nupkg", &zip(&other), "").await.expect(201);
+}
+
+#[tokio::test]
+async fn two_files_in_one_upload_are_refused() {
+    let server = TestServer::start().await;
+    let part = |name: &'static str| multipart::Part::bytes(package(b"a")).file_name(name);
+    let form = multipart::Form::new().part("a", part("A.1.0.0.zip")).part("b", part("B.1.0.0.zip"));
+    let request = server.request(Method::POST, "packages/raw").multipart(form);
+    let text = Answer::of(request).await.refused(400);
+    assert_eq!(text, "the upload holds `A.1.0.0.zip` and `B.1.0.0.zip`: send one file at a time");
+    assert_eq!(fs_err::read_dir(server.data.join("packages")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn who_falls_silent_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(&folder);
+    settings.request_within = Duration::from_millis(200);
+    settings.upload_silence = Duration::from_millis(200);
+    let server = TestServer::with(settings).await;
+    let head = |path: &str, kind: &str| {
+        format!(
+            "POST /api/{path} HTTP/1.1\r\nHost: x\r\nX-Octopus-ApiKey: {}\r\nContent-Type: {kind}\r\n\
+             Content-Length: 100000\r\n\r\n",
+            server.key
+        )
+    };
+    let upload = head("packages/raw", "multipart/form-data; boundary=B")
+        + "--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"Orders.1.0.0.zip\"\r\n\r\nPK";
+    for (sent, answer) in [
+        (String::new(), ""),
+        ("P".to_owned(), ""),
+        ("GET /api HTTP/1.1\r\nHost: ".to_owned(), ""),
+        (head("environments", "application/json") + "{", "HTTP/1.1 408 "),
+        (upload, "HTTP/1.1 408 "),
+    ] {
+        let mut stream = TcpStream::connect(server.address.strip_prefix("http://").unwrap()).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut received = Vec::new();
+        let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received)).await;
+        assert!(closed.is_ok(), "the connection stays open after {sent:?}");
+        let received = String::from_utf8(received).unwrap();
+        assert!(
+            received.starts_with(answer) && received.is_empty() == answer.is_empty(),
+            "{sent:?}: {received}"
+        );
+    }
+    assert_eq!(fs_err::read_dir(server.data.join("packages")).unwrap().count(), 0);
 }

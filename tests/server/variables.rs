@@ -25,6 +25,8 @@ async fn what_cannot_be_evaluated_is_refused_by_name() {
         (json!([{ "Name": "A", "Scope": { "Role": ["web"] } }]), "variable `A` is scoped by `role`"),
         (json!([{ "Name": "A", "Scope": { "Environment": ["Prod"] } }]), "environment `Prod` does not exist"),
         (json!([{ "Name": "Octopus.Project.Name", "Value": "x" }]), "come from the server alone"),
+        (json!([{ "Name": "A\u{1b}[2J" }]), "holds the character \\u{1b}"),
+        (json!([{ "Name": "A\u{202e}txt" }]), "holds the character \\u{202e}"),
         (json!([{ "Name": "A", "IsSensitive": true, "Value": "abc" }]), "shorter than 4 characters"),
         (json!([{ "Name": "A", "IsSensitive": true, "Value": null }]), "sensitive variable `A` has no value"),
     ] {
@@ -100,6 +102,8 @@ async fn prompted_values_obey_the_same_rules() {
     assert!(deploy(json!({})).await.refused(400).contains("variable `Reason` must be given a value"));
     let own = deploy(json!({ "Reason": "x", "octopus.project.name": "y" })).await.refused(400);
     assert!(own.contains("come from the server alone"), "{own}");
+    let deceptive = deploy(json!({ "Reason": "x", "a\u{7}": "y" })).await.refused(400);
+    assert!(deceptive.contains("holds the character \\u{7}"), "{deceptive}");
     deploy(json!({ "Reason": "x" })).await.expect(201);
     let id = server.get(SET).await.expect(200)["Variables"][0]["Id"].as_str().unwrap().to_owned();
     let classic = |form: Value| {

@@ -97,6 +97,20 @@ async fn machines_show_who_was_heard_of() {
 }
 
 #[tokio::test]
+async fn a_machine_at_work_is_deleted_only_by_force() {
+    let server = TestServer::ready().await;
+    server.release("1.0.0").await;
+    server.deploy("1.0.0").await;
+    let worker = server.worker("w1", "m1").await;
+    let hand_out = worker.claim().await.unwrap();
+    let text = server.delete("machines/Machines-1").await.refused(409);
+    assert!(text.contains("worker `w1` is running Deployments-1") && text.contains("force"), "{text}");
+    worker.renew(&hand_out).await.expect(200);
+    server.delete("machines/Machines-1?force=true").await.expect(200);
+    assert_eq!(worker.renew(&hand_out).await.code(401), "unauthorised");
+}
+
+#[tokio::test]
 async fn only_an_api_key_registers_and_only_a_token_claims() {
     let server = TestServer::ready().await;
     let worker = server.worker("w1", "m1").await;

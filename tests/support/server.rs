@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use octarm::{
-    model::{DeploymentId, Fence, JournalEntry, JournalRecord},
+    model::{DeploymentId, Fence, JournalEntry, JournalRecord, Level, LogLine},
     protocol::{Assignment, BASE, ClaimResponse, INSTANCE_HEADER},
     server::{self, Settings},
     store::Store,
@@ -16,7 +16,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use super::PATIENCE;
+use super::{
+    PATIENCE,
+    packages::{Raw, zip},
+};
 
 /// The server's usual times.
 pub(crate) fn settings(folder: &TempDir) -> Settings {
@@ -93,7 +96,12 @@ impl TestServer {
         Answer::of(self.request(Method::DELETE, path)).await
     }
 
-    pub(crate) async fn push(&self, file: &str, bytes: &[u8], query: &str) -> Answer {
+    /// Pushes a zip of one file.
+    pub(crate) async fn push(&self, file: &str, content: &[u8], query: &str) -> Answer {
+        self.push_bytes(file, &package(content), query).await
+    }
+
+    pub(crate) async fn push_bytes(&self, file: &str, bytes: &[u8], query: &str) -> Answer {
         let part = multipart::Part::bytes(bytes.to_vec()).file_name(file.to_owned());
         let form = multipart::Form::new().text("note", "before the file").part("anyName", part);
         Answer::of(self.request(Method::POST, &format!("packages/raw{query}")).multipart(form)).await
@@ -269,6 +277,17 @@ impl<'a> TestWorker<'a> {
     pub(crate) async fn deregister(&self, query: &str) -> Answer {
         Answer::of(self.request(Method::DELETE, &format!("registration{query}"))).await
     }
+}
+
+/// The package of one file that [`TestServer::push`] makes.
+pub(crate) fn package(content: &[u8]) -> Vec<u8> {
+    zip(&[Raw::new("index.js", content).mode(0o644)])
+}
+
+/// One line of a log as a worker sends it.
+pub(crate) fn line(text: &str) -> Vec<u8> {
+    let time = "2026-01-02T03:04:05Z".parse().unwrap();
+    LogLine { time, level: Level::Info, text: text.to_owned() }.to_bytes()
 }
 
 pub(crate) fn success() -> Value {

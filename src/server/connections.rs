@@ -1,0 +1,61 @@
+//! Connections: who says nothing, or half of what there is to say, is not waited for.
+
+use std::{convert::Infallible, pin::pin, time::Duration};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
+    response::Response,
+    serve::Listener,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{BoxError, Service, ServiceExt as _};
+
+/// Serves until `closing`, and then until the requests that are open have ended.
+pub(super) async fn serve<S>(mut listener: TcpListener, app: S, within: Duration, closing: CancellationToken)
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
+    // Only the older protocol: the look at which of the two a client speaks has no time limit.
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    // From the moment that a request could begin, so idle connections end too.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(within);
+    let open = TaskTracker::new();
+    loop {
+        let (stream, _) = tokio::select! {
+            accepted = Listener::accept(&mut listener) => accepted,
+            () = closing.cancelled() => break,
+        };
+        let service = TowerToHyperService::new(app.clone().map_request(taken));
+        let (builder, closing) = (builder.clone(), closing.clone());
+        open.spawn(async move {
+            let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = closing.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(error, "a connection broke off");
+            }
+        });
+    }
+    drop(listener);
+    open.close();
+    open.wait().await;
+}
+
+fn taken<B>(request: Request<B>) -> Request
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    request.map(Body::new)
+}
