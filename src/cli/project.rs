@@ -43,21 +43,21 @@ pub(super) async fn project(
 ) -> Result<Exit, CliError> {
     let ProjectCommand::Create { server, name, package, ignore_existing } = command;
     let client = client(&server, environment)?;
-    match client.create_project(&name, package.as_deref()).await {
-        Err(error) if ignore_existing && exists(&error) => {
-            let project = client.project(&name).await?;
-            existing(&json!([project]), &name, "project", output);
-        }
-        created => {
-            let created = created?;
-            let id = field(&created, "Id", "creating the project")?;
-            let deploys = package.as_ref().unwrap_or(&name);
-            output.result(
-                format!("created project {name} ({id}), which deploys the package {deploys}"),
-                &created,
-            );
-        }
+    let (project, existed) = match client.create_project(&name).await {
+        Err(error) if ignore_existing && exists(&error) => (client.project(&name).await?, true),
+        created => (created?, false),
+    };
+    if let Some(package) = &package {
+        // Also for one that exists: a run before this one may have ended between the two.
+        client.set_package(&project, package).await?;
     }
+    if existed {
+        existing(&json!([project]), &name, "project", output);
+        return Ok(Exit::Done);
+    }
+    let id = field(&project, "Id", "creating the project")?;
+    let deploys = package.as_ref().unwrap_or(&name);
+    output.result(format!("created project {name} ({id}), which deploys the package {deploys}"), &project);
     Ok(Exit::Done)
 }
 

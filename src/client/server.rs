@@ -101,14 +101,18 @@ impl ServerClient {
         self.call("listing the environments", Method::GET, &["environments", "all"], None).await
     }
 
-    /// Makes a project that deploys one package; without a package, the one of the project's name.
-    pub async fn create_project(&self, name: &str, package: Option<&str>) -> Result<Value, ClientError> {
+    /// Makes a project; until it is told otherwise it deploys the package of its own name.
+    pub async fn create_project(&self, name: &str) -> Result<Value, ClientError> {
         let act = format!("creating the project `{name}`");
         let body =
             json!({ "Name": name, "LifecycleId": "Lifecycles-1", "ProjectGroupId": "ProjectGroups-1" });
-        let project = self.call(&act, Method::POST, &["projects"], Some(body)).await?;
-        let Some(package) = package else { return Ok(project) };
-        let process_id = text(&project, "DeploymentProcessId");
+        self.call(&act, Method::POST, &["projects"], Some(body)).await
+    }
+
+    /// Gives a project the process of one step that deploys this package.
+    pub async fn set_package(&self, project: &Value, package: &str) -> Result<(), ClientError> {
+        let act = format!("setting the package of the project `{}`", text(project, "Name"));
+        let process_id = text(project, "DeploymentProcessId");
         let mut process = self.call(&act, Method::GET, &["deploymentprocesses", &process_id], None).await?;
         process["Steps"] = json!([{
             "Name": "Update code",
@@ -124,7 +128,7 @@ impl ServerClient {
             }],
         }]);
         self.call(&act, Method::PUT, &["deploymentprocesses", &process_id], Some(process)).await?;
-        Ok(project)
+        Ok(())
     }
 
     /// A project, by name, slug or id.

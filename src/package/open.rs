@@ -288,6 +288,9 @@ impl Directory<'_> {
                 CompressionMethod::Deflated => true,
                 other => return Err(refused(EntryProblem::Method(number_of(other)))),
             };
+            // Octopus's packer writes folders and empty files as deflated, with no data at all. Taken as stored,
+            // they are what they say, and are written so that every unzipper takes them.
+            let deflated = deflated && (entry.compressed_size() > 0 || entry.size() > 0);
             total = total.saturating_add(entry.size());
             stored.push(Stored {
                 raw_name: entry.name_raw().to_vec(),

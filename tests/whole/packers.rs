@@ -87,11 +87,10 @@ fn packed_by_octopus(setup: &Setup, format: &str, version: &str) -> PathBuf {
     put(&folder, "lib/runtime.js", RUNTIME.as_bytes(), 0o644);
     put(&folder, "lib/tool", b"a file that may be executed", 0o755);
     put(&folder, ODD, format!("hello from {format}").as_bytes(), 0o640);
+    put(&folder, "data/empty", b"", 0o644);
     put(&folder, "data/binary.dat", &BINARY, 0o600);
     let words = [folder.to_str().unwrap(), "Custom", version, setup.folder().to_str().unwrap()];
-    // Files only: folders have no dot in their names here.
-    let files = ["bootstrap", "lib/tool", "**/*.*"];
-    let output = node("pack.mjs").args([format]).args(words).args(files).run();
+    let output = node("pack.mjs").args([format]).args(words).args(["**"]).run();
     assert_eq!(output.code, Some(0), "{output:?}");
     setup.folder().join(output.stdout.trim())
 }
@@ -111,9 +110,10 @@ fn packages_of_octopus_own_packers_are_deployed_byte_for_byte() {
             .map(|(name, mode, content)| (name, mode & 0o7777, content))
             .collect();
         let hello = format!("hello from {format}");
-        let expected: [(&str, u32, &[u8]); 5] = [
+        let expected: [(&str, u32, &[u8]); 6] = [
             ("bootstrap", 0o755, BOOTSTRAP.as_bytes()),
             ("data/binary.dat", 0o644, &BINARY),
+            ("data/empty", 0o644, b""),
             (ODD, 0o644, hello.as_bytes()),
             ("lib/runtime.js", 0o644, RUNTIME.as_bytes()),
             ("lib/tool", 0o755, b"a file that may be executed"),
