@@ -94,7 +94,7 @@ pub enum DeployError {
     },
     /// An earlier hand-out changed something, and AWS holds neither the old code nor ours.
     #[error(
-        "an earlier attempt of this deployment began to update `{function}`, which now holds CodeSha256 {found}: neither the code before it nor this package's code ({expected})"
+        "an earlier attempt of this deployment began to update `{function}`, which now holds CodeSha256 {found}, expected {expected}, or is not as it was left"
     )]
     Unreconciled {
         /// Which.

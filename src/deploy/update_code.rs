@@ -16,6 +16,9 @@ use crate::{
 const FIRST_LOOK: Duration = Duration::from_millis(250);
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
+/// How long a request that got no answer may still be on its way.
+const LATE: Duration = Duration::from_secs(15);
+
 /// The step with what it may touch.
 pub(super) struct Step<'a> {
     pub(super) aws: &'a Aws,
@@ -68,11 +71,18 @@ impl Step<'_> {
             Conclusion::Done { sha256 } => {
                 self.log.info("an earlier attempt sent this code: it is verified, not sent again");
                 reached.is_established = true;
-                self.settle(&name, &sha256).await?;
+                // At rest, and with this code: nothing is left to ask.
+                if let Settled::Failed(reason) = observed.settled {
+                    return Err(DeployError::UpdateFailed { function: name.to_string(), reason });
+                }
                 return Ok(done("runs", &sha256));
             }
             Conclusion::NotDone => {
                 self.log.info("an earlier attempt ended before its update took effect: it is made now");
+                let cancelled = self.guard.check() == Err(Stop::Cancelled);
+                if cancelled && self.took_effect_late(&name, &observed, target).await? {
+                    return Ok(done("runs", target));
+                }
             }
             Conclusion::Elsewhere => {
                 return Err(DeployError::Unreconciled {
@@ -104,32 +114,49 @@ impl Step<'_> {
         let mut revision = before.revision_id.clone();
         let mut recorded: Option<Option<String>> = None;
         let mut pause = Duration::from_secs(1);
-        loop {
+        // Whether a try that got no answer may still take effect.
+        let mut is_open = false;
+        let ended = loop {
             // The intent names the revision that guards the call: a new revision is a new intent.
             if recorded.as_ref() != Some(&revision) {
-                self.guard
-                    .record(intent(name, self.aws.region(), before, revision.as_deref(), target))
-                    .await?;
+                let intent = intent(name, self.aws.region(), before, revision.as_deref(), target);
+                if let Err(stop) = self.guard.record(intent).await {
+                    break Err(stop.into());
+                }
                 recorded = Some(revision.clone());
             }
-            self.guard.allow_change()?;
+            if let Err(stop) = self.guard.allow_change() {
+                break Err(stop.into());
+            }
             self.log.progress(Progress::Sending { bytes: zip.len() as u64 });
             let error = match self.aws.update_code(name, zip.clone(), revision.as_deref()).await {
-                Ok(()) => break,
+                Ok(()) => break Ok(()),
                 Err(error) => error,
             };
             self.log.progress(Progress::Idle);
+            is_open |= error.may_have_acted();
             match self.after(name, &error, before, revision.as_deref(), target).await? {
-                After::Done => break,
-                After::Stop => return Err(error.into()),
+                After::Done => break Ok(()),
+                After::Stop => break Err(DeployError::from(error)),
                 After::Again { revision: now } => revision = now,
             }
-            if Instant::now() + pause > deadline {
-                return Err(error.into());
+            let wait = error.retry_after().unwrap_or(pause);
+            if Instant::now() + wait > deadline {
+                break Err(error.into());
             }
             self.log.warning(format!("{error}; trying again"));
-            self.guard.pause(error.retry_after().unwrap_or(pause)).await?;
+            if let Err(stop) = self.guard.pause(wait).await {
+                break Err(stop.into());
+            }
             pause = (pause * 2).min(Duration::from_secs(20));
+        };
+        match ended {
+            Err(error) if is_open && !matches!(error, DeployError::Stopped(Stop::LeaseLost)) => {
+                if !self.took_effect_late(name, before, target).await? {
+                    return Err(error);
+                }
+            }
+            ended => ended?,
         }
         self.log.info("code sent; waiting for Lambda to apply it");
         let settled = self.settle(name, target).await.map_err(|error| match error {
@@ -150,6 +177,30 @@ impl Step<'_> {
             }
             recorded => Ok(recorded?),
         }
+    }
+
+    /// Looks once more after a while, before it is said that nothing was changed: a try that got no answer may take
+    /// effect late. Answers whether it did.
+    async fn took_effect_late(
+        &self,
+        name: &FunctionName,
+        before: &Function,
+        target: &str,
+    ) -> Result<bool, DeployError> {
+        self.log.warning("a try that got no answer may still take effect: looking once more in a while");
+        tokio::time::sleep(LATE).await;
+        let now = self.rest(name).await.map_err(|source| unestablished(name, source))?;
+        if (&now.code_sha256, &now.revision_id) == (&before.code_sha256, &before.revision_id) {
+            return Ok(false);
+        }
+        if now.code_sha256 == target {
+            return Ok(true);
+        }
+        Err(DeployError::Unreconciled {
+            function: name.to_string(),
+            found: now.code_sha256,
+            expected: before.code_sha256.clone(),
+        })
     }
 
     /// Decides what a failed try means, by asking AWS wherever the try may have acted.

@@ -84,6 +84,7 @@ pub(super) async fn claim(
     shared.store.touch(session.id).await?;
     let wait = Duration::from_millis(request.wait_ms).min(shared.settings.poll_wait);
     let deadline = Instant::now() + wait;
+    let mut own = true;
     loop {
         let woken = shared.queue.notified();
         tokio::pin!(woken);
@@ -91,8 +92,8 @@ pub(super) async fn claim(
         woken.as_mut().enable();
         let closing = shared.closing.is_cancelled();
         if !closing
-            && shared.store.has_work(&session).await?
-            && let Some(assignment) = shared.store.claim(&session).await?
+            && shared.store.has_work(&session, own).await?
+            && let Some(assignment) = shared.store.claim(&session, own).await?
         {
             tracing::info!(
                 deployment = %assignment.deployment,
@@ -104,6 +105,7 @@ pub(super) async fn claim(
             shared.news.notify_waiters();
             return Ok(Json(ClaimResponse { assignment: Some(Box::new(assignment)), pause_ms: 0 }));
         }
+        own = false;
         if closing || Instant::now() >= deadline {
             return Ok(Json(ClaimResponse { assignment: None, pause_ms: milliseconds(PAUSE) }));
         }

@@ -14,7 +14,7 @@ use super::{
     logs, milliseconds, signed, unsigned,
 };
 use crate::{
-    model::{DeploymentId, DeploymentState, Fence, JournalEntry, Outcome},
+    model::{DeploymentId, DeploymentState, Fence, JournalEntry, Outcome, chain},
     protocol::{Assignment, FinishRequest, Recorded},
 };
 
@@ -51,12 +51,16 @@ struct Silent {
     begun: bool,
 }
 
+/// A deployment that was lost as often as this is not handed out again: it may be what its workers die of.
+const HAND_OUTS: i64 = 10;
+
 impl Store {
-    /// Whether a claim of this environment would find something. A cheap look before the writer is taken.
-    pub async fn has_work(&self, session: &Session) -> Result<bool, StoreError> {
+    /// Whether a claim of this environment would find something. A cheap look before the writer is taken. `own` as of
+    /// [`Self::claim`].
+    pub async fn has_work(&self, session: &Session, own: bool) -> Result<bool, StoreError> {
         let found: Option<i64> = sqlx::query_scalar(concat!(
-            "select 1 from deployments d where environment_id = $1 and (state = 'lost' \
-             or (state in ('leased', 'cancelling') and (machine_id = $2 or lease_until <= ",
+            "select 1 from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4) \
+             or (state in ('leased', 'cancelling') and ((machine_id = $2 and $3 = 1) or lease_until <= ",
             now!(),
             ")) or (state = 'queued' and not exists (select 1 from deployments o where o.environment_id = \
              d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
@@ -64,6 +68,8 @@ impl Store {
         ))
         .bind(session.environment_id)
         .bind(session.id)
+        .bind(i64::from(own))
+        .bind(HAND_OUTS)
         .fetch_optional(&self.database.reader)
         .await?;
         Ok(found.is_some())
@@ -72,7 +78,10 @@ impl Store {
     /// Takes the next deployment of the worker's environment under a new fence: one that this worker holds without
     /// knowing it (the answer to its claim was lost), else one whose lease ran out, else the first that is queued
     /// and whose target is free.
-    pub async fn claim(&self, session: &Session) -> Result<Option<Assignment>, StoreError> {
+    ///
+    /// `own` says whether what this worker holds may be handed out again: only right at its request, for a request
+    /// that waits may be one that the worker has given up, while it already runs what a later request got.
+    pub async fn claim(&self, session: &Session, own: bool) -> Result<Option<Assignment>, StoreError> {
         let mut write = self.database.write().await?;
         let current: Option<(String, String, Option<String>)> =
             sqlx::query_as("select name, host, instance from machines where id = $1")
@@ -85,8 +94,8 @@ impl Store {
         }
         expire(&mut write).await?;
         let next: Option<(i64, String)> = sqlx::query_as(
-            "select id, state from deployments d where environment_id = $1 and (state = 'lost' \
-             or (state in ('leased', 'cancelling') and machine_id = $2) \
+            "select id, state from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4) \
+             or (state in ('leased', 'cancelling') and machine_id = $2 and $3 = 1) \
              or (state = 'queued' and not exists (select 1 from deployments o where o.environment_id = \
              d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
              o.blocked = 1)))) \
@@ -94,6 +103,8 @@ impl Store {
         )
         .bind(session.environment_id)
         .bind(session.id)
+        .bind(i64::from(own))
+        .bind(HAND_OUTS)
         .fetch_optional(&mut *write)
         .await?;
         let Some((id, state)) = next else {
@@ -120,9 +131,27 @@ impl Store {
         .execute(&mut *write)
         .await?;
         let reconcile = state != DeploymentState::Queued.as_str();
-        let assignment = self.assignment(&mut write, DeploymentId(id), session, reconcile).await?;
+        let assignment = match self.assignment(&mut write, DeploymentId(id), session, reconcile).await {
+            Ok(assignment) => Some(assignment),
+            // One that cannot be read must not keep all that come after it waiting.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(deployment = %DeploymentId(id), error = chain(&error), "failed: it cannot be handed out");
+                sqlx::query(concat!(
+                    "update deployments set state = 'failed', error_message = $2, lease_until = null, blocked = case \
+                     when exists (select 1 from journal where deployment_id = $1) then 1 else 0 end, completed = ",
+                    now!(),
+                    " where id = $1"
+                ))
+                .bind(id)
+                .bind(format!("it cannot be handed out: {error}"))
+                .execute(&mut *write)
+                .await?;
+                None
+            }
+            Err(error) => return Err(error),
+        };
         write.commit().await?;
-        Ok(Some(assignment))
+        Ok(assignment)
     }
 
     /// Renews the lease; answers whether cancelling was asked for.
@@ -290,10 +319,12 @@ impl Store {
         let silent: Vec<Silent> = sqlx::query_as(concat!(
             "select id, machine_name, machine_host, last_contact, \
              exists (select 1 from journal where deployment_id = deployments.id) as begun \
-             from deployments where state = 'lost' and lost_since + $1 <= ",
-            now!()
+             from deployments where state = 'lost' and (fence >= $2 or lost_since + $1 <= ",
+            now!(),
+            ")"
         ))
         .bind(milliseconds(patience))
+        .bind(HAND_OUTS)
         .fetch_all(&mut *write)
         .await?;
         for Silent { id, machine_name: name, machine_host: host, last_contact, begun } in silent {

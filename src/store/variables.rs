@@ -236,7 +236,7 @@ pub(super) fn refuse_name(name: &str) -> Result<(), StoreError> {
 
 /// Refuses a sensitive value that is too short to be hidden.
 pub(super) fn refuse_short(name: &str, value: &str) -> Result<(), StoreError> {
-    if value.chars().count() < SHORTEST_SENSITIVE {
+    if value.trim().chars().count() < SHORTEST_SENSITIVE {
         return Err(StoreError::Invalid(format!(
             "the value of sensitive variable `{name}` is shorter than {SHORTEST_SENSITIVE} characters and could not be \
              hidden in logs"

@@ -158,6 +158,14 @@ impl Store {
             .bind(keys::hash(&token.0))
             .execute(&mut *write)
             .await?;
+            // What the folder of the machine before holds of a log is not this machine's.
+            sqlx::query(
+                "update deployments set held_since = fence + 1 where machine_id = $1 and state in ('leased', \
+                 'cancelling', 'lost')",
+            )
+            .bind(found.id)
+            .execute(&mut *write)
+            .await?;
             Some(token)
         };
         write.commit().await?;

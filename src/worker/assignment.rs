@@ -256,7 +256,11 @@ impl Running<'_> {
                 return Err(NotFetched::Error(error));
             }
             log.warning(format!("{}; trying again", chain(&error)));
-            tokio::time::sleep(backoff.pause(error.retry_after())).await;
+            tokio::select! {
+                () = tokio::time::sleep(backoff.pause(error.retry_after())) => {}
+                () = cancel.cancelled() => return Err(NotFetched::Stop(Stop::Cancelled)),
+                () = self.keeper.lost.cancelled() => {}
+            }
             if let Err(Stop::LeaseLost) = guard.check() {
                 return Err(NotFetched::Stop(Stop::LeaseLost));
             }

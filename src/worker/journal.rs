@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::lease::{Keeper, is_end};
 use crate::{
-    client::Backoff,
+    client::{Backoff, ClientError},
     deploy::{JournalWrite, Lease, Stop},
     model::{JournalEntry, JournalRecord, chain},
 };
@@ -45,7 +45,11 @@ impl Journal {
                     self.next += 1;
                     return Ok(());
                 }
-                Err(error) if error.is_retryable() && !self.lease.left().is_zero() => {
+                // An answer that cannot be read may have been a yes: asking again changes nothing then.
+                Err(error)
+                    if (error.is_retryable() || matches!(error, ClientError::Unreadable { .. }))
+                        && !self.lease.left().is_zero() =>
+                {
                     tokio::time::sleep(backoff.pause(error.retry_after()).min(self.lease.left())).await;
                 }
                 Err(error) => {

@@ -96,7 +96,6 @@ pub(super) fn is_end(error: &ClientError) -> bool {
                 | ErrorCode::SessionSuperseded
                 | ErrorCode::Unauthorised
                 | ErrorCode::NotFound
-                | ErrorCode::Conflict
         )
     )
 }

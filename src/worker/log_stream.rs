@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::lease::{Keeper, is_end};
 use crate::{
     client::{Backoff, ClientError},
     deploy::Lease,
-    model::chain,
+    model::{Level, LogLine, chain},
     protocol::{ErrorCode, MAX_LOG_CHUNK},
 };
 
@@ -27,6 +28,10 @@ pub(super) struct LogStream {
     bytes: Vec<u8>,
     /// How many of `bytes` the server has confirmed.
     sent: usize,
+    /// A part of the log was refused since the last one that was taken.
+    has_left_out: bool,
+    /// Nothing more is taken.
+    is_refused: bool,
 }
 
 /// The log's end, for the report.
@@ -39,7 +44,7 @@ pub(super) struct LogEnd {
 impl LogStream {
     /// Begins at the server's `offset` with what an earlier process could not send.
     pub(super) fn new(keeper: Keeper, lease: Lease, offset: u64, unsent: Vec<u8>) -> Self {
-        Self { keeper, lease, offset, bytes: unsent, sent: 0 }
+        Self { keeper, lease, offset, bytes: unsent, sent: 0, has_left_out: false, is_refused: false }
     }
 
     /// Takes lines until the engine is done with the log, and sends the rest. `None` when the lease was lost or the
@@ -67,7 +72,9 @@ impl LogStream {
                 });
                 is_open = gathered.await.unwrap_or(true);
             }
-            if self.sent < self.bytes.len() {
+            if self.is_refused {
+                self.bytes.truncate(self.sent);
+            } else if self.sent < self.bytes.len() {
                 self.send(&mut backoff).await?;
             }
         }
@@ -92,13 +99,15 @@ impl LogStream {
 
     /// Sends one chunk; after a failure that may pass, waits instead.
     async fn send(&mut self, backoff: &mut Backoff) -> Option<()> {
-        let chunk = whole_lines(&self.bytes[self.sent..]);
+        let chunk = whole_lines(&self.bytes[self.sent..]).to_vec();
+        let length = chunk.len();
         let (deployment, fence) = (self.keeper.deployment, self.keeper.fence);
         let at = self.offset + self.sent as u64;
-        match self.keeper.client.append_log(deployment, fence, at, chunk.to_vec()).await {
+        match self.keeper.client.append_log(deployment, fence, at, chunk).await {
             Ok(answer) => {
                 self.keeper.note(answer.cancel);
-                self.sent += chunk.len();
+                self.sent += length;
+                self.has_left_out = false;
                 backoff.reset();
                 Some(())
             }
@@ -107,14 +116,32 @@ impl LogStream {
                 tokio::time::sleep(backoff.pause(error.retry_after())).await;
                 Some(())
             }
-            Err(error) => {
+            Err(error) if is_end(&error) || self.lease.left().is_zero() => {
                 self.keeper.note_error(&self.lease, &error);
-                if !is_end(&error) {
-                    tracing::warn!(%deployment, error = chain(&error), "the log could not be sent");
-                }
                 None
             }
+            // What the server does not want must not keep the end from being reported.
+            Err(error) => {
+                tracing::warn!(%deployment, error = chain(&error), "the server refused a part of the log");
+                self.leave_out(length, &error);
+                Some(())
+            }
         }
+    }
+
+    /// Says in the log what is missing from it; if not even that is taken, the log ends.
+    fn leave_out(&mut self, length: usize, error: &ClientError) {
+        if std::mem::replace(&mut self.has_left_out, true) {
+            self.bytes.truncate(self.sent);
+            self.is_refused = true;
+            return;
+        }
+        let line = LogLine {
+            time: Timestamp::now(),
+            level: Level::Warning,
+            text: format!("{length} bytes of the log are missing: {}", chain(error)),
+        };
+        self.bytes.splice(self.sent..self.sent + length, line.to_bytes());
     }
 
     /// After an answer that was lost, the server may hold more than we know: go on from there.

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Fence;
+use crate::model::{Fence, LogLine};
 
 /// Where the spool's first byte stands in the whole log, and of which hand-out it is.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -79,14 +79,26 @@ fn unsent_of_before(
     file.seek(SeekFrom::Start(skip)).ok()?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).ok()?;
-    bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
-    file.set_len(skip + bytes.len() as u64).ok()?;
+    let whole = sound_lines(&bytes);
+    bytes.truncate(whole);
+    file.set_len(skip + whole as u64).ok()?;
     Some((before.base, bytes))
+}
+
+/// How many bytes of whole, sound lines there are before the first that a crash or a power cut spoilt.
+fn sound_lines(bytes: &[u8]) -> usize {
+    let is_sound = |line: &&[u8]| line.ends_with(b"\n") && serde_json::from_slice::<LogLine>(line).is_ok();
+    bytes.split_inclusive(|byte| *byte == b'\n').take_while(is_sound).map(<[u8]>::len).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn line(text: &str) -> Vec<u8> {
+        let time = jiff::Timestamp::UNIX_EPOCH;
+        LogLine { time, level: crate::model::Level::Info, text: text.to_owned() }.to_bytes()
+    }
 
     #[test]
     fn a_restarted_worker_sends_what_was_not_sent() {
@@ -94,13 +106,24 @@ mod tests {
         let open = |fence, base, held_since| {
             Spool::open(folder.path(), Header { fence: Fence(fence), base }, Fence(held_since))
         };
+        let (first, second, third) = (line("first"), line("second"), line("third"));
         let (mut spool, unsent) = open(1, 100, 1);
         assert!(unsent.is_empty());
-        spool.append(b"first\nsecond\ncut o");
-        let (mut spool, unsent) = open(2, 106, 1);
-        assert_eq!(unsent, b"second\n", "what the server has is not sent again, a torn line is dropped");
-        spool.append(b"third\n");
-        assert_eq!(open(4, 106, 1).1, b"second\nthird\n", "a hand-out that never began loses nothing");
-        assert!(open(6, 106, 5).1.is_empty(), "another machine had it in between");
+        spool.append(&[&first[..], &second, &third[..5]].concat());
+        let held = 100 + first.len() as u64;
+        let (mut spool, unsent) = open(2, held, 1);
+        assert_eq!(unsent, second, "what the server has is not sent again, a torn line is dropped");
+        spool.append(&third);
+        assert_eq!(open(4, held, 1).1, [second, third].concat(), "a hand-out that never began loses nothing");
+        assert!(open(6, held, 5).1.is_empty(), "another machine had it in between");
+    }
+
+    #[test]
+    fn what_a_power_cut_spoilt_is_not_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |fence| Spool::open(folder.path(), Header { fence: Fence(fence), base: 0 }, Fence(1));
+        let (mut spool, _) = open(1);
+        spool.append(&[&line("good")[..], &[0; 40], b"\n"].concat());
+        assert_eq!(open(2).1, line("good"));
     }
 }

@@ -255,3 +255,18 @@ async fn a_server_that_stops_answers_waiting_claims_at_once_and_keeps_the_leases
     worker.session().await.expect(200);
     assert_eq!(worker.claim().await.unwrap().deployment, hand_out.deployment);
 }
+
+#[tokio::test]
+async fn a_deployment_that_its_workers_die_of_is_not_handed_out_for_ever() {
+    let server = deployed().await;
+    let worker = server.worker("w1", "m1").await;
+    let mut last = worker.claim().await.unwrap();
+    for _ in 1..10 {
+        server.pass(LEASE).await;
+        last = worker.claim().await.unwrap();
+    }
+    assert_eq!((last.fence.0, last.held_since.0), (10, 1));
+    server.pass(LEASE).await;
+    assert_eq!(server.until(last.deployment, "Failed").await["FinishedSuccessfully"], false);
+    assert!(worker.claim().await.is_none());
+}

@@ -90,7 +90,7 @@ impl World {
             }
             Act::Claim(worker) => {
                 let (session, held) = &mut self.workers[worker];
-                if let Some(hand_out) = self.store.claim(session).await.unwrap() {
+                if let Some(hand_out) = self.store.claim(session, true).await.unwrap() {
                     let place =
                         self.deployments.iter().position(|(id, _)| *id == hand_out.deployment).unwrap();
                     // Only what nobody ever had is handed out to be begun.
