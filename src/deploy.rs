@@ -190,12 +190,17 @@ fn show_repacked(repacked: &Repacked, folder: &str, log: &Log) {
         log.verbose(format!("  … and {} more", count - SHOWN_FILES));
     }
     log.info(format!(
-        "repacked {count} {} from {place}: {} unzipped, {} zipped, CodeSha256 {}",
-        if count == 1 { "file" } else { "files" },
+        "repacked {} from {place}: {} unzipped, {} zipped, CodeSha256 {}",
+        files(count),
         bytes(repacked.unzipped_size),
         bytes(repacked.size),
         repacked.code_sha256()
     ));
+}
+
+/// A number of files for people.
+pub fn files(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 /// A size for people.

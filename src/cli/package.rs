@@ -7,7 +7,7 @@ use crate::{
     client::Overwrite,
     config::Environment,
     conventions::Conventions,
-    deploy::bytes,
+    deploy::{bytes, files},
     exit::Exit,
     package::{Format, pack},
     version::SemanticVersion,
@@ -30,7 +30,7 @@ pub(super) async fn run(
             let layout = Conventions::load(None)?.layout;
             let packed = pack(&folder, &id, &version, format, &to, &layout)?;
             let path = packed.path.display().to_string();
-            let text = format!("packed {path}: {} files, {}", packed.entries, bytes(packed.size));
+            let text = format!("packed {path}: {}, {}", files(packed.entries), bytes(packed.size));
             for left in &packed.left_out {
                 output.aside(&format!("left out {}: an earlier package of the same id", left.display()));
             }

@@ -52,7 +52,7 @@ pub(super) async fn run(
                 );
                 return Ok(Exit::Done);
             }
-            let waiting = wait_for(&client, &tasks, output);
+            let waiting = wait_for(&client, &tasks, &environments, output);
             let ended = match timeout {
                 None => waiting.await?,
                 Some(seconds) => {
@@ -83,18 +83,19 @@ fn started(answer: &Value) -> Result<Vec<(String, String)>, CliError> {
         .collect()
 }
 
-/// Follows all tasks side by side; answers them as they ended.
+/// Follows all tasks, one for each environment in its order, side by side; answers them as they ended.
 async fn wait_for(
     client: &ServerClient,
     tasks: &[(String, String)],
+    environments: &[String],
     output: Output,
 ) -> Result<Vec<Value>, CliError> {
     let many = tasks.len() > 1;
-    try_join_all(tasks.iter().map(async |(id, _)| {
+    try_join_all(tasks.iter().zip(environments).map(async |((id, _), environment)| {
         let task = client.task(id).await?;
         output.say(task::describe(&task)?);
         // For programs only the ends are of interest: one document.
-        let label = if many { id.as_str() } else { "" };
+        let label = if many { environment.as_str() } else { "" };
         task::follow_log(client, id, Some(label).filter(|_| !output.is_json()), output).await
     }))
     .await
