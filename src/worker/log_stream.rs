@@ -172,6 +172,71 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    use std::sync::{Arc, Mutex};
+
+    use axum::{Router, extract::State, http::StatusCode};
+    use tokio_util::sync::CancellationToken;
+
+    use crate::{
+        client::WorkerClient,
+        deploy::Moment,
+        model::{DeploymentId, Fence},
+    };
+
+    type Taken = Arc<Mutex<Vec<u8>>>;
+
+    /// A server that takes a chunk unless it holds `word`.
+    async fn refuse(word: &'static str) -> (String, Taken) {
+        let taken = Taken::default();
+        let app = Router::new()
+            .fallback(async move |State(taken): State<Taken>, chunk: bytes::Bytes| {
+                if String::from_utf8_lossy(&chunk).contains(word) {
+                    return (StatusCode::BAD_REQUEST, String::new());
+                }
+                let mut taken = taken.lock().unwrap();
+                taken.extend_from_slice(&chunk);
+                (StatusCode::OK, format!(r#"{{"length": {}, "cancel": false}}"#, taken.len()))
+            })
+            .with_state(Arc::clone(&taken));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, app).into_future());
+        (url, taken)
+    }
+
+    async fn stream(url: &str, unsent: &[u8], later: &[u8]) -> LogStream {
+        let keeper = Keeper {
+            client: WorkerClient::new(url, String::from("OWT-test").into()).unwrap(),
+            deployment: DeploymentId(1),
+            fence: Fence(1),
+            cancel: CancellationToken::new(),
+            lost: CancellationToken::new(),
+        };
+        let lease = Lease::new(Moment::now(), Duration::from_mins(1));
+        let (lines, received) = mpsc::unbounded_channel();
+        lines.send(later.to_vec()).unwrap();
+        drop(lines);
+        LogStream::new(keeper, lease, 0, unsent.to_vec()).serve(received).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_refused_part_is_told_in_its_place() {
+        let (url, taken) = refuse("unwanted").await;
+        let stream = stream(&url, b"unwanted\n", b"wanted\n").await;
+        let text = String::from_utf8(taken.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("16 bytes of the log are missing"), "{text}");
+        assert_eq!(stream.end().length, text.len() as u64);
+        assert_eq!(stream.end().sha256, hex::encode(digest(&SHA256, text.as_bytes())));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_nothing_does_not_keep_the_end_waiting() {
+        let (url, taken) = refuse("").await;
+        let stream = stream(&url, b"one\n", b"two\n").await;
+        assert!(taken.lock().unwrap().is_empty());
+        assert_eq!(stream.end().length, 0);
+    }
+
     #[test]
     fn chunks_end_with_a_line() {
         assert_eq!(whole_lines(b"one\ntwo\nth"), b"one\ntwo\n");

@@ -105,3 +105,19 @@ fn an_update_that_nobody_can_look_at_is_unknown() {
     assert_eq!(output.code, Some(5), "{output:?}");
     assert!(output.stdout.contains("may have taken effect"), "{output:?}");
 }
+
+#[test]
+fn a_cancel_after_a_try_without_an_answer_looks_once_more_before_it_says_that_nothing_changed() {
+    let scene = Scene::new();
+    scene.aws.on(Action::UpdateFunctionCode, Fault::CutBefore);
+    let running = scene.deploy(&scene.package()).spawn();
+    running.wait_for_line("trying again");
+    running.terminate();
+    running.wait_for_line("looking once more in a while");
+    // What was on its way takes effect after all, by whatever hand: only the second look can see it.
+    let theirs = zip(&[Raw::new("index.js", "late").mode(0o644)]);
+    scene.aws.replace_code(FUNCTION, theirs);
+    let output = running.wait();
+    assert_eq!(output.code, Some(5), "{output:?}");
+    assert_eq!(scene.aws.function(FUNCTION).updates_applied, 0);
+}
