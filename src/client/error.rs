@@ -146,6 +146,9 @@ impl ClientError {
             Self::Unreadable { .. } => {
                 Some("check that the address is an octarm server's, of a version that fits".to_owned())
             }
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("free some space on this machine".to_owned())
+            }
             Self::Refused { hint: Some(hint), .. } => Some(hint.clone()),
             Self::Refused { status: 401, .. } => {
                 Some("check the API key or the worker's registration".to_owned())

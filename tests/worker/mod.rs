@@ -2,6 +2,7 @@
 //! gate while the test does its worst.
 
 mod crash;
+mod errors;
 mod identity;
 mod network;
 mod stop;
