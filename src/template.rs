@@ -86,7 +86,7 @@ impl Renderer<'_> {
             return self.push(text, out);
         }
         for token in tokens(text) {
-            match token? {
+            match token.map_err(Unread::into_words)? {
                 Token::Text(text) => self.push(text, out)?,
                 Token::Name(name) => self.lookup(name, out)?,
             }
@@ -127,11 +127,19 @@ impl Renderer<'_> {
             return Err(format!("the variable `{name}` lies more than {MAX_DEPTH} references deep"));
         }
         self.stack.push(&variable.name);
-        // A value that cannot be read as a template is used as it is written, as Octopus does.
-        if tokens(&variable.value).all(|token| token.is_ok()) {
-            self.append(&variable.value, out)?;
-        } else {
-            self.push(&variable.value, out)?;
+        match tokens(&variable.value).find_map(Result::err) {
+            None => self.append(&variable.value, out)?,
+            // A value that nobody can read as a template is used as it is written, as Octopus does.
+            Some(Unread::Unclosed(_)) => self.push(&variable.value, out)?,
+            // Octopus would read this one: as it is written it is not what its owner meant. The value is not quoted,
+            // for it may be a secret.
+            Some(Unread::Unknown(_)) => {
+                return Err(format!(
+                    "the value of `{}` holds a filter, condition or loop: this version knows `#{{Name}}` only (write \
+                     `##{{` for a literal `#{{`)",
+                    variable.name
+                ));
+            }
         }
         self.stack.pop();
         Ok(())
@@ -143,8 +151,26 @@ enum Token<'t> {
     Name(&'t str),
 }
 
+/// Why a text is not a template of this version.
+enum Unread {
+    /// `#{` without `}`: no template in any version.
+    Unclosed(String),
+    /// Something of the language that this version does not know.
+    Unknown(String),
+}
+
+impl Unread {
+    fn into_words(self) -> String {
+        let (Self::Unclosed(words) | Self::Unknown(words)) = self;
+        words
+    }
+}
+
+/// Words that open a condition, a loop or a calculation when something follows them.
+const KEYWORDS: [&str; 5] = ["if", "unless", "elseif", "each", "calc"];
+
 /// Splits a template; the iterator ends after the first error.
-fn tokens(text: &str) -> impl Iterator<Item = Result<Token<'_>, String>> {
+fn tokens(text: &str) -> impl Iterator<Item = Result<Token<'_>, Unread>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -159,7 +185,7 @@ fn tokens(text: &str) -> impl Iterator<Item = Result<Token<'_>, String>> {
     })
 }
 
-fn next_token(rest: &str) -> Result<(Token<'_>, &str), String> {
+fn next_token(rest: &str) -> Result<(Token<'_>, &str), Unread> {
     if let Some(after) = rest.strip_prefix("###{") {
         // One `#` of its own, then a substitution: hand the `#` out and leave `#{…` for the next turn.
         return Ok((Token::Text("#"), &rest[rest.len() - after.len() - 2..]));
@@ -169,14 +195,16 @@ fn next_token(rest: &str) -> Result<(Token<'_>, &str), String> {
     }
     if let Some(after) = rest.strip_prefix("#{") {
         let Some(end) = after.find('}') else {
-            return Err(format!("`#{{` without `}}` in `{}`", shorten(rest)));
+            return Err(Unread::Unclosed(format!("`#{{` without `}}` in `{}`", shorten(rest))));
         };
         let name = after[..end].trim();
-        if name.is_empty() || !name.chars().all(is_name) {
-            return Err(format!(
+        let keyword = name.split_once(char::is_whitespace).map(|(word, _)| word.to_lowercase());
+        let is_block = name.starts_with('/') || keyword.is_some_and(|word| KEYWORDS.contains(&word.as_str()));
+        if name.is_empty() || is_block || !name.chars().all(is_name) {
+            return Err(Unread::Unknown(format!(
                 "`#{{{}}}` is not a look-up: this version knows `#{{Name}}`, not filters, conditions or loops",
                 shorten(&after[..end])
-            ));
+            )));
         }
         return Ok((Token::Name(name), &after[end + 1..]));
     }
@@ -267,6 +295,18 @@ mod tests {
     fn what_this_version_cannot_read_is_said() {
         insta::assert_snapshot!(render("#{x | ToUpper}", &set(&[("x", "1")])).clean().unwrap_err(), @"`#{x | ToUpper}` is not a look-up: this version knows `#{Name}`, not filters, conditions or loops");
         insta::assert_snapshot!(render("a #{x", &set(&[("x", "1")])).clean().unwrap_err(), @"`#{` without `}` in `#{x`");
+    }
+
+    #[test]
+    fn a_value_that_this_version_cannot_read_is_never_passed_on() {
+        for value in ["#{R | ToLower}", "x#{if R}y#{/if}", "#{each a in R}b#{/each}"] {
+            let error =
+                render("#{Region}", &set(&[("Region", value), ("R", "EU")])).clean().unwrap_err().to_string();
+            assert!(error.starts_with("the value of `Region` holds a filter, condition or loop"), "{error}");
+            assert!(!error.contains("ToLower"), "a value may be a secret: {error}");
+        }
+        assert_eq!(value("#{Password}", &[("Password", "a#{b")]), "a#{b");
+        assert_eq!(value("#{ifX}#{Each}", &[("ifX", "1"), ("each", "2")]), "12");
     }
 
     proptest! {

@@ -141,7 +141,7 @@ impl CliError {
             Self::NoServer => "name it: `--server http://127.0.0.1:8060`",
             Self::NoKey => "the server's first key is in `first-api-key` in its data folder",
             Self::SensitiveArgument { .. } => {
-                "put it into a file that only you can read, and give that with `--variables FILE`"
+                "put it into a file that only you can read: `deploy --variables FILE`, or `variable set --sensitive FILE` for the server"
             }
             Self::Disagreement { .. } => "remove one of the two, or say it with the command's own option",
             Self::Variables { .. } => {
