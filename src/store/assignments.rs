@@ -114,9 +114,10 @@ impl Store {
             let value = self.vault.open(&prompt_owner(project, &name), &sealed)?;
             variables.push(Variable { name, value, sensitive });
         }
-        let current: Named =
-            last_success(write, deployment, row).await?.map(|(_, id, version)| (id, version));
-        let successful = last_success(write, deployment, row).await?.map(|(id, ..)| DeploymentId(id));
+        let (successful, current): (Option<DeploymentId>, Named) = last_success(write, deployment, row)
+            .await?
+            .map(|(id, release, version)| (DeploymentId(id), (release, version)))
+            .unzip();
         let previous: Named = sqlx::query_as(
             "select id, version from releases where project_id = $1 and id < $2 order by id desc limit 1",
         )

@@ -12,9 +12,7 @@ use crate::support::{
 #[test]
 fn between_claim_and_update() {
     let mut scene = Scene::new();
-    let (task, gate) = scene.deploy_until(Action::GetFunction, Fault::HoldBefore);
-    scene.worker.kill();
-    gate.open();
+    let task = scene.killed_at(Action::GetFunction, Fault::HoldBefore);
     scene.worker.start_again();
     let end = scene.setup.follow(&task);
     scene.assert_deployed_once(&end);
@@ -52,9 +50,7 @@ fn after_the_intent_before_aws_acted() {
 #[test]
 fn after_aws_acted_before_the_effect_was_recorded() {
     let mut scene = Scene::new();
-    let (task, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldAfter);
-    scene.worker.kill();
-    gate.open();
+    let task = scene.killed_at(Action::UpdateFunctionCode, Fault::HoldAfter);
     scene.worker.start_again();
     let end = scene.setup.follow(&task);
     scene.assert_deployed_once(&end);
@@ -69,9 +65,7 @@ fn after_aws_acted_before_the_effect_was_recorded() {
 fn after_aws_acted_while_lambda_applies_it() {
     let mut scene = Scene::new();
     scene.aws.settle_after(3);
-    let (task, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldAfter);
-    scene.worker.kill();
-    gate.open();
+    let task = scene.killed_at(Action::UpdateFunctionCode, Fault::HoldAfter);
     scene.worker.start_again();
     let end = scene.setup.follow(&task);
     scene.assert_deployed_once(&end);
@@ -105,9 +99,7 @@ fn somebody_else_deployed_meanwhile_is_unknown_and_blocks_the_target_until_resol
 #[test]
 fn an_attempt_that_cannot_find_out_says_unknown_and_blocks_the_target() {
     let mut scene = Scene::new();
-    let (task, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldAfter);
-    scene.worker.kill();
-    gate.open();
+    let task = scene.killed_at(Action::UpdateFunctionCode, Fault::HoldAfter);
     let right = scene.worker.program().clone();
     scene.worker.start_as(right.env("AWS_DEPLOYMENT_SECRET", "MARKER+a+wrong+secret+of+forty+characters"));
     let end = scene.setup.follow(&task);
@@ -123,9 +115,7 @@ fn an_attempt_that_cannot_find_out_says_unknown_and_blocks_the_target() {
 #[test]
 fn a_cancel_does_not_hide_what_an_earlier_attempt_did() {
     let mut scene = Scene::new();
-    let (task, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldAfter);
-    scene.worker.kill();
-    gate.open();
+    let task = scene.killed_at(Action::UpdateFunctionCode, Fault::HoldAfter);
     scene.setup.run(&["task", "cancel", &task]);
     scene.worker.start_again();
     let end = scene.setup.follow(&task);
@@ -136,9 +126,7 @@ fn a_cancel_does_not_hide_what_an_earlier_attempt_did() {
 #[test]
 fn a_worker_that_does_not_come_back_is_replaced_by_another_of_its_environment() {
     let mut scene = Scene::new();
-    let (task, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldAfter);
-    scene.worker.kill();
-    gate.open();
+    let task = scene.killed_at(Action::UpdateFunctionCode, Fault::HoldAfter);
     let access = crate::support::setup::Access::to_fake(&scene.aws);
     let _second = scene.setup.worker("ci-2", "CI", &access);
     let end = scene.setup.follow(&task);

@@ -48,6 +48,14 @@ impl Scene {
         (task, gate)
     }
 
+    /// Kills the worker while a call of this kind, which then acts, stands at the gate; answers the task.
+    fn killed_at(&mut self, action: Action, fault: impl Fn(Gate) -> Fault) -> String {
+        let (task, gate) = self.deploy_until(action, fault);
+        self.worker.kill();
+        gate.open();
+        task
+    }
+
     #[track_caller]
     fn assert_deployed_once(&self, end: &Output) {
         assert_eq!(end.code, Some(0), "{end:?}");
