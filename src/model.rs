@@ -6,6 +6,7 @@ pub mod ids;
 pub mod journal;
 pub mod log;
 pub mod outcome;
+pub mod scope;
 pub mod variable;
 
 pub use causes::{causes, chain};
@@ -14,4 +15,5 @@ pub use ids::{DeploymentId, EnvironmentId, Fence, MachineId, ProjectId, ReleaseI
 pub use journal::{JournalEntry, JournalRecord};
 pub use log::{Level, LogLine};
 pub use outcome::{Failure, Outcome};
+pub use scope::{Scope, ScopeType, Target};
 pub use variable::Variable;
