@@ -138,9 +138,10 @@ impl Fields {
         self.read(name, "an object", |value| value.as_object().cloned().map(Self))
     }
 
-    /// The names of the properties that hold a list with something in it.
-    pub(super) fn filled_lists(&self) -> Vec<&str> {
-        let filled = |value: &Value| value.as_array().is_some_and(|items| !items.is_empty());
+    /// The names of the properties that hold something: neither null nor an empty list.
+    pub(super) fn filled(&self) -> Vec<&str> {
+        let filled =
+            |value: &Value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty());
         self.0.iter().filter(|(_, value)| filled(value)).map(|(name, _)| name.as_str()).collect()
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Shared, body::Fields, json::link, problem::Problem, rewrite::SPACE};
 use crate::{
     conventions::Conventions,
-    model::{EnvironmentId, ProjectId},
+    model::{ProjectId, ScopeType},
     store::{NewVariable, VariableSet},
 };
 
@@ -28,7 +28,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let set = shared.store.variables(project_of(&id)?).await?;
-    document(&shared, &set).await.map(Json)
+    Ok(Json(document(&set)))
 }
 
 pub(super) async fn put(
@@ -46,20 +46,11 @@ pub(super) async fn put(
         .map(|fields| variable(fields, &shared.conventions))
         .collect::<Result<_, _>>()?;
     let set = shared.store.put_variables(project, version, new).await?;
-    document(&shared, &set).await.map(Json)
+    Ok(Json(document(&set)))
 }
 
 fn variable(fields: &Fields, conventions: &Conventions) -> Result<NewVariable, Problem> {
     let name = fields.required("Name")?;
-    let mut environments = Vec::new();
-    if let Some(scope) = fields.object("Scope")? {
-        if let Some(other) = scope.filled_lists().into_iter().find(|kind| *kind != "environment") {
-            return Err(Problem::invalid(format!(
-                "variable `{name}` is scoped by `{other}`: this version of the server evaluates `Environment` only"
-            )));
-        }
-        environments = scope.texts("Environment")?;
-    }
     let kind = fields.text("Type")?.unwrap_or_else(|| "String".into());
     let sensitive = fields.flag("IsSensitive")?
         || kind.eq_ignore_ascii_case("Sensitive")
@@ -67,42 +58,68 @@ fn variable(fields: &Fields, conventions: &Conventions) -> Result<NewVariable, P
         || conventions.is_sensitive(&name);
     Ok(NewVariable {
         id: fields.text("Id")?,
+        scope: scope(fields, &name)?,
         name,
         kind,
         sensitive,
         value: fields.raw_text("Value")?,
         description: fields.raw_text("Description")?,
-        environments,
         prompt: fields.value("Prompt"),
     })
 }
 
-async fn document(shared: &Shared, set: &VariableSet) -> Result<Value, Problem> {
-    let environments = shared.store.environments().await?;
-    let environments: Vec<Value> =
-        environments.iter().map(|row| json!({ "Id": EnvironmentId(row.id), "Name": row.name })).collect();
+/// A type that is not known is refused, never left out: without it the value would hold where it must not.
+fn scope(fields: &Fields, name: &str) -> Result<Vec<(ScopeType, Vec<String>)>, Problem> {
+    let Some(scope) = fields.object("Scope")? else { return Ok(Vec::new()) };
+    scope
+        .filled()
+        .into_iter()
+        .map(|word| {
+            let kind = ScopeType::parse(word).ok_or_else(|| {
+                Problem::invalid(format!(
+                    "the scope of variable `{name}`: this server knows no `{word}` to scope by"
+                ))
+            })?;
+            Ok((kind, scope.texts(kind.as_str())?))
+        })
+        .collect()
+}
+
+fn document(set: &VariableSet) -> Value {
     let variables: Vec<Value> = set
         .variables
         .iter()
         .map(|variable| {
+            let mut scope = json!(variable.scope);
             // Some clients read `Scope.Environment` of every variable and break where it is missing.
+            if scope["Environment"].is_null() {
+                scope["Environment"] = json!([]);
+            }
             json!({
                 "Id": variable.id, "Name": variable.name, "Value": variable.value,
                 "Description": variable.description, "Type": variable.kind, "IsSensitive": variable.sensitive,
-                "IsEditable": true, "Scope": { "Environment": variable.environments },
-                "Prompt": variable.prompt.as_ref().map(prompt),
+                "IsEditable": true, "Scope": scope, "Prompt": variable.prompt.as_ref().map(prompt),
             })
         })
         .collect();
+    let members = |kind: ScopeType| -> Vec<Value> {
+        let members = set.members.iter().filter(|member| member.kind == kind);
+        members.map(|member| json!({ "Id": member.id, "Name": member.name })).collect()
+    };
+    let mut processes = members(ScopeType::ProcessOwner);
+    for process in &mut processes {
+        process["ProcessType"] = json!("Deployment");
+    }
     let id = format!("{SET}{}", set.project);
-    Ok(json!({
+    json!({
         "Id": id, "OwnerId": set.project, "Version": set.version, "SpaceId": SPACE, "Variables": variables,
         "ScopeValues": {
-            "Environments": environments, "Machines": [], "Actions": [], "Roles": [], "Channels": [],
-            "TenantTags": [], "Processes": [],
+            "Environments": members(ScopeType::Environment), "Machines": members(ScopeType::Machine),
+            "Actions": members(ScopeType::Action), "Roles": [], "Channels": members(ScopeType::Channel),
+            "TenantTags": [], "Processes": processes,
         },
         "Links": { "Self": link(format_args!("variables/{id}")) },
-    }))
+    })
 }
 
 /// The prompt with its property names in Octopus's spelling.

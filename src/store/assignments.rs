@@ -8,7 +8,7 @@ use super::{
     deployments::{Prompted, prompt_owner},
     key,
     process::FEED,
-    unsigned, variables,
+    scopes, unsigned, variables,
 };
 use crate::{
     model::{
@@ -38,6 +38,7 @@ struct Row {
     package_file: String,
     package_sha256: String,
     package_size: i64,
+    channel_id: i64,
     channel_name: String,
     project_id: i64,
     project_name: String,
@@ -62,7 +63,7 @@ impl Store {
         let row: Row = sqlx::query_as(
             "select d.fence, d.held_since, d.cancel_requested, d.log_length, d.created, d.comments, d.prompted, d.release_id, \
              r.version as release_version, r.notes, r.assembled, r.variables, r.action_name, r.package_id, \
-             r.package_version, r.package_file, r.package_sha256, r.package_size, c.name as channel_name, \
+             r.package_version, r.package_file, r.package_sha256, r.package_size, c.id as channel_id, c.name as channel_name, \
              d.project_id, p.name as project_name, g.id as group_id, g.name as group_name, d.environment_id, \
              e.name as environment_name, e.sort_order from deployments d join releases r on r.id = d.release_id \
              join channels c on c.id = r.channel_id join projects p on p.id = d.project_id \
@@ -105,7 +106,8 @@ impl Store {
         let prompted: Vec<Prompted> = serde_json::from_str(&row.prompted)
             .map_err(|error| StoreError::corrupt(format!("the prompted values of {deployment}"), error))?;
         let mut variables = Vec::new();
-        for stored in variables::applicable(&stored, row.environment_id) {
+        let target = scopes::target(row.project_id, row.environment_id, row.channel_id, &row.action_name);
+        for stored in variables::applicable(&stored, &scopes::on(&target, session.id))? {
             if !prompted.iter().any(|prompted| key(&prompted.name) == key(&stored.name)) {
                 variables.push(variables::open(&self.vault, project, stored)?);
             }

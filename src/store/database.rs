@@ -120,7 +120,10 @@ fn migrator() -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations(vec![migration(1, "first", include_str!("migrations/0001_first.sql"))])
+    Migrator::with_migrations(vec![
+        migration(1, "first", include_str!("migrations/0001_first.sql")),
+        migration(2, "scopes", include_str!("migrations/0002_scopes.sql")),
+    ])
 }
 
 #[cfg(test)]

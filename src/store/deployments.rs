@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::{Store, StoreError, database::now, environments, key, releases::ReleaseRow, unsigned, variables};
+use super::{
+    Store, StoreError, database::now, environments, key, releases::ReleaseRow, scopes, unsigned, variables,
+};
 use crate::model::{DeploymentId, DeploymentState, ProjectId, TaskState};
 
 /// A deployment and its task.
@@ -165,7 +167,14 @@ impl Store {
                 )));
             }
             seen.push(environment.id);
-            let prompted = self.prompted(project, &stored, environment.id, &new.prompted)?;
+            let prompted = self.prompted(project, &stored, &new.prompted)?;
+            let target =
+                scopes::target(project.0, environment.id, new.release.channel_id, &new.release.action_name);
+            let machines: Vec<i64> = sqlx::query_scalar("select id from machines where environment_id = $1")
+                .bind(environment.id)
+                .fetch_all(&mut *write)
+                .await?;
+            refuse_blank(&variables::required(&stored, &target, &machines)?, &new.prompted)?;
             let id: i64 = sqlx::query_scalar(concat!(
                 "insert into deployments (release_id, project_id, environment_id, created, comments, prompted, state, \
                  fence, cancel_requested, blocked, log_offset, log_length) values ($1, $2, $3, ",
@@ -189,7 +198,6 @@ impl Store {
         &self,
         project: ProjectId,
         stored: &[variables::Stored],
-        environment: i64,
         values: &[(String, String)],
     ) -> Result<String, StoreError> {
         let mut prompted: Vec<Prompted> = Vec::new();
@@ -204,24 +212,6 @@ impl Store {
             }
             let sealed = self.vault.seal(&prompt_owner(project, name), value)?;
             prompted.push(Prompted { name: name.clone(), sealed, sensitive });
-        }
-        for variable in variables::applicable(stored, environment) {
-            let required = variable.prompt.as_ref().is_some_and(is_required);
-            let given =
-                values.iter().find(|(name, _)| key(name) == key(&variable.name)).map(|(_, value)| value);
-            let blank = match given {
-                Some(value) => value.trim().is_empty(),
-                None => {
-                    variable.sealed.is_none()
-                        && variable.value.as_deref().unwrap_or_default().trim().is_empty()
-                }
-            };
-            if required && blank {
-                return Err(StoreError::Invalid(format!(
-                    "variable `{}` must be given a value with each deployment",
-                    variable.name
-                )));
-            }
         }
         serde_json::to_string(&prompted).map_err(|error| StoreError::corrupt("the prompted values", error))
     }
@@ -311,12 +301,24 @@ pub(super) fn prompt_owner(project: ProjectId, name: &str) -> String {
     format!("prompted-{project}/{}", key(name))
 }
 
-fn is_required(prompt: &serde_json::Value) -> bool {
-    prompt.as_object().is_some_and(|fields| {
-        fields
-            .iter()
-            .any(|(name, value)| name.eq_ignore_ascii_case("required") && value.as_bool() == Some(true))
-    })
+/// Refuses a required value that is neither stored nor given.
+fn refuse_blank(required: &[&variables::Stored], values: &[(String, String)]) -> Result<(), StoreError> {
+    for variable in required {
+        let given = values.iter().find(|(name, _)| key(name) == key(&variable.name)).map(|(_, value)| value);
+        let blank = match given {
+            Some(value) => value.trim().is_empty(),
+            None => {
+                variable.sealed.is_none() && variable.value.as_deref().unwrap_or_default().trim().is_empty()
+            }
+        };
+        if blank {
+            return Err(StoreError::Invalid(format!(
+                "variable `{}` must be given a value with each deployment",
+                variable.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &TaskFilter) {

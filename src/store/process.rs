@@ -7,6 +7,8 @@ use super::StoreError;
 
 /// The built-in feed's id.
 pub const FEED: &str = "feeds-builtin";
+/// The step of a process without steps, and its action.
+const IMPLICIT: &str = "Deploy";
 const PACKAGE_PROPERTY: &str = "Octopus.Action.Package.PackageId";
 
 /// The action that deploys a package.
@@ -33,10 +35,42 @@ pub(super) struct Process {
     pub(super) others: Vec<String>,
 }
 
+/// An action, as a scope may name it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NamedAction {
+    /// Its id, where the document gives one.
+    pub(super) id: Option<String>,
+    pub(super) name: String,
+    pub(super) step: String,
+}
+
+/// All actions of the process of `project`, disabled ones too. One without steps has the one that deploys.
+pub(super) fn actions(project: &str, document: &str) -> Result<Vec<NamedAction>, StoreError> {
+    let document = parse(project, document)?;
+    let steps = list(&document, "Steps");
+    let mut actions = Vec::new();
+    for step in &steps {
+        let step_name = text(step, "Name").unwrap_or_default();
+        actions.extend(list(step, "Actions").into_iter().map(|action| NamedAction {
+            id: text(action, "Id").filter(|id| !id.trim().is_empty()),
+            name: text(action, "Name").unwrap_or_else(|| step_name.clone()),
+            step: step_name.clone(),
+        }));
+    }
+    if steps.is_empty() {
+        actions.push(NamedAction { id: None, name: IMPLICIT.into(), step: IMPLICIT.into() });
+    }
+    Ok(actions)
+}
+
+fn parse(project: &str, document: &str) -> Result<Value, StoreError> {
+    serde_json::from_str(document)
+        .map_err(|error| StoreError::corrupt(format!("the process of project `{project}`"), error))
+}
+
 /// Reads the process of `project`. One without steps deploys the package that is named as the project.
 pub(super) fn read(project: &str, document: &str) -> Result<Process, StoreError> {
-    let document: Value = serde_json::from_str(document)
-        .map_err(|error| StoreError::corrupt(format!("the process of project `{project}`"), error))?;
+    let document = parse(project, document)?;
     let mut packaged = Vec::new();
     let mut others = Vec::new();
     let steps = list(&document, "Steps");
@@ -60,8 +94,8 @@ pub(super) fn read(project: &str, document: &str) -> Result<Process, StoreError>
     }
     if steps.is_empty() {
         packaged.push(PackagedAction {
-            step: "Deploy".into(),
-            action: "Deploy".into(),
+            step: IMPLICIT.into(),
+            action: IMPLICIT.into(),
             package: project.to_owned(),
         });
     }
@@ -125,6 +159,9 @@ mod tests {
             PackagedAction { step: "S".into(), action: "A".into(), package: "Web".into() }
         );
         assert_eq!(process.others, ["B"]);
+        let actions = actions("P", both).unwrap();
+        let named = |name: &str| NamedAction { id: None, name: name.into(), step: "S".into() };
+        assert_eq!(actions, [named("A"), named("B")]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
     database::{Write, now},
     key, packages,
     process::{self, FEED, PackagedAction, Process},
-    projects,
+    projects, variables,
 };
 use crate::{
     model::ReleaseId,
@@ -97,6 +97,7 @@ impl Store {
         let pinned = pin(&mut write, new, &process).await?;
         let version = release_version(new, &pinned)?;
         let channel = channel(&mut write, new, &project).await?;
+        let variables = variables::snapshot(&mut write, &project).await?;
         let made: Option<ReleaseRow> = sqlx::query_as(concat!(
             "insert into releases (project_id, channel_id, version, version_key, notes, assembled, process, \
              process_version, variables, variables_version, action_name, package_id, package_version, package_file, \
@@ -113,7 +114,7 @@ impl Store {
         .bind(&new.notes)
         .bind(&project.process)
         .bind(project.process_version)
-        .bind(&project.variables)
+        .bind(variables)
         .bind(project.variables_version)
         .bind(&process.packaged.action)
         .bind(&pinned.package_id)
@@ -171,8 +172,7 @@ impl Store {
 
     /// The variables of a release's snapshot that a deployment may be given by id: pairs of id and name.
     pub fn snapshot_names(&self, release: &ReleaseRow) -> Result<Vec<(String, String)>, StoreError> {
-        let stored =
-            super::variables::parse(&release.variables, crate::model::ProjectId(release.project_id))?;
+        let stored = variables::parse(&release.variables, crate::model::ProjectId(release.project_id))?;
         Ok(stored.into_iter().map(|stored| (stored.id, stored.name)).collect())
     }
 }

@@ -1,13 +1,24 @@
 //! Variable sets: one for each project, replaced as a whole, sensitive values sealed and never given back.
 
+use std::collections::{HashMap, HashSet};
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Store, StoreError, environments, is_deceptive, key, keys, projects, vault::Vault};
-use crate::model::{EnvironmentId, ProjectId, Variable};
+use super::{
+    ScopeMember, Store, StoreError,
+    database::Write,
+    is_deceptive, key, keys,
+    projects::{self, ProjectRow},
+    scopes,
+    vault::Vault,
+};
+use crate::model::{MachineId, ProjectId, Scope, ScopeType, Target, Variable, scope};
 
 /// The shortest sensitive value: a shorter one cannot be hidden in a log without hiding half of it.
 const SHORTEST_SENSITIVE: usize = 4;
+/// How many characters of a value a refusal repeats.
+const LONGEST_QUOTED: usize = 40;
 /// Names that only the server gives.
 const OWN_PREFIX: &str = "octopus.";
 
@@ -21,7 +32,7 @@ pub(super) struct Stored {
     pub(super) value: Option<String>,
     pub(super) sealed: Option<String>,
     pub(super) description: Option<String>,
-    pub(super) environments: Vec<i64>,
+    pub(super) scope: Scope,
     pub(super) prompt: Option<Value>,
 }
 
@@ -40,8 +51,8 @@ pub struct ShownVariable {
     pub value: Option<String>,
     /// For people.
     pub description: Option<String>,
-    /// The environments it is for; all when empty.
-    pub environments: Vec<EnvironmentId>,
+    /// Where it holds.
+    pub scope: Scope,
     /// Octopus's description of the prompt, when the value is asked for with each deployment.
     pub prompt: Option<Value>,
 }
@@ -60,8 +71,8 @@ pub struct NewVariable {
     pub value: Option<String>,
     /// For people.
     pub description: Option<String>,
-    /// The environments it is for, by id or name; all when empty.
-    pub environments: Vec<String>,
+    /// Where it is to hold: of each type ids or names.
+    pub scope: Vec<(ScopeType, Vec<String>)>,
     /// Octopus's description of the prompt.
     pub prompt: Option<Value>,
 }
@@ -81,13 +92,16 @@ pub struct VariableSet {
     pub version: i64,
     /// In the order they were sent.
     pub variables: Vec<ShownVariable>,
+    /// What their scopes may name.
+    pub members: Vec<ScopeMember>,
 }
 
 impl Store {
     /// The variable set of a project.
     pub async fn variables(&self, project: ProjectId) -> Result<VariableSet, StoreError> {
         let row = self.project(&project.to_string()).await?;
-        Ok(shown(project, row.variables_version, &parse(&row.variables, project)?))
+        let members = scopes::members(&mut *self.database.reader.acquire().await?, &row).await?;
+        Ok(shown(project, row.variables_version, &parse(&row.variables, project)?, members))
     }
 
     /// Replaces the variable set if `version` is the one that is stored.
@@ -106,24 +120,20 @@ impl Store {
                 row.name, row.variables_version
             )));
         }
-        let known = environments::all(&mut write).await?;
+        let members = scopes::members(&mut write, &row).await?;
         let before = parse(&row.variables, project)?;
-        let mut stored = Vec::with_capacity(new.len());
+        let before: HashMap<&str, &Stored> =
+            before.iter().map(|stored| (stored.id.as_str(), stored)).collect();
+        let mut stored: Vec<Stored> = Vec::with_capacity(new.len());
+        let mut ids = HashSet::new();
         for variable in new {
-            let mut ids = Vec::new();
-            for named in &variable.environments {
-                let environment = environments::find(known.clone(), named).map_err(|error| {
-                    StoreError::Invalid(format!("the scope of variable `{}`: {error}", variable.name))
-                })?;
-                ids.push(environment.id);
-            }
-            let made = self.stored(project, variable, ids, &before)?;
-            if stored.iter().any(|other: &Stored| other.id == made.id) {
+            let made = self.stored(project, variable, &members, &before)?;
+            if !ids.insert(made.id.clone()) {
                 return Err(StoreError::Invalid(format!("the variable id `{}` is used twice", made.id)));
             }
             stored.push(made);
         }
-        refuse_ties(&stored, &known)?;
+        refuse_ties(&stored, &members)?;
         let text =
             serde_json::to_string(&stored).map_err(|error| StoreError::corrupt("the variables", error))?;
         let version: i64 = sqlx::query_scalar(
@@ -136,15 +146,15 @@ impl Store {
         .fetch_one(&mut *write)
         .await?;
         write.commit().await?;
-        Ok(shown(project, version, &stored))
+        Ok(shown(project, version, &stored, members))
     }
 
     fn stored(
         &self,
         project: ProjectId,
         new: NewVariable,
-        environments: Vec<i64>,
-        before: &[Stored],
+        members: &[ScopeMember],
+        before: &HashMap<&str, &Stored>,
     ) -> Result<Stored, StoreError> {
         let name = new.name.trim().to_owned();
         if name.is_empty() {
@@ -155,6 +165,9 @@ impl Store {
             Some(id) => id,
             None => keys::random_word(20)?.to_lowercase(),
         };
+        let before = before.get(id.as_str()).copied();
+        let scope = scopes::read(members, &new.scope, before.map(|before| &before.scope))
+            .map_err(|error| StoreError::Invalid(format!("the scope of variable `{name}`: {error}")))?;
         let (value, sealed) = match (new.sensitive, new.value) {
             (false, value) => (value, None),
             (true, Some(value)) => {
@@ -162,7 +175,7 @@ impl Store {
                 (None, Some(self.vault.seal(&owner(project, &id), &value)?))
             }
             (true, None) => {
-                let kept = before.iter().find(|stored| stored.id == id && stored.sensitive);
+                let kept = before.filter(|stored| stored.sensitive);
                 let sealed = kept.and_then(|stored| stored.sealed.clone()).ok_or_else(|| {
                     StoreError::Invalid(format!(
                         "sensitive variable `{name}` has no value: none was sent and none is stored under its id"
@@ -180,7 +193,7 @@ impl Store {
             value,
             sealed,
             description: new.description,
-            environments,
+            scope,
             prompt: new.prompt,
         })
     }
@@ -191,20 +204,82 @@ pub(super) fn parse(text: &str, project: ProjectId) -> Result<Vec<Stored>, Store
         .map_err(|error| StoreError::corrupt(format!("the variables of {project}"), error))
 }
 
-/// The values that apply in `environment`: one for each name, the scoped before the unscoped.
-pub(super) fn applicable(stored: &[Stored], environment: i64) -> Vec<&Stored> {
-    let mut chosen: Vec<&Stored> = Vec::new();
-    for variable in stored {
-        if !variable.environments.is_empty() && !variable.environments.contains(&environment) {
-            continue;
-        }
-        match chosen.iter_mut().find(|other| key(&other.name) == key(&variable.name)) {
-            Some(other) if other.environments.is_empty() => *other = variable,
-            Some(_) => {}
-            None => chosen.push(variable),
+/// The values for the target: one for each name, the one whose scope weighs most.
+pub(super) fn applicable<'s>(
+    stored: impl IntoIterator<Item = &'s Stored>,
+    target: &Target,
+) -> Result<Vec<&'s Stored>, StoreError> {
+    let mut chosen = Vec::new();
+    for values in by_name(stored) {
+        let values = values.into_iter().map(|value| (&value.scope, value));
+        // Ties are refused when a set is saved and when a release copies it.
+        let found = scope::resolve(values, target).map_err(|scope::Tie(one, _)| StoreError::Corrupt {
+            what: format!("two values of variable `{}` of equal weight", one.name),
+            source: None,
+        })?;
+        chosen.extend(found);
+    }
+    Ok(chosen)
+}
+
+/// The values that must be given with a deployment to the target, whichever of these machines takes it.
+pub(super) fn required<'s>(
+    stored: &'s [Stored],
+    target: &Target,
+    machines: &[i64],
+) -> Result<Vec<&'s Stored>, StoreError> {
+    let is_asked = |stored: &&Stored| stored.prompt.as_ref().is_some_and(is_required);
+    let asked: HashSet<String> = stored.iter().filter(is_asked).map(|stored| key(&stored.name)).collect();
+    let values: Vec<&Stored> = stored.iter().filter(|stored| asked.contains(&key(&stored.name))).collect();
+    let named: HashSet<&str> =
+        values.iter().flat_map(|value| value.scope.members(ScopeType::Machine)).collect();
+    // To all machines that no scope names the same values go.
+    let mut targets = vec![target.clone()];
+    targets.extend(
+        machines
+            .iter()
+            .filter(|machine| named.contains(MachineId(**machine).to_string().as_str()))
+            .map(|machine| scopes::on(target, *machine)),
+    );
+    let mut required = Vec::new();
+    for target in targets {
+        required.extend(applicable(values.iter().copied(), &target)?.into_iter().filter(is_asked));
+    }
+    Ok(required)
+}
+
+fn is_required(prompt: &Value) -> bool {
+    prompt.as_object().is_some_and(|fields| {
+        fields
+            .iter()
+            .any(|(name, value)| name.eq_ignore_ascii_case("required") && value.as_bool() == Some(true))
+    })
+}
+
+/// The project's variables as a release keeps them. The process may have changed since they were saved, and with it
+/// which actions they mean.
+pub(super) async fn snapshot(write: &mut Write, project: &ProjectRow) -> Result<String, StoreError> {
+    let mut stored = parse(&project.variables, ProjectId(project.id))?;
+    let members = scopes::members(write, project).await?;
+    for variable in &mut stored {
+        variable.scope = scopes::with_action_names(&members, &variable.scope);
+    }
+    refuse_ties(&stored, &members)?;
+    serde_json::to_string(&stored).map_err(|error| StoreError::corrupt("the variables", error))
+}
+
+/// The values by their names, both in the order in which they are stored.
+fn by_name<'s>(stored: impl IntoIterator<Item = &'s Stored>) -> Vec<Vec<&'s Stored>> {
+    let mut groups: Vec<Vec<&Stored>> = Vec::new();
+    let mut places = HashMap::new();
+    for value in stored {
+        let place = *places.entry(key(&value.name)).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.push(value),
+            None => groups.push(vec![value]),
         }
     }
-    chosen
+    groups
 }
 
 /// The variable as it travels to a worker.
@@ -249,7 +324,7 @@ fn owner(project: ProjectId, variable: &str) -> String {
     format!("variableset-{project}/{variable}")
 }
 
-fn shown(project: ProjectId, version: i64, stored: &[Stored]) -> VariableSet {
+fn shown(project: ProjectId, version: i64, stored: &[Stored], members: Vec<ScopeMember>) -> VariableSet {
     let variables = stored
         .iter()
         .map(|stored| ShownVariable {
@@ -259,31 +334,43 @@ fn shown(project: ProjectId, version: i64, stored: &[Stored]) -> VariableSet {
             sensitive: stored.sensitive,
             value: stored.value.clone().filter(|_| !stored.sensitive),
             description: stored.description.clone(),
-            environments: stored.environments.iter().copied().map(EnvironmentId).collect(),
+            scope: stored.scope.clone(),
             prompt: stored.prompt.clone(),
         })
         .collect();
-    VariableSet { project, version, variables }
+    VariableSet { project, version, variables, members }
 }
 
-/// Two values of one name for one environment, or two for all: which one would win is not defined, so neither may.
-fn refuse_ties(stored: &[Stored], known: &[environments::EnvironmentRow]) -> Result<(), StoreError> {
-    for (place, one) in stored.iter().enumerate() {
-        for other in stored.iter().skip(place + 1).filter(|other| key(&other.name) == key(&one.name)) {
-            if one.environments.is_empty() && other.environments.is_empty() {
-                return Err(StoreError::Invalid(format!(
-                    "variable `{}` has two values without a scope",
-                    one.name
-                )));
-            }
-            if let Some(shared) = one.environments.iter().find(|id| other.environments.contains(id)) {
-                let name = known.iter().find(|row| row.id == *shared).map_or("", |row| row.name.as_str());
-                return Err(StoreError::Invalid(format!(
-                    "variable `{}` has two values for environment `{name}`",
-                    one.name
-                )));
-            }
+/// Two values of one name that could both apply with the same weight: which one would win is not defined, so neither
+/// may.
+fn refuse_ties(stored: &[Stored], members: &[ScopeMember]) -> Result<(), StoreError> {
+    for values in by_name(stored) {
+        for (place, one) in values.iter().enumerate() {
+            let Some(other) = values.iter().skip(place + 1).find(|other| one.scope.may_tie(&other.scope))
+            else {
+                continue;
+            };
+            let hidden = one.sensitive || other.sensitive;
+            let told = |value: &Stored| {
+                format!("{} {}", quoted(value, hidden), scopes::describe(members, &value.scope))
+            };
+            return Err(StoreError::Invalid(format!(
+                "variable `{}` has two values of equal weight: {}, and {}: which one holds would be left to chance",
+                one.name,
+                told(one),
+                told(other)
+            )));
         }
     }
     Ok(())
+}
+
+/// The beginning of a value that may be shown.
+fn quoted(value: &Stored, hidden: bool) -> String {
+    let text = value.value.as_deref().unwrap_or_default();
+    match text.char_indices().nth(LONGEST_QUOTED) {
+        _ if hidden => "a hidden one".to_owned(),
+        Some((end, _)) => format!("`{}…`", text[..end].escape_debug()),
+        None => format!("`{}`", text.escape_debug()),
+    }
 }
