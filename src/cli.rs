@@ -328,9 +328,8 @@ enum VariableCommand {
         /// The project
         #[arg(long)]
         project: String,
-        /// Only in these environments
-        #[arg(long = "environment")]
-        environments: Vec<String>,
+        #[command(flatten)]
+        scope: ScopeArgs,
         /// Variables; not for sensitive values
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_pair)]
         variables: Vec<(String, String)>,
@@ -346,6 +345,23 @@ enum VariableCommand {
         #[arg(long)]
         project: String,
     },
+}
+
+/// Where the values hold: in one of each list that is given; the more particular value of a name wins.
+#[derive(Debug, Args)]
+struct ScopeArgs {
+    /// Only in these environments
+    #[arg(long = "environment")]
+    environments: Vec<String>,
+    /// Only on these machines
+    #[arg(long = "machine", value_name = "NAME")]
+    machines: Vec<String>,
+    /// Only in these steps of the process
+    #[arg(long = "step", value_name = "NAME")]
+    steps: Vec<String>,
+    /// Only for releases of these channels
+    #[arg(long = "channel", value_name = "NAME")]
+    channels: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

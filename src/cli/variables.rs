@@ -1,11 +1,20 @@
 //! `octarm variable`, and variables given on a command line or in a file.
 
-use std::{io::Read, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+    path::Path,
+};
 
 use serde_json::{Value, json};
 
-use super::{CliError, Output, VariableCommand, connection::client, project::lines};
-use crate::{config::Environment, conventions::Conventions, exit::Exit, model::Variable};
+use super::{CliError, Output, ScopeArgs, VariableCommand, connection::client, project::lines};
+use crate::{
+    config::Environment,
+    conventions::Conventions,
+    exit::Exit,
+    model::{ScopeType, Variable},
+};
 
 /// A file of variables that is longer than this is something else.
 const FILE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -108,7 +117,7 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        VariableCommand::Set { server, project, environments, variables, sensitive } => {
+        VariableCommand::Set { server, project, scope, variables, sensitive } => {
             let conventions = Conventions::load(None)?;
             refuse_sensitive(&variables, &conventions)?;
             let mut all: Vec<Variable> =
@@ -126,7 +135,7 @@ pub(super) async fn run(
             let document = client.variables(&client.project(&project).await?).await?;
             let plain: Vec<_> = all.iter().filter(|variable| !variable.sensitive).collect();
             refuse_sensitive_of(plain.iter().map(|variable| variable.name.as_str()), &document)?;
-            let scope = environment_ids(&document, &environments)?;
+            let scope = scope_of(&document, scope);
             let saved = client.save_variables(with(document, &all, &scope)).await?;
             let names: Vec<&str> = all.iter().map(|variable| variable.name.as_str()).collect();
             output.result(format!("set {} of {project}", names.join(", ")), &saved);
@@ -136,9 +145,7 @@ pub(super) async fn run(
             let document = client.variables(&client.project(&project).await?).await?;
             let mut rows = document.get("Variables").cloned().unwrap_or_default();
             for row in rows.as_array_mut().into_iter().flatten() {
-                let scope =
-                    row.pointer("/Scope/Environment").map(|ids| names_of(&document, ids)).unwrap_or_default();
-                row["Where"] = scope.into();
+                row["Where"] = place(&document, &row["Scope"]).into();
                 if row.get("IsSensitive") == Some(&Value::Bool(true)) {
                     row["Value"] = "********".into();
                 }
@@ -149,45 +156,79 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-fn environment_ids(document: &Value, wanted: &[String]) -> Result<Vec<String>, CliError> {
-    wanted
-        .iter()
-        .map(|wanted| {
-            let found = known(document)
-                .find(|(id, name)| name.eq_ignore_ascii_case(wanted) || id.eq_ignore_ascii_case(wanted));
-            // An unknown one goes to the server as it is: its refusal names the ones there are.
-            Ok(found.map_or_else(|| wanted.clone(), |(id, _)| id.to_owned()))
+/// The scope as Octopus's object of ids.
+fn scope_of(document: &Value, wanted: ScopeArgs) -> Value {
+    let ScopeArgs { environments, machines, steps, channels } = wanted;
+    let types = [
+        (ScopeType::Environment, environments),
+        (ScopeType::Machine, machines),
+        (ScopeType::Action, steps),
+        (ScopeType::Channel, channels),
+    ];
+    let filled = types.into_iter().filter(|(_, names)| !names.is_empty());
+    filled
+        .map(|(kind, names)| {
+            let ids: Vec<_> = names.into_iter().map(|name| id_of(document, kind, name)).collect();
+            (kind.as_str().to_owned(), Value::from(ids))
         })
-        .collect()
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
-fn names_of(document: &Value, ids: &Value) -> String {
-    let name = |id: &str| {
-        known(document).find(|(known, _)| *known == id).map_or(id.to_owned(), |(_, name)| name.to_owned())
+fn id_of(document: &Value, kind: ScopeType, wanted: String) -> String {
+    let mut found = known(document, kind.as_str())
+        .filter(|(id, name)| name.eq_ignore_ascii_case(&wanted) || id.eq_ignore_ascii_case(&wanted));
+    match (found.next(), found.next()) {
+        (Some((id, _)), None) => id.to_owned(),
+        // An unknown one goes to the server as it is, and so does one of several: its refusal names those there are.
+        _ => wanted,
+    }
+}
+
+/// A scope in words.
+fn place(document: &Value, scope: &Value) -> String {
+    let types = members(scope).into_iter().map(|(word, ids)| {
+        let kind = ScopeType::parse(&word);
+        let name = |id: String| {
+            let name = known(document, kind.map_or(&word, |kind| kind.as_str()))
+                .find(|(known, _)| known.eq_ignore_ascii_case(&id))
+                .map(|(_, name)| name.to_owned());
+            name.unwrap_or(id)
+        };
+        let names: Vec<_> = ids.into_iter().map(name).collect();
+        let word = kind.map_or(word, |kind| kind.word().to_owned());
+        format!("{word} {}", names.join(", "))
+    });
+    types.collect::<Vec<_>>().join("; ")
+}
+
+/// The members of a scope by type, without the types that have none.
+fn members(scope: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let texts = |ids: &Value| -> BTreeSet<String> {
+        ids.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let names: Vec<_> = ids.as_array().into_iter().flatten().filter_map(Value::as_str).map(name).collect();
-    names.join(", ")
+    let types = scope.as_object().into_iter().flatten();
+    types.map(|(word, ids)| (word.clone(), texts(ids))).filter(|(_, ids)| !ids.is_empty()).collect()
 }
 
-/// Id and name of every environment of the set's scope values.
-fn known(document: &Value) -> impl Iterator<Item = (&str, &str)> {
-    let all = document.pointer("/ScopeValues/Environments").and_then(Value::as_array);
+/// Id and name of everything of this type among the set's scope values.
+fn known<'d>(document: &'d Value, word: &str) -> impl Iterator<Item = (&'d str, &'d str)> {
+    let list =
+        if word == ScopeType::ProcessOwner.as_str() { "Processes".to_owned() } else { format!("{word}s") };
+    let all = document["ScopeValues"].get(list).and_then(Value::as_array);
     all.into_iter()
         .flatten()
         .filter_map(|item| Some((item.get("Id")?.as_str()?, item.get("Name")?.as_str()?)))
 }
 
 /// The document with these variables, in place of those of the same name and scope.
-fn with(mut document: Value, variables: &[Variable], scope: &[String]) -> Value {
-    let scope = if scope.is_empty() { json!({}) } else { json!({ "Environment": scope }) };
+fn with(mut document: Value, variables: &[Variable], scope: &Value) -> Value {
     let mut rows = document["Variables"].as_array().cloned().unwrap_or_default();
     for variable in variables {
         rows.retain(|row| {
             let same_name =
                 row["Name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(&variable.name));
-            let empty = json!([]);
-            let of = |scope: &Value| scope.get("Environment").filter(|ids| **ids != empty).cloned();
-            !(same_name && of(&row["Scope"]) == of(&scope))
+            !(same_name && members(&row["Scope"]) == members(scope))
         });
         rows.push(json!({
             "Name": variable.name,

@@ -5,13 +5,13 @@ update projects set variables = (
     select json_group_array(
         json_set(
             json_remove(variable.value, '$.environments'), '$.scope',
-            case json_array_length(variable.value, '$.environments')
+            json(case json_array_length(variable.value, '$.environments')
                 when 0 then json('{}')
                 else json_object('Environment', (
                     select json_group_array('Environments-' || environment.value)
                     from json_each(variable.value, '$.environments') environment
                 ))
-            end
+            end)
         )
         order by variable.key
     )
@@ -22,13 +22,13 @@ update releases set variables = (
     select json_group_array(
         json_set(
             json_remove(variable.value, '$.environments'), '$.scope',
-            case json_array_length(variable.value, '$.environments')
+            json(case json_array_length(variable.value, '$.environments')
                 when 0 then json('{}')
                 else json_object('Environment', (
                     select json_group_array('Environments-' || environment.value)
                     from json_each(variable.value, '$.environments') environment
                 ))
-            end
+            end)
         )
         order by variable.key
     )
