@@ -188,4 +188,62 @@ mod tests {
             .unwrap();
         assert_eq!(value, "0000");
     }
+
+    #[tokio::test]
+    async fn a_list_of_environments_becomes_a_scope_and_nothing_else_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let before = SqlitePool::connect_with(options).await.unwrap();
+        let mut first = migrator();
+        first.migrations.to_mut().truncate(1);
+        first.run(&before).await.unwrap();
+        let variable = |id: &str, place: &str| {
+            format!(
+                r#"{{"id":"{id}","name":"A","kind":"String","sensitive":false,"value":"\"\\ é\u0001 [1]","sealed":null,"description":null,{place},"prompt":{{"label":"","order":1.50}}}}"#
+            )
+        };
+        let stored = |places: [&str; 3]| {
+            let all: Vec<_> =
+                ["z", "b", "a"].into_iter().zip(places).map(|(id, place)| variable(id, place)).collect();
+            format!("[{}]", all.join(","))
+        };
+        let old = stored([r#""environments":[]"#, r#""environments":[12,3]"#, r#""environments":[1]"#]);
+        let insert = "insert into projects (name, name_key, slug, description, lifecycle_id, project_group_id, process, \
+             process_version, variables, variables_version) values ($1, $1, $1, '', 1, 1, '{}', 0, $2, 7)";
+        for (name, variables) in [("full", old.as_str()), ("empty", "[]")] {
+            sqlx::query(insert).bind(name).bind(variables).execute(&before).await.unwrap();
+        }
+        raw_sql("insert into channels (project_id, name, is_default) values (1, 'Default', 1)")
+            .execute(&before)
+            .await
+            .unwrap();
+        sqlx::query(
+            "insert into releases (project_id, channel_id, version, version_key, assembled, process, process_version, \
+             variables, variables_version, action_name, package_id, package_version, package_file, package_sha256, \
+             package_size) values (1, 1, '1', '1', 0, '{}', 0, $1, 0, 'a', 'p', '1', 'f', 's', 0)",
+        )
+        .bind(&old)
+        .execute(&before)
+        .await
+        .unwrap();
+        before.close().await;
+        let database = Database::open(&file).await.unwrap();
+        let after: Vec<String> =
+            sqlx::query_scalar("select variables from projects union all select variables from releases")
+                .fetch_all(&database.reader)
+                .await
+                .unwrap();
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let expected = stored([
+            r#""scope":{}"#,
+            r#""scope":{"Environment":["Environments-12","Environments-3"]}"#,
+            r#""scope":{"Environment":["Environments-1"]}"#,
+        ]);
+        assert_eq!(
+            after.iter().map(|text| read(text)).collect::<Vec<_>>(),
+            [read(&expected), read("[]"), read(&expected)]
+        );
+        database.close().await;
+    }
 }
