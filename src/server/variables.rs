@@ -71,16 +71,15 @@ fn variable(fields: &Fields, conventions: &Conventions) -> Result<NewVariable, P
 /// A type that is not known is refused, never left out: without it the value would hold where it must not.
 fn scope(fields: &Fields, name: &str) -> Result<Vec<(ScopeType, Vec<String>)>, Problem> {
     let Some(scope) = fields.object("Scope")? else { return Ok(Vec::new()) };
+    let refused = |why: &str| Problem::invalid(format!("the scope of variable `{name}`: {why}"));
     scope
         .filled()
         .into_iter()
         .map(|word| {
-            let kind = ScopeType::parse(word).ok_or_else(|| {
-                Problem::invalid(format!(
-                    "the scope of variable `{name}`: this server knows no `{word}` to scope by"
-                ))
-            })?;
-            Ok((kind, scope.texts(kind.as_str())?))
+            let kind = ScopeType::parse(word)
+                .ok_or_else(|| refused(&format!("this server knows no `{word}` to scope by")))?;
+            let texts = scope.texts(kind.as_str()).map_err(|problem| refused(&problem.body.message))?;
+            Ok((kind, texts))
         })
         .collect()
 }

@@ -374,3 +374,52 @@ fn quoted(value: &Stored, hidden: bool) -> String {
         None => format!("`{}`", text.escape_debug()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    const TYPES: [ScopeType; 3] = [ScopeType::Machine, ScopeType::Environment, ScopeType::Channel];
+
+    fn sets() -> impl Strategy<Value = Vec<Stored>> {
+        let scope = vec(0_usize..4, TYPES.len()).prop_map(|choices| {
+            TYPES.into_iter().zip(choices).fold(Scope::default(), |scope, (kind, choice)| {
+                let members =
+                    ["x", "y"].into_iter().enumerate().filter(move |(bit, _)| choice >> bit & 1 == 1);
+                scope.with(kind, members.map(|(_, member)| member))
+            })
+        });
+        let value = (prop::sample::select(vec!["A", "a", "B"]), scope).prop_map(|(name, scope)| Stored {
+            id: String::new(),
+            name: name.to_owned(),
+            kind: "String".to_owned(),
+            sensitive: false,
+            value: None,
+            sealed: None,
+            description: None,
+            scope,
+            prompt: None,
+        });
+        vec(value, 0..7)
+    }
+
+    fn targets() -> Vec<Target> {
+        TYPES.into_iter().fold(vec![Target::default()], |targets, kind| {
+            let more =
+                targets.iter().flat_map(|target| ["x", "y"].map(|member| target.clone().with(kind, member)));
+            targets.iter().cloned().chain(more).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_set_is_accepted_exactly_when_no_target_has_a_tie(stored in sets()) {
+            let tie = targets().into_iter().find(|target| applicable(&stored, target).is_err());
+            prop_assert_eq!(refuse_ties(&stored, &[]).is_err(), tie.is_some(), "{:?} {:?}", stored, tie);
+        }
+    }
+}

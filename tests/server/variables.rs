@@ -37,7 +37,7 @@ async fn what_cannot_be_evaluated_is_refused_by_name() {
         (json!([{ "Name": "A", "Scope": { "Trigger": "x" } }]), "this server knows no `trigger`"),
         (
             json!([{ "Name": "A", "Scope": { "Environment": "Dev" } }]),
-            "`Environment` must be a list of texts",
+            "variable `A`: `Environment` must be a list of texts",
         ),
         (
             json!([{ "Name": "A", "Scope": { "Machine": ["w1"] } }]),
