@@ -120,7 +120,10 @@ fn migrator() -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations(vec![migration(1, "first", include_str!("migrations/0001_first.sql"))])
+    Migrator::with_migrations(vec![
+        migration(1, "first", include_str!("migrations/0001_first.sql")),
+        migration(3, "api keys", include_str!("migrations/0003_api_keys.sql")),
+    ])
 }
 
 #[cfg(test)]
