@@ -1,5 +1,6 @@
 //! The whole command tree on one page. A command is a function of plain arguments in a file of its own.
 
+mod api_key;
 mod connection;
 mod deploy;
 mod error;
@@ -22,7 +23,7 @@ pub use output::{Output, unwritten};
 use crate::{
     config::Environment,
     exit::Exit,
-    model::{DeploymentId, MachineId, TaskId},
+    model::{DeploymentId, MachineId, Permission, TaskId},
 };
 
 /// Deploys versioned packages to AWS Lambda.
@@ -73,6 +74,9 @@ enum Command {
     /// Machines: the registered workers, as the server sees them
     #[command(subcommand)]
     Machine(MachineCommand),
+    /// API keys: what people and pipelines show to the server
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
 }
 
 #[derive(Debug, Args)]
@@ -433,6 +437,41 @@ enum MachineCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum ApiKeyCommand {
+    /// Make a key; it is shown this once
+    Create {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// What it is for
+        name: String,
+        /// What it may do: read, publish (push packages, create releases), deploy, administer
+        #[arg(long = "may", value_name = "PERMISSION", required = true)]
+        permissions: Vec<Permission>,
+        /// Deploy to these environments only
+        #[arg(long = "environment", value_name = "NAME")]
+        environments: Vec<String>,
+        /// Stop working after so many days
+        #[arg(long, value_name = "DAYS")]
+        days: Option<u32>,
+        /// Write the key into this new file, which only you can read, and do not show it
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+    },
+    /// List the keys: what each may do, never the key
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Delete a key: it stops working at once
+    Delete {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Its id or its name
+        key: String,
+    },
+}
+
 fn exit_codes() -> String {
     use std::fmt::Write as _;
     let mut text = "Exit codes:\n".to_owned();
@@ -462,6 +501,7 @@ impl Cli {
             Command::Task(command) => task::run(command, environment, output).await,
             Command::Deployment(command) => task::deployment(command, environment, output).await,
             Command::Machine(command) => project::machine(command, environment, output).await,
+            Command::ApiKey(command) => api_key::run(command, environment, output).await,
         }
     }
 }

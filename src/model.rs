@@ -6,14 +6,18 @@ pub mod ids;
 pub mod journal;
 pub mod log;
 pub mod outcome;
+pub mod permission;
 pub mod scope;
 pub mod variable;
 
 pub use causes::{causes, chain};
 pub use deployment::{DeploymentEvent, DeploymentState, TaskState};
-pub use ids::{DeploymentId, EnvironmentId, Fence, MachineId, ProjectId, ReleaseId, SpaceId, TaskId};
+pub use ids::{
+    ApiKeyId, DeploymentId, EnvironmentId, Fence, MachineId, ProjectId, ReleaseId, SpaceId, TaskId,
+};
 pub use journal::{JournalEntry, JournalRecord};
 pub use log::{Level, LogLine};
 pub use outcome::{Failure, Outcome};
+pub use permission::{Permission, PermissionError};
 pub use scope::{Scope, ScopeType, Target};
 pub use variable::Variable;

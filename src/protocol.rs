@@ -221,6 +221,8 @@ pub enum ErrorCode {
     Invalid,
     /// No or a wrong credential, or the worker was deregistered.
     Unauthorised,
+    /// The credential is known and does not allow this.
+    Forbidden,
     /// What the request names does not exist.
     NotFound,
     /// The name belongs to a worker on another machine.

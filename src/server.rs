@@ -1,5 +1,6 @@
 //! The deployment server: a data folder, a subset of the Octopus REST API, and the worker API.
 
+mod api_keys;
 mod auth;
 mod body;
 mod connections;

@@ -1,5 +1,6 @@
 //! What the deployment server remembers: domain verbs over one database. Every verb is one transaction.
 
+mod api_keys;
 mod assignments;
 mod database;
 mod deployments;
@@ -19,6 +20,7 @@ mod workers;
 
 use std::{path::Path, time::Duration};
 
+pub use api_keys::{ApiKeyRow, NewApiKey};
 pub use deployments::{DeploymentRow, NewDeployment, Page, Resolution, TaskFilter};
 pub use environments::EnvironmentRow;
 pub use error::StoreError;

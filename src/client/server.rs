@@ -232,6 +232,23 @@ impl ServerClient {
         self.call("listing the workers", Method::GET, &["machines", "all"], None).await
     }
 
+    /// Makes an API key; the answer holds it.
+    pub async fn create_api_key(&self, name: &str, body: Value) -> Result<Value, ClientError> {
+        self.call(&format!("making the API key `{name}`"), Method::POST, &["apikeys"], Some(body)).await
+    }
+
+    /// The API keys, without the keys.
+    pub async fn api_keys(&self) -> Result<Value, ClientError> {
+        let act = "listing the API keys";
+        let request = self.request(Method::GET, &["apikeys"]).query(&[("take", i32::MAX)]).timeout(PROMPT);
+        Ok(self.connection.json::<Value>(act, request).await?["Items"].take())
+    }
+
+    /// Deletes an API key, by id or name.
+    pub async fn delete_api_key(&self, key: &str) -> Result<Value, ClientError> {
+        self.call(&format!("deleting the API key `{key}`"), Method::DELETE, &["apikeys", key], None).await
+    }
+
     /// Deregisters a worker from the server's side.
     pub async fn delete_machine(&self, id: &str, force: bool) -> Result<(), ClientError> {
         let request =

@@ -78,6 +78,11 @@ id!(
     "ServerTasks"
 );
 id!(
+    /// A credential of a person or a pipeline.
+    ApiKeyId,
+    "ApiKeys"
+);
+id!(
     /// A worker registered in an environment; Octopus calls the resource a machine.
     MachineId,
     "Machines"

@@ -1,36 +1,91 @@
 //! Who is calling: an API key on the Octopus side, a worker's token and process on the worker side.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 
 use super::{Shared, problem::Problem};
-use crate::{protocol::INSTANCE_HEADER, store::Session};
+use crate::{
+    model::{EnvironmentId, Permission},
+    protocol::INSTANCE_HEADER,
+    store::{ApiKeyRow, Session},
+};
 
 const KEY_HEADER: &str = "x-octopus-apikey";
 
-/// Lets only requests with an API key pass.
-pub(super) async fn require_key(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    match check_key(&shared, request.headers()).await {
-        Ok(()) => next.run(request).await,
+/// Lets only requests pass whose API key allows them. What it reaches is left with the request, for those who change
+/// an environment.
+pub(super) async fn require_key(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+    let needed = needed(request.method(), request.uri().path());
+    match check_key(&shared, request.headers(), needed).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn check_key(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+async fn check_key(shared: &Shared, headers: &HeaderMap, needed: Permission) -> Result<Caller, Problem> {
     let key = headers.get(KEY_HEADER).and_then(|value| value.to_str().ok()).or_else(|| bearer(headers));
     let Some(key) = key.map(str::trim).filter(|key| !key.is_empty()) else {
         return Err(Problem::unauthorised(
             "no API key was sent: put one into the header X-Octopus-ApiKey or Authorization: Bearer",
         ));
     };
-    if shared.store.is_api_key(key).await? {
-        Ok(())
-    } else {
-        Err(Problem::unauthorised("the API key that was sent is not one of this server's"))
+    let row = shared.store.api_key(key).await?.ok_or_else(|| {
+        Problem::unauthorised("the API key that was sent is not one of this server's, or its time is over")
+    })?;
+    if !row.allows(needed) {
+        let has: Vec<String> = row.permissions.iter().map(ToString::to_string).collect();
+        return Err(Problem::forbidden(format!(
+            "the API key `{}` may {}; this call needs `{needed}`",
+            row.name,
+            has.join(", ")
+        )));
+    }
+    Ok(Caller(Arc::new(row)))
+}
+
+/// What a call needs. Whatever is not listed here changes how the server is set up.
+fn needed(method: &Method, path: &str) -> Permission {
+    let resource = path.strip_prefix("/api/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    match (method, resource) {
+        (_, "apikeys") => Permission::Administer,
+        (&Method::GET | &Method::HEAD, _) => Permission::Read,
+        (&Method::POST, "packages" | "releases") => Permission::Publish,
+        (&Method::POST, "deployments" | "tasks") => Permission::Deploy,
+        _ => Permission::Administer,
+    }
+}
+
+/// The API key that a request came with.
+#[derive(Debug, Clone)]
+pub(super) struct Caller(Arc<ApiKeyRow>);
+
+impl Caller {
+    /// Refuses a key that may not change this environment.
+    pub(super) fn reach(&self, environment: EnvironmentId, name: &str) -> Result<(), Problem> {
+        if self.0.reaches(environment) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "the API key `{}` may not deploy to environment `{name}`, only to the environments it was made for",
+            self.0.name
+        )))
+    }
+}
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::unauthorised("no API key was sent"))
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
+    auth::Caller,
     body::Fields,
     json::{link, time},
     paging::Params,
@@ -26,6 +27,7 @@ use crate::{
 /// The executions command: one deployment for each environment named, all or none.
 pub(super) async fn create(
     State(shared): State<Shared>,
+    caller: Caller,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let project = fields.required("ProjectName")?;
@@ -36,11 +38,20 @@ pub(super) async fn create(
         prompted: fields.map("Variables")?,
         comments: fields.raw_text("Comments")?.unwrap_or_default(),
     };
-    let made = shared.store.create_deployments(&new).await?;
-    shared.deployment_changed();
+    let made = make(&shared, &caller, &new).await?;
     let tasks: Vec<Value> =
         made.iter().map(|id| json!({ "DeploymentId": id, "ServerTaskId": TaskId(id.0) })).collect();
     Ok((StatusCode::CREATED, Json(json!({ "DeploymentServerTasks": tasks }))))
+}
+
+async fn make(shared: &Shared, caller: &Caller, new: &NewDeployment) -> Result<Vec<DeploymentId>, Problem> {
+    for named in &new.environments {
+        let environment = shared.store.environment(named).await?;
+        caller.reach(EnvironmentId(environment.id), &environment.name)?;
+    }
+    let made = shared.store.create_deployments(new).await?;
+    shared.deployment_changed();
+    Ok(made)
 }
 
 pub(super) async fn tenanted() -> Problem {
@@ -50,6 +61,7 @@ pub(super) async fn tenanted() -> Problem {
 /// The classic way: ids in; prompted values come by the variable's id.
 pub(super) async fn create_classic(
     State(shared): State<Shared>,
+    caller: Caller,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     if fields.text("TenantId")?.is_some() {
@@ -73,8 +85,7 @@ pub(super) async fn create_classic(
         prompted,
         comments: fields.raw_text("Comments")?.unwrap_or_default(),
     };
-    let made = shared.store.create_deployments(&new).await?;
-    shared.deployment_changed();
+    let made = make(&shared, &caller, &new).await?;
     let id = made.first().copied().ok_or_else(|| Problem::invalid("no deployment was made"))?;
     Ok((StatusCode::CREATED, Json(deployment(&shared.store.deployment(id).await?))))
 }
@@ -108,9 +119,12 @@ pub(super) async fn show(
 pub(super) async fn resolve(
     State(shared): State<Shared>,
     Path(id): Path<String>,
+    caller: Caller,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let id = parse(&id)?;
+    let row = shared.store.deployment(id).await?;
+    caller.reach(EnvironmentId(row.environment_id), &row.environment_name)?;
     let found = match fields.required("As")?.to_lowercase().as_str() {
         "success" => Resolution::Success,
         "failed" => Resolution::Failed,

@@ -12,7 +12,7 @@ use tower::{Layer as _, util::MapRequestLayer};
 use tower_http::trace::TraceLayer;
 
 use super::{
-    Shared, auth, deployments, edge, environments, machines, packages,
+    Shared, api_keys, auth, deployments, edge, environments, machines, packages,
     problem::Problem,
     projects, releases,
     rewrite::{self, NO_SPACE, SPACE_ROOT},
@@ -57,6 +57,8 @@ fn octopus(shared: &Shared) -> Router<Shared> {
         .route("/api/spaces", get(root::spaces))
         .route("/api/spaces/all", get(root::all_spaces))
         .route("/api/spaces/{id}", get(root::space))
+        .route("/api/apikeys", get(api_keys::list).post(api_keys::create))
+        .route("/api/apikeys/{id}", delete(api_keys::remove))
         .route("/api/packages", get(packages::list))
         .route("/api/packages/raw", post(packages::push).layer(DefaultBodyLimit::disable()))
         .route("/api/packages/{id}", get(packages::show))

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     Shared,
+    auth::Caller,
     json::{link, time},
     paging::Params,
     problem::Problem,
@@ -104,8 +105,11 @@ pub(super) async fn show(
 pub(super) async fn cancel(
     State(shared): State<Shared>,
     Path(id): Path<String>,
+    caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
-    let deployment = DeploymentId(find(&shared, &id).await?.id);
+    let row = find(&shared, &id).await?;
+    caller.reach(EnvironmentId(row.environment_id), &row.environment_name)?;
+    let deployment = DeploymentId(row.id);
     shared.store.cancel(deployment).await?;
     shared.deployment_changed();
     Ok(Json(task(&shared.store.deployment(deployment).await?)?))

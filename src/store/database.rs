@@ -123,6 +123,7 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "first", include_str!("migrations/0001_first.sql")),
         migration(2, "scopes", include_str!("migrations/0002_scopes.sql")),
+        migration(3, "api keys", include_str!("migrations/0003_api_keys.sql")),
     ])
 }
 

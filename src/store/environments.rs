@@ -116,7 +116,8 @@ pub(super) fn find(rows: Vec<EnvironmentRow>, named: &str) -> Result<Environment
 }
 
 /// The kinds that ids begin with.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
+    "apikeys",
     "spaces",
     "environments",
     "projects",

@@ -1,47 +1,9 @@
-//! Credentials of people and pipelines, and the installation's own id.
+//! What credentials are made of and kept as, and the installation's own id.
 
 use aws_lc_rs::{digest, rand};
-use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::{
-    Store, StoreError,
-    database::{Database, now},
-};
-
-impl Store {
-    /// Makes the first API key if there is none. It is stored hashed; this answer is the only place that has it.
-    /// `keep` runs before the key counts, so that a key nobody could read never becomes the only one.
-    pub async fn make_first_key<E>(
-        &self,
-        keep: impl FnOnce(&SecretString) -> Result<(), E>,
-    ) -> Result<Option<Result<SecretString, E>>, StoreError> {
-        let mut write = self.database.write().await?;
-        let keys: i64 = sqlx::query_scalar("select count(*) from api_keys").fetch_one(&mut *write).await?;
-        if keys > 0 {
-            return Ok(None);
-        }
-        let made = SecretString::from(format!("API-{}", random_word(32)?));
-        sqlx::query(concat!("insert into api_keys (hash, created) values ($1, ", now!(), ")"))
-            .bind(hash(made.expose_secret()))
-            .execute(&mut *write)
-            .await?;
-        if let Err(error) = keep(&made) {
-            return Ok(Some(Err(error)));
-        }
-        write.commit().await?;
-        Ok(Some(Ok(made)))
-    }
-
-    /// Whether this is an API key of the server. Looked up by hash, so timing tells nothing about stored keys.
-    pub async fn is_api_key(&self, text: &str) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar("select 1 from api_keys where hash = $1")
-            .bind(hash(text))
-            .fetch_optional(&self.database.reader)
-            .await?;
-        Ok(found.is_some())
-    }
-}
+use super::{StoreError, database::Database};
 
 /// Reads the installation's id, made once when the database was new.
 pub(super) async fn installation(database: &Database) -> Result<Uuid, StoreError> {

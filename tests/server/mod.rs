@@ -1,5 +1,6 @@
 //! The deployment server over HTTP.
 
+mod api_keys;
 mod deployments;
 mod folder;
 mod leases;
