@@ -23,7 +23,7 @@ pub use output::{Output, unwritten};
 use crate::{
     config::Environment,
     exit::Exit,
-    model::{DeploymentId, MachineId, Permission, TaskId},
+    model::{DeploymentId, Fingerprint, MachineId, Permission, TaskId},
 };
 
 /// Deploys versioned packages to AWS Lambda.
@@ -115,6 +115,12 @@ struct ServerArgs {
     /// A file that holds the API key; or set `OCTARM_API_KEY`
     #[arg(long, env = "OCTARM_API_KEY_FILE", value_name = "FILE")]
     api_key_file: Option<PathBuf>,
+    /// Take only the certificate with this fingerprint for the server's; the server prints it when it starts
+    #[arg(long, env = "OCTARM_FINGERPRINT", value_name = "SHA256")]
+    fingerprint: Option<Fingerprint>,
+    /// A PEM file of authorities that vouch for the server, beside those of this system
+    #[arg(long, env = "OCTARM_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -187,6 +193,16 @@ enum ServerCommand {
         /// Write the server's URL into this file once it listens
         #[arg(long, value_name = "FILE")]
         address_file: Option<PathBuf>,
+        /// `auto`: TLS with a certificate of its own making unless it listens on this machine alone; `self-made`: always; `off`:
+        /// plain HTTP, behind a proxy that has TLS
+        #[arg(long, value_name = "auto|self-made|off")]
+        tls: Option<String>,
+        /// The server's certificate, in PEM, followed by those that vouch for it
+        #[arg(long, value_name = "FILE", requires = "tls_key")]
+        tls_cert: Option<PathBuf>,
+        /// The private key of that certificate
+        #[arg(long, value_name = "FILE", requires = "tls_cert")]
+        tls_key: Option<PathBuf>,
     },
 }
 

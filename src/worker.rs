@@ -85,7 +85,7 @@ impl WorkerError {
 /// Runs until it is asked to stop or cannot go on.
 pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> {
     let token = SecretString::from(worker.identity.token.0.clone());
-    let client = WorkerClient::new(&worker.identity.server, token)?;
+    let client = WorkerClient::new(&worker.identity.server, &worker.identity.trust, token)?;
     let worker = Arc::new(worker);
     worker.state.prune();
     let mut backoff = Backoff::default();

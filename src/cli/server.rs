@@ -19,10 +19,13 @@ pub(super) async fn run(
     environment: &Environment,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let ServerCommand::Run { config, data, listen, address_file } = command;
+    let ServerCommand::Run { config, data, listen, address_file, tls, tls_cert, tls_key } = command;
     let mut flags = Vec::new();
     flags.extend(data.map(|data| ("data", data.display().to_string())));
     flags.extend(listen.map(|listen| ("listen", listen.to_string())));
+    flags.extend(tls.map(|tls| ("tls", tls)));
+    flags.extend(tls_cert.map(|file| ("tls_cert", file.display().to_string())));
+    flags.extend(tls_key.map(|file| ("tls_key", file.display().to_string())));
     let config = ServerConfig::read(config.as_deref(), environment, flags)?;
     telemetry::start(&config.log, output.has_stderr_colour())?;
     let stop = CancellationToken::new();
@@ -32,6 +35,7 @@ pub(super) async fn run(
     let settings = Settings {
         lease: config.lease,
         unknown_after: config.unknown_after,
+        tls: config.tls,
         ..Settings::new(config.data, config.listen)
     };
     let server = server::start(settings).await?;
@@ -41,12 +45,14 @@ pub(super) async fn run(
             output.say(format!("the first API key is {}", first.key.expose_secret()));
         }
     }
-    let url = format!("http://{}", server.address());
+    let url = server.url();
     if let Some(file) = &address_file {
         write_whole(file, &url)?;
     }
     // Last: who has read this line finds the file.
-    info!(url, "listening");
+    // With it, workers and clients know this server: `--fingerprint`.
+    let fingerprint = server.fingerprint().map(tracing::field::display);
+    info!(url, fingerprint, "listening");
     server.serve(stop).await?;
     info!("stopped");
     Ok(Exit::Done)

@@ -28,10 +28,11 @@ pub(super) async fn run(
     match command {
         WorkerCommand::Register { server, state, name, environment: to, replace } => {
             let config = read_config(&state, environment)?;
+            let trust = connection::trust(&server);
             let (server, key) = connection::server_and_key(&server, environment)?;
             let folder = StateFolder::open(&config.state)?;
             let registration =
-                Registration { server, name, environment: to, machine: machine(&config), replace };
+                Registration { server, trust, name, environment: to, machine: machine(&config), replace };
             let (identity, existed) = worker::register(&folder, &key, registration).await?;
             let verb = if existed { "is registered" } else { "registered" };
             let text = format!(

@@ -10,6 +10,7 @@ mod projects;
 mod properties;
 mod releases;
 mod rest;
+mod tls;
 mod trouble;
 mod variables;
 mod workers;
