@@ -214,7 +214,12 @@ impl<'n> Writer<'n> {
                         has_exponent = true;
                         at = exponent.end;
                     }
-                    _ => self.out.push(c),
+                    // A second one is text, its zeros too.
+                    again => {
+                        let end = again.map_or(at, |exponent| exponent.end);
+                        self.out.extend(&pattern[at - 1..end]);
+                        at = end;
+                    }
                 },
                 c => self.out.push(c),
             }
