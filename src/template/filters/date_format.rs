@@ -1,5 +1,7 @@
 //! Dates by .NET's format strings, standard and custom, under the invariant culture.
 
+use std::fmt::Write as _;
+
 use jiff::tz::{Offset, TimeZone};
 
 use super::date::{Moment, Zone, offset_at};
@@ -85,7 +87,10 @@ fn quoted(pattern: &[char], mut at: usize, quote: char, out: &mut String) -> Opt
 
 fn token(moment: Moment, letter: char, run: usize, local: &TimeZone, out: &mut String) -> Option<()> {
     let wall = moment.wall;
-    let mut number = |value: i16, width: usize| out.push_str(&format!("{value:0>width$}"));
+    // Writing to a String cannot fail.
+    let mut number = |value: i16, width: usize| {
+        let _ = write!(out, "{value:0>width$}");
+    };
     let two = run.min(2);
     match letter {
         'd' if run <= 2 => number(wall.day().into(), run),

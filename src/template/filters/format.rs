@@ -9,33 +9,25 @@ use super::{Filtered, date_format, int};
 
 pub(super) fn format(input: &str, options: &[&str], now: &ZonedDateTime) -> Filtered {
     let (kind, format) = match options {
-        [format] => ("", *format),
-        [kind, format] if !kind.is_empty() => (*kind, *format),
+        // Without a type it is a decimal number if it can be one.
+        [format] if decimal(input).is_some() => ("decimal", *format),
+        [format] => ("datetimeoffset", *format),
+        [kind, format] => (*kind, *format),
         _ => return Ok(None),
     };
-    let local = now.time_zone();
     let number = match kind.to_ascii_lowercase().as_str() {
         "int" | "int32" => int(input).map(Value::Int),
         "double" => double(input).map(Value::Double),
         "decimal" => decimal(input).map(Value::Decimal),
-        "date" | "datetime" => {
-            let moment = Moment::of_date_time(input, now);
-            return Ok(moment.and_then(|moment| date_format::show(moment, format, local)));
-        }
-        "datetimeoffset" => {
-            let moment = Moment::of_date_time_offset(input, now);
-            return Ok(moment.and_then(|moment| date_format::show(moment, format, local)));
-        }
-        "" => match decimal(input) {
-            Some(number) => Some(Value::Decimal(number)),
-            None => {
-                let moment = Moment::of_date_time_offset(input, now);
-                return Ok(moment.and_then(|moment| date_format::show(moment, format, local)));
-            }
-        },
-        _ => return Ok(None),
+        "date" | "datetime" => return Ok(show_date(Moment::of_date_time(input, now), format, now)),
+        "datetimeoffset" => return Ok(show_date(Moment::of_date_time_offset(input, now), format, now)),
+        _ => None,
     };
     number.map_or(Ok(None), |number| show(&number, format))
+}
+
+fn show_date(moment: Option<Moment>, format: &str, now: &ZonedDateTime) -> Option<String> {
+    date_format::show(moment?, format, now.time_zone())
 }
 
 #[cfg(test)]

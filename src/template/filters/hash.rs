@@ -7,7 +7,7 @@ use sha1::Sha1;
 use super::encoding::{Encoding, bytes_of_base64};
 use super::int;
 
-/// The digests on offer. MD5 and SHA-1 name things (an ETag, a cache key); they protect nothing.
+/// The digests on offer. MD5 and SHA-1 name things (a cache entry, a file); they protect nothing.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Algorithm {
     Md5,

@@ -1,4 +1,4 @@
-//! Markdown as HTML: CommonMark with pipe tables, extra emphasis and links made of bare addresses.
+//! Markdown as HTML: the common kind with pipe tables, extra emphasis and links made of bare addresses.
 
 use std::fmt::{self, Write as _};
 

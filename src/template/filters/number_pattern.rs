@@ -1,5 +1,7 @@
 //! Numbers by .NET's custom format strings: `#,##0.00;(0)`.
 
+use std::fmt::Write as _;
+
 use super::number::Number;
 
 /// What one section of a pattern asks for, found before anything is written.
@@ -20,13 +22,7 @@ struct Plan {
 /// Shows a finite number by a pattern.
 pub(super) fn show(mut number: Number, pattern: &str) -> String {
     let pattern: Vec<char> = pattern.chars().collect();
-    let wanted = if number.digits.is_empty() {
-        2
-    } else if number.negative {
-        1
-    } else {
-        0
-    };
+    let wanted = if number.digits.is_empty() { 2 } else { usize::from(number.negative) };
     let mut start = section(&pattern, wanted);
     let plan = loop {
         let plan = plan(&pattern[start..]);
@@ -262,7 +258,8 @@ impl<'n> Writer<'n> {
         } else if exponent.plus {
             self.out.push('+');
         }
-        self.out.push_str(&format!("{:0>width$}", value.unsigned_abs(), width = exponent.width));
+        // Writing to a String cannot fail.
+        let _ = write!(self.out, "{:0>width$}", value.unsigned_abs(), width = exponent.width);
     }
 }
 

@@ -218,16 +218,16 @@ mod tests {
         let start = Instant::now();
         // The end that every pattern looks for is there, so that no engine can rule it out at a glance.
         let long = "a".repeat(2000) + "!b";
-        for pattern in ["(a+)+\\1b", "^(?=(a+)+)(\\1)*b", "(a*)*\\1b", "((?=a)a|aa)+(?!.)b"] {
-            let error = filter(&format!("Replace|{pattern}|x"), Some(&long)).expect_err(pattern);
+        for pattern in [r"(a+)+\1b", r"^(a|aa)+\1$", r"^(a|a)+(?<!b)$", r"(?=a)(a+)*\1c?!c?$"] {
+            let error = super::replace(&long, &[pattern, "x"]).expect_err(pattern);
             assert!(error.starts_with("a regular expression takes too many steps"), "{pattern} {error}");
         }
         // Linear for an engine that does not go back.
         assert_eq!(filter("Match|(a+)+b", Some(&long)), Ok(Some("false".to_owned())));
         let nested = format!("{}a{}", "(".repeat(10_000), ")".repeat(10_000));
-        for pattern in ["((a{1000}){1000}){1000}", "(?=(a{1000}){1000})\\1", &nested, &"a".repeat(100_000)] {
+        for pattern in ["((a{1000}){1000}){1000}", &nested, &"a".repeat(100_000)] {
             assert!(filter(&format!("Match|{pattern}"), Some("a")).is_err(), "{}", pattern.len());
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
     }
 }

@@ -1,5 +1,6 @@
 //! A .NET pattern in the words of our engine, where the two mean different things by the same text.
 
+use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::CharIndices;
 
@@ -71,7 +72,9 @@ impl Translation<'_> {
                 self.out.push('\\');
                 self.out.push(c);
                 // The braces of a category are no count.
-                while let Some((_, c)) = self.rest.next_if(|(_, c)| c.is_ascii_alphanumeric() || "{}-_".contains(*c)) {
+                while let Some((_, c)) =
+                    self.rest.next_if(|(_, c)| c.is_ascii_alphanumeric() || "{}-_".contains(*c))
+                {
                     self.out.push(c);
                     if c == '}' {
                         break;
@@ -94,7 +97,8 @@ impl Translation<'_> {
     }
 
     fn code(&mut self, code: u32) {
-        self.out.push_str(&format!("\\x{{{code:x}}}"));
+        // Writing to a String cannot fail.
+        let _ = write!(self.out, "\\x{{{code:x}}}");
     }
 
     fn hex(&mut self, count: usize) -> Result<u32, String> {
@@ -156,8 +160,15 @@ impl Translation<'_> {
             self.skip("?#".len() + comment[..end].chars().count() + 1);
         } else if let Some(name) = inside.strip_prefix("?'") {
             let end = name.find('\'').ok_or("a group's name without its second quote")?;
-            self.out.push_str(&format!("?<{}>", &name[..end]));
+            self.out.extend(["?<", &name[..end], ">"]);
             self.skip("?'".len() + name[..end].chars().count() + 1);
+        } else if let Some(name) = inside.strip_prefix("?<").filter(|name| !name.starts_with(['=', '!'])) {
+            // .NET has groups named by a number and groups that take others off; here they do not exist.
+            let end = name.find('>').ok_or("a group's name without `>`")?;
+            let is_word = name[..end].chars().all(|c| c.is_alphanumeric() || c == '_');
+            if !is_word || name.starts_with(|c: char| c.is_numeric()) {
+                return Err(format!("`{}` cannot be the name of a group", &name[..end]));
+            }
         } else if inside.starts_with("?P") || inside.starts_with("?|") || inside.starts_with('*') {
             return Err("its group is of no kind that .NET knows".to_owned());
         }
