@@ -158,9 +158,11 @@ mod tests {
 
     #[test]
     fn deep_nesting_ends() {
+        const DEEP: usize = 100_000;
         for opening in [">", "* ", "[", "*a **a ", "![", "<div>", "- > ", "~~", "|a"] {
-            let deep = opening.repeat(20_000);
-            assert!(filter("Markdown", Some(&deep)).is_ok() || opening == "* ", "{opening}");
+            let deep = opening.repeat(DEEP);
+            // Markup of this depth may well be over the limit of a result; the stack and the time are what counts.
+            assert_ne!(filter("Markdown", Some(&deep)), Ok(None), "{opening}");
         }
     }
 }
