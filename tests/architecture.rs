@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 /// The rooms in the order of the layers; a room may import only rooms before it in this list.
 const ROOMS: [&str; 19] = [
     "model",
-    "template",
     "version",
+    "template",
     "package",
     "conventions",
     "protocol",
