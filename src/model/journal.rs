@@ -8,6 +8,24 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "record")]
 pub enum JournalRecord {
+    /// `PutObject` is about to be called. The key names the content, so that a second call changes nothing.
+    UploadIntent {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+        /// base64 of the SHA-256 of the zip.
+        sha256: String,
+    },
+    /// The zip lies in S3.
+    UploadEffect {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+        /// The object's version; absent in a bucket without versions.
+        version_id: Option<String>,
+    },
     /// UpdateFunctionCode is about to be called.
     UpdateCodeIntent {
         /// The function, as AWS names it in its ARN.
@@ -35,6 +53,13 @@ pub enum JournalRecord {
     /// A record that this version does not know: what it stands for cannot be established.
     #[serde(other)]
     Unreadable,
+}
+
+impl JournalRecord {
+    /// Whether it says, or may say, that the function was changed: an upload alone changes no function.
+    pub fn is_about_function(&self) -> bool {
+        !matches!(self, Self::UploadIntent { .. } | Self::UploadEffect { .. })
+    }
 }
 
 /// A record with its place; the pair (deployment, sequence) is written once.

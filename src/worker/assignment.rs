@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     client::{Backoff, ClientError, WorkerClient},
-    deploy::{self, Event, Guard, Job, Lease, Log, Redactor, Stop},
+    deploy::{self, Event, Expected, Guard, Job, Lease, Log, Redactor, Stop},
     model::{Failure, Outcome, causes, chain},
     protocol::{Assignment, ErrorCode},
     template::Variables,
@@ -172,6 +172,7 @@ impl Running<'_> {
         let job = Job {
             package: path,
             file_name: package.file_name.clone(),
+            expected: Some(Expected { id: package.id.clone(), version: package.version.clone() }),
             variables,
             work: folder.to_owned(),
             journal: assignment.journal.iter().map(|entry| entry.record.clone()).collect(),
