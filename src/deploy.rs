@@ -245,3 +245,23 @@ pub fn bytes(size: u64) -> String {
     }
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_package_must_be_the_one_that_the_server_named() {
+        let found = Identity { id: "Orders".into(), version: "1.0.0".parse().unwrap() };
+        let check = |id: &str, version: &str| {
+            let expected = Expected { id: id.into(), version: version.into() };
+            expected.check(&found).map_err(|error| error.to_string())
+        };
+        assert_eq!(check("Orders", "1.0.0"), Ok(()));
+        assert_eq!(check("orders", "1.0"), Ok(()), "ids without case, versions normalised");
+        for (id, version) in [("Other", "1.0.0"), ("Orders", "1.0.1")] {
+            let words = format!("the package holds Orders 1.0.0, but the server named {id} {version}");
+            assert_eq!(check(id, version), Err(words));
+        }
+    }
+}

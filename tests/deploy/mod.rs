@@ -3,7 +3,11 @@
 mod errors;
 mod faults;
 mod happy;
+mod identity;
 mod sources;
+mod through_s3;
+
+pub(crate) use through_s3::too_large;
 
 use std::path::PathBuf;
 

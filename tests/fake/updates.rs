@@ -43,7 +43,7 @@ async fn an_update_serves_the_old_code_until_it_settles() {
     assert_eq!(view.updates_applied, 1);
     let applied = Call {
         action: Action::UpdateFunctionCode,
-        function: Some("orders".to_owned()),
+        target: Some("orders".to_owned()),
         status: Some(200),
         error_type: None,
         applied: true,

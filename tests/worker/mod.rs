@@ -6,6 +6,7 @@ mod errors;
 mod identity;
 mod network;
 mod stop;
+mod through_s3;
 
 use crate::support::{
     aws::{Action, FakeAws, Fault, Gate, code_sha256},
