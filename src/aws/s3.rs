@@ -8,9 +8,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{Aws, AwsError, BucketName, Code, ObjectKey, body::Streamed, lambda, refusal};
 
-/// The metadata that tells a zip where the endpoint answers no checksum.
-const SHA256: &str = "sha256";
-
 /// Where a zip lies in S3. The key names the content: another zip has another key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -57,7 +54,6 @@ impl Aws {
             .key(place.key.as_str())
             .content_type("application/zip")
             .checksum_sha256(STANDARD.encode(code.sha256()))
-            .metadata(SHA256, hex::encode(code.sha256()))
             // Only a place to put the streamed body.
             .body(ByteStream::from_static(&[]))
             .customize()
@@ -74,15 +70,10 @@ impl Aws {
     }
 }
 
-/// The checksum that S3 keeps decides; where there is none, what was noted when the object was made.
+/// The checksum decides that S3 keeps, since nobody can give an object a wrong one.
 fn is_same(found: &HeadObjectOutput, code: &Code) -> bool {
     let has_size = found.content_length().is_some_and(|length| u64::try_from(length) == Ok(code.size()));
-    let noted = || found.metadata().and_then(|noted| noted.get(SHA256));
-    let has_digest = match found.checksum_sha256() {
-        Some(sha256) => sha256 == STANDARD.encode(code.sha256()),
-        None => noted().is_some_and(|sha256| *sha256 == hex::encode(code.sha256())),
-    };
-    has_size && has_digest
+    has_size && found.checksum_sha256().is_some_and(|sha256| sha256 == STANDARD.encode(code.sha256()))
 }
 
 /// `null` is the version of an object that was stored while the bucket kept none.

@@ -16,9 +16,6 @@ use super::refusal::Refusal;
 use super::wire::Received;
 use super::world::World;
 
-/// Metadata of an object, as its headers are named.
-const METADATA: &str = "x-amz-meta-";
-
 pub(super) struct Bucket {
     region: String,
     is_versioned: bool,
@@ -32,7 +29,6 @@ pub(crate) struct Object {
     pub(crate) bytes: Bytes,
     /// None in a bucket without versions.
     pub(crate) version: Option<String>,
-    metadata: Vec<(String, String)>,
 }
 
 impl Bucket {
@@ -46,13 +42,9 @@ impl Bucket {
     }
 
     fn put(&mut self, key: &str, request: &Received) -> Object {
-        let metadata = request.headers.iter().filter(|(name, _)| name.as_str().starts_with(METADATA));
         let object = Object {
             bytes: request.body.clone(),
             version: self.is_versioned.then(|| Uuid::now_v7().simple().to_string()),
-            metadata: metadata
-                .map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap().to_owned()))
-                .collect(),
         };
         let versions = self.objects.entry(key.to_owned()).or_default();
         if !self.is_versioned {
@@ -109,7 +101,6 @@ pub(super) fn act(
         if request.headers.get("x-amz-checksum-mode").is_none_or(|mode| mode != "ENABLED") {
             headers.retain(|(name, _)| name != "x-amz-checksum-sha256");
         }
-        headers.extend(object.metadata.iter().cloned());
         headers.push(("content-length".to_owned(), object.bytes.len().to_string()));
         return Ok(Done { headers, ..Done::empty() });
     }
