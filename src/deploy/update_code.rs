@@ -135,11 +135,12 @@ impl Step<'_> {
             if let Err(stop) = self.guard.allow_change() {
                 break Err(stop.into());
             }
-            let sent = if let Some((place, stored)) = &stored {
-                self.aws.update_code_from(name, place, stored, revision.as_deref()).await
-            } else {
-                self.log.progress(Progress::Sending { bytes: code.size() });
-                self.aws.update_code(name, code, revision.as_deref()).await
+            self.log.progress(Progress::Sending { bytes: code.size() });
+            let sent = match &stored {
+                None => self.aws.update_code(name, code, revision.as_deref()).await,
+                Some((place, stored)) => {
+                    self.aws.update_code_from(name, place, stored, revision.as_deref()).await
+                }
             };
             let Err(error) = sent else { break Ok(()) };
             self.log.progress(Progress::Idle);
