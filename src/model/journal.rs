@@ -70,3 +70,26 @@ pub struct JournalEntry {
     /// The fact.
     pub record: JournalRecord,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_read_by_their_names_and_those_of_later_versions_stay_unreadable() {
+        let uploaded = JournalRecord::UploadEffect {
+            bucket: "zips".into(),
+            key: "octarm/x.zip".into(),
+            version_id: Some("v1".into()),
+        };
+        let text = r#"{"record":"upload_effect","bucket":"zips","key":"octarm/x.zip","version_id":"v1"}"#;
+        assert_eq!(serde_json::to_string(&uploaded).unwrap(), text);
+        assert_eq!(serde_json::from_str::<JournalRecord>(text).unwrap(), uploaded);
+        assert!(!uploaded.is_about_function());
+
+        let later: JournalRecord =
+            serde_json::from_str(r#"{"record":"of_a_later_version","what":1}"#).unwrap();
+        assert_eq!(later, JournalRecord::Unreadable);
+        assert!(later.is_about_function(), "nobody knows what it stands for");
+    }
+}

@@ -4,6 +4,7 @@ mod errors;
 mod faults;
 mod happy;
 mod identity;
+mod memory;
 mod sources;
 mod through_s3;
 
