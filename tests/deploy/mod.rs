@@ -1,5 +1,6 @@
 //! The engine through `octarm deploy`, against the strict fake of AWS.
 
+mod cut;
 mod errors;
 mod faults;
 mod happy;
