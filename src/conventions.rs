@@ -34,12 +34,19 @@ pub struct Conventions {
 #[serde(deny_unknown_fields)]
 struct Naming {
     function: FunctionNaming,
+    object: ObjectNaming,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FunctionNaming {
     name: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectNaming {
+    key: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -130,7 +137,7 @@ impl Conventions {
     /// Every template of the conventions.
     pub fn templates(&self) -> impl Iterator<Item = &str> {
         let defaults = self.variables.iter().filter_map(|known| known.default.as_deref());
-        std::iter::once(self.naming.function.name.as_str()).chain(defaults)
+        [self.naming.function.name.as_str(), &self.naming.object.key].into_iter().chain(defaults)
     }
 
     /// Whether the conventions call the variable sensitive.
@@ -157,6 +164,41 @@ impl Conventions {
             .clean()
             .map_err(|source| FunctionNameError::Unclean { template: template.clone(), source })
     }
+
+    /// The key of the S3 object of a zip with this SHA-256 (lower-case hex), not yet checked against S3's rules.
+    pub fn object_key(&self, variables: &Variables, sha256: &str) -> Result<String, ObjectKeyError> {
+        let mut all = variables.clone();
+        all.set(Variable::plain("Lambda.CodeSha256", sha256));
+        let template = &self.naming.object.key;
+        let key = render(template, &all)
+            .clean()
+            .map_err(|source| ObjectKeyError::Unclean { template: template.clone(), source })?;
+        if key.contains(sha256) {
+            Ok(key)
+        } else {
+            Err(ObjectKeyError::NoDigest { template: template.clone() })
+        }
+    }
+}
+
+/// The convention gives no key.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectKeyError {
+    /// A variable is missing or wrong.
+    #[error("naming the S3 object by the convention `{template}`")]
+    Unclean {
+        /// The convention.
+        template: String,
+        /// Why.
+        #[source]
+        source: Unclean,
+    },
+    /// Two zips could get the same key.
+    #[error("naming the S3 object by the convention `{template}`: expected `#{{Lambda.CodeSha256}}` in it")]
+    NoDigest {
+        /// The convention.
+        template: String,
+    },
 }
 
 /// The convention gives no function name.
@@ -250,6 +292,25 @@ mod tests {
         variables.set(Variable::plain("Octopus.Environment.Name", "CI"));
         assert_eq!(conventions.function_name(&variables).unwrap(), "CI-fixed");
         assert!(conventions.is_sensitive("aws.deployment.secret"), "the rest stays built in");
+    }
+
+    #[test]
+    fn the_key_of_an_object_names_its_content() {
+        let variables = [("Octopus.Project.Name", "Shop"), ("Lambda.Function", "Orders")];
+        let variables: Variables =
+            variables.into_iter().map(|(name, value)| Variable::plain(name, value)).collect();
+        let key = Conventions::load(None).unwrap().object_key(&variables, "0a1b").unwrap();
+        assert_eq!(key, "octarm/Shop/Orders/0a1b.zip");
+
+        let folder = tempfile::tempdir().unwrap();
+        let text = "version = 1\n[object]\nkey = \"#{Lambda.Function}.zip\"";
+        fs_err::write(folder.path().join("naming.toml"), text).unwrap();
+        let conventions = Conventions::load(Some(folder.path())).unwrap();
+        let error = conventions.object_key(&variables, "0a1b").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "naming the S3 object by the convention `#{Lambda.Function}.zip`: expected `#{Lambda.CodeSha256}` in it"
+        );
     }
 
     #[test]

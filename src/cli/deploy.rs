@@ -53,6 +53,7 @@ pub(super) async fn run(
     let job = Job {
         package: args.package,
         file_name,
+        expected: None,
         variables: gathered.variables,
         work: std::env::temp_dir(),
         journal: Vec::new(),

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::plan::Desired;
+use super::plan::{Desired, Way};
 use crate::{
-    aws::{Credentials, FunctionName, FunctionNameError},
+    aws::{BucketName, BucketNameError, Credentials, FunctionName, FunctionNameError, ObjectKeyError, Place},
     conventions::{self, Conventions},
     model::Variable,
     package::{Identity, Repacked},
@@ -58,6 +58,15 @@ pub enum SettingsError {
     /// Lambda would refuse the name.
     #[error(transparent)]
     Function(#[from] FunctionNameError),
+    /// No bucket has this name.
+    #[error("reading the variable `AWS.Deployment.Bucket`")]
+    Bucket(#[from] BucketNameError),
+    /// The convention gives no key.
+    #[error(transparent)]
+    Key(#[from] conventions::ObjectKeyError),
+    /// S3 would refuse the key.
+    #[error(transparent)]
+    Object(#[from] ObjectKeyError),
 }
 
 impl SettingsError {
@@ -74,6 +83,10 @@ impl SettingsError {
             }
             Self::Naming(_) | Self::Function(_) => "set the variable `Lambda.Function` to the name you want",
             Self::Unclean { .. } => "set the missing variable, or correct the value",
+            Self::Bucket(_) => "say the bucket's name alone, without `s3://` and without a path",
+            Self::Key(_) | Self::Object(_) => {
+                "correct `key` of `[object]` in `naming.toml`, or the variables in it"
+            }
             Self::Seconds { .. } | Self::Account { .. } => return None,
         };
         Some(hint.to_owned())
@@ -87,10 +100,11 @@ pub(super) struct Settings {
     pub(super) credentials: Option<Credentials>,
     pub(super) region: Option<String>,
     pub(super) account: Option<String>,
-    pub(super) bucket: Option<String>,
+    pub(super) bucket: Option<BucketName>,
     pub(super) update_timeout: Duration,
     environment: String,
     release: Option<String>,
+    variables: Variables,
 }
 
 /// Reads the variables; the conventions' defaults lie under them, what the package says over them.
@@ -117,20 +131,33 @@ pub(super) fn resolve(
         credentials: credentials(&all)?,
         region: value(&all, "AWS.Deployment.Region")?,
         account,
-        bucket: value(&all, "AWS.Deployment.Bucket")?,
+        bucket: value(&all, "AWS.Deployment.Bucket")?.map(|name| name.parse()).transpose()?,
         update_timeout: seconds(&all, "Lambda.UpdateTimeout")?,
         environment: value(&all, "Octopus.Environment.Name")?.unwrap_or_default(),
         release: value(&all, "Octopus.Release.Number")?,
+        variables: all,
     })
 }
 
 impl Settings {
+    /// Where a zip goes in S3; none without a bucket.
+    pub(super) fn place(
+        &self,
+        conventions: &Conventions,
+        code: &Repacked,
+    ) -> Result<Option<Place>, SettingsError> {
+        let Some(bucket) = self.bucket.clone() else { return Ok(None) };
+        let key = conventions.object_key(&self.variables, &hex::encode(code.sha256))?.parse()?;
+        Ok(Some(Place { bucket, key }))
+    }
+
     pub(super) fn desired(
         &self,
         region: &str,
         account: &str,
         package: &Identity,
         code: &Repacked,
+        way: Way,
     ) -> Desired {
         Desired {
             function: self.function.clone(),
@@ -143,6 +170,7 @@ impl Settings {
             zip_bytes: code.size,
             unzipped_bytes: code.unzipped_size,
             files: code.entries.len(),
+            way,
         }
     }
 }

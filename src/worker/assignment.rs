@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     client::{Backoff, ClientError, WorkerClient},
-    deploy::{self, Event, Guard, Job, Lease, Log, Redactor, Stop},
+    deploy::{self, Event, Expected, Guard, Job, Lease, Log, Redactor, Stop},
     model::{Failure, Outcome, causes, chain},
     protocol::{Assignment, ErrorCode},
     template::Variables,
@@ -172,6 +172,7 @@ impl Running<'_> {
         let job = Job {
             package: path,
             file_name: package.file_name.clone(),
+            expected: Some(Expected { id: package.id.clone(), version: package.version.clone() }),
             variables,
             work: folder.to_owned(),
             journal: assignment.journal.iter().map(|entry| entry.record.clone()).collect(),
@@ -220,11 +221,12 @@ impl Running<'_> {
         let messages = messages.iter().map(|message| log.redact(message)).collect();
         let failure = Failure { step: step.to_owned(), messages, hint };
         log.failure(&failure);
-        if self.assignment.journal.is_empty() {
-            Outcome::Failed { failure }
-        } else {
-            Outcome::Unknown { failure }
-        }
+        if self.may_have_changed() { Outcome::Unknown { failure } } else { Outcome::Failed { failure } }
+    }
+
+    /// Whether an earlier attempt may have changed the function.
+    fn may_have_changed(&self) -> bool {
+        self.assignment.journal.iter().any(|entry| entry.record.is_about_function())
     }
 
     /// Fetches the package; again, when that may help.
@@ -235,7 +237,7 @@ impl Running<'_> {
         let began = Instant::now();
         // What an earlier attempt may have changed is established before a cancel counts.
         let cancel =
-            if assignment.journal.is_empty() { self.keeper.cancel.clone() } else { CancellationToken::new() };
+            if self.may_have_changed() { CancellationToken::new() } else { self.keeper.cancel.clone() };
         loop {
             let fetching =
                 self.client.fetch(assignment.deployment, assignment.fence, &assignment.package, path);

@@ -6,6 +6,7 @@ mod errors;
 mod identity;
 mod network;
 mod stop;
+mod through_s3;
 mod tls;
 
 use crate::support::{
