@@ -3,6 +3,7 @@
 use std::{io::Write, path::Path};
 
 use octarm::package::{Dialect, Package, PackageError, Repacked};
+use proptest::prelude::*;
 
 use crate::support::{
     packages::{layout, open, unpack, write},
@@ -195,7 +196,7 @@ fn every_producer_and_compression_makes_the_same_function() {
     }
     digests.dedup();
     // The level and the way of deflating are part of what is deployed: another digest is another function.
-    insta::assert_snapshot!(digests.join(" "), @"");
+    insta::assert_snapshot!(digests.join(" "), @"bx8SD9zbs08aOsO/VUqSiz0hKnQJ53ZvwVia2TOGnbg=");
 }
 
 /// The zip holds what the folder holds.
@@ -317,7 +318,25 @@ fn names_are_checked_as_in_a_zip() {
         vec![Entry::file("a", "1"), Entry::file("a/b", "2")],
         vec![Entry::new(b'5', "a", ""), Entry::file("a", "1")],
     ]);
-    insta::assert_snapshot!(refused, @"");
+    insta::assert_snapshot!(refused, @r"
+    `A.1.0.tar` holds `../evil`: its name has the part `..`, which leads out of the package or nowhere
+    `A.1.0.tar` holds `a/../../evil`: its name has the part `..`, which leads out of the package or nowhere
+    `A.1.0.tar` holds `..\evil`: its name has the part `..`, which leads out of the package or nowhere
+    `A.1.0.tar` holds `/etc/passwd`: its name is an absolute path
+    `A.1.0.tar` holds `C:\evil`: its name holds the character ':'
+    `A.1.0.tar` holds `a//b`: its name has an empty part
+    `A.1.0.tar` holds ``: its name has an empty part
+    `A.1.0.tar` holds `a\nb`: its name holds the character '\n'
+    `A.1.0.tar` holds `caf�`: its name is neither ASCII nor UTF-8 [pack again with a tool that writes UTF-8 names]
+    `A.1.0.tar` holds `../evil`: its name has the part `..`, which leads out of the package or nowhere
+    `A.1.0.tar` holds `a\u{0}b`: its name holds the character '\0'
+    `A.1.0.tar` holds `../evil`: its name has the part `..`, which leads out of the package or nowhere
+    `A.1.0.tar` holds `../evil/`: its name has the part `..`, which leads out of the package or nowhere
+    `A.1.0.tar` holds `a`: the package holds that name twice, as `./a` and as this
+    `A.1.0.tar` holds `a`: the package holds that name twice, as `a` and as this
+    `A.1.0.tar` holds `a/b`: `a` is both a file and a folder
+    `A.1.0.tar` holds `a/`: `a` is both a file and a folder
+    ");
 }
 
 #[test]
@@ -337,7 +356,20 @@ fn only_files_and_folders_are_taken() {
         vec![Entry::new(b'5', "folder", "content")],
         vec![Entry::file("folder/", "content")],
     ]);
-    insta::assert_snapshot!(refused, @"");
+    insta::assert_snapshot!(refused, @"
+    `A.1.0.tar` holds `link`: it is a symbolic link: only files and folders are taken [put the file itself in its place]
+    `A.1.0.tar` holds `b`: it is a hard link: only files and folders are taken [pack again with `tar --hard-dereference`]
+    `A.1.0.tar` holds `link`: it is a symbolic link: only files and folders are taken [put the file itself in its place]
+    `A.1.0.tar` holds `tty`: it is a device: only files and folders are taken
+    `A.1.0.tar` holds `disk`: it is a device: only files and folders are taken
+    `A.1.0.tar` holds `pipe`: it is a named pipe: only files and folders are taken
+    `A.1.0.tar` holds `contiguous`: it is of the tar type '7': only files and folders are taken
+    `A.1.0.tar` holds `sparse`: it is a sparse file: only whole files are taken [pack again without `--sparse`]
+    `A.1.0.tar` holds `GNUSparseFile.0/sparse`: it is a sparse file: only whole files are taken [pack again without `--sparse`]
+    `A.1.0.tar` holds `volume`: it is of the tar type 'V': only files and folders are taken
+    `A.1.0.tar` holds `folder`: it is a folder with 7 bytes of content
+    `A.1.0.tar` holds `folder/`: it is a folder with 7 bytes of content
+    ");
 }
 
 #[test]
@@ -379,7 +411,37 @@ fn headers_that_lie() {
         vec![Entry::new(b'x', "x", record("path", "b"))],
         vec![Entry::new(b'L', "x", "b\0")],
     ]);
-    insta::assert_snapshot!(refused, @"");
+    insta::assert_snapshot!(refused, @"
+    `A.1.0.tar` is not a sound tar: the header at offset 0 has the checksum 2462, but says 1 [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: there is no tar header at offset 0 [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: the size in the header at offset 0 is not a number below 2^64 [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the size in the header at offset 0 is negative [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the size in the header at offset 0 is negative [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the size in the header at offset 0 is not a number below 2^64 [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` holds 18446744073709551615 bytes unzipped: at most 262144000 are allowed [leave out what the function does not need, or deploy it as a container image]
+    `A.1.0.tar` holds 8589934591 bytes unzipped: at most 262144000 are allowed [leave out what the function does not need, or deploy it as a container image]
+    `A.1.0.tar` is not a sound tar: it ends in the middle of `a` [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: the pax size in the header at offset 0 is not a number below 2^64 [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the pax size in the header at offset 0 is not a number below 2^64 [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: it ends in the middle of `a` [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 0 gives the size of the next entry a second time [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 0 gives the name of the next entry a second time [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 1024 gives the name of the next entry a second time [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 1024 gives the name of the next entry a second time [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 1024 gives the records of the next entry a second time [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 0 holds what is not a pax record `LENGTH KEY=VALUE` [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 0 holds what is not a pax record `LENGTH KEY=VALUE` [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 0 holds what is not a pax record `LENGTH KEY=VALUE` [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 0 holds what is not a pax record `LENGTH KEY=VALUE` [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 0 has 1048577 bytes: at most 1048576 are allowed [pack again without extended attributes, as with `tar --no-xattrs`]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 0 has 1048577 bytes: at most 1048576 are allowed [pack again without extended attributes, as with `tar --no-xattrs`]
+    `A.1.0.tar` is not a sound tar: the extended header at offset 0 has 1048577 bytes: at most 1048576 are allowed [pack again without extended attributes, as with `tar --no-xattrs`]
+    `A.1.0.tar` is not a sound tar: the global header at offset 0 gives the name of all entries after it [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the global header at offset 0 gives the size of all entries after it [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: the global header at offset 0 gives the holes of all entries after it [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: an extended header stands before the end at offset 1024 instead of before an entry [pack the files again, with GNU tar or bsdtar]
+    `A.1.0.tar` is not a sound tar: an extended header stands before the end at offset 1024 instead of before an entry [pack the files again, with GNU tar or bsdtar]
+    ");
 }
 
 #[test]
@@ -400,7 +462,20 @@ fn ends_that_are_none() {
         ("A.1.0.tar", [entries.clone(), vec![0; 512], entries.clone(), vec![0; 1024]].concat()),
         ("A.1.0.tar", [whole.clone(), vec![0; 9000], b"x".to_vec()].concat()),
     ]);
-    insta::assert_snapshot!(refused, @"");
+    insta::assert_snapshot!(refused, @"
+    `A.1.0.tar` is not a sound tar: it ends without the block of zeros that ends a tar [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: it ends in the middle of the header at offset 0 [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: there is no tar header at offset 0 [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: it ends without the block of zeros that ends a tar [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: it ends in the middle of `a` [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: it ends in the middle of `a` [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: it ends in the middle of the header at offset 1024 [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: it ends in the middle of the header at offset 1024 [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: it ends in the middle of the extended header at offset 0 [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar` is not a sound tar: it goes on with data at offset 2048, after the block of zeros that ends a tar [concatenated tars are not taken: pack the files again]
+    `A.1.0.tar` is not a sound tar: it goes on with data at offset 1536, after the block of zeros that ends a tar [concatenated tars are not taken: pack the files again]
+    `A.1.0.tar` is not a sound tar: it goes on with data at offset 11048, after the block of zeros that ends a tar [concatenated tars are not taken: pack the files again]
+    ");
 }
 
 #[test]
@@ -439,7 +514,30 @@ fn damage_to_the_compressed_file() {
         ("A.1.0.tar", b"\xfd7zXZ\0\0".to_vec()),
         ("A.1.0.tar", b"\x28\xb5\x2f\xfd\0".to_vec()),
     ]);
-    insta::assert_snapshot!(refused, @"");
+    insta::assert_snapshot!(refused, @"
+    the gzip data of `A.1.0.tar.gz` is damaged, because: corrupt gzip stream does not have a matching checksum [the file is damaged or was not fully copied: compare it with its source]
+    the gzip data of `A.1.0.tar.gz` is damaged, because: corrupt gzip stream does not have a matching checksum [the file is damaged or was not fully copied: compare it with its source]
+    the gzip data of `A.1.0.tgz` is damaged, because: unexpected end of file [the file is damaged or was not fully copied: compare it with its source]
+    the gzip data of `A.1.0.tar.gz` is damaged, because: incomplete deflate stream [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar.gz` is not a sound tar: the file goes on after the end of its gzip data [concatenated tars are not taken: pack the files again]
+    `A.1.0.tar.gz` is not a sound tar: the file goes on after the end of its gzip data [concatenated tars are not taken: pack the files again]
+    `A.1.0.tar.gz` is not a sound tar: it goes on with data at offset 31744, after the block of zeros that ends a tar [concatenated tars are not taken: pack the files again]
+    the gzip data of `A.1.0.tar.gz` is damaged, because: unexpected end of file [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar.gz` is not a sound tar: it holds bzip2 data where its name promises gzip data [name the file for what it holds, or pack it again]
+    `A.1.0.tar.gz` is not a sound tar: it holds uncompressed data where its name promises gzip data [name the file for what it holds, or pack it again]
+    the bzip2 data of `A.1.0.tar.bz2` is damaged, because: bzip2: invalid data [the file is damaged or was not fully copied: compare it with its source]
+    the bzip2 data of `A.1.0.tar.bz2` is damaged, because: bzip2: invalid data [the file is damaged or was not fully copied: compare it with its source]
+    the bzip2 data of `A.1.0.tar.bz2` is damaged, because: decompression not finished but EOF reached [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar.bz2` is not a sound tar: the file goes on after the end of its bzip2 data [concatenated tars are not taken: pack the files again]
+    `A.1.0.tar.bz2` is not a sound tar: the file goes on after the end of its bzip2 data [concatenated tars are not taken: pack the files again]
+    the bzip2 data of `A.1.0.tar.bz2` is damaged, because: decompression not finished but EOF reached [the file is damaged or was not fully copied: compare it with its source]
+    `A.1.0.tar.bz2` is not a sound tar: it holds gzip data where its name promises bzip2 data [name the file for what it holds, or pack it again]
+    `A.1.0.tar` is not a sound tar: it holds gzip data where its name promises uncompressed data [name the file for what it holds, or pack it again]
+    `A.1.0.tar` is not a sound tar: it holds bzip2 data where its name promises uncompressed data [name the file for what it holds, or pack it again]
+    `A.1.0.tar` is not a sound tar: it holds zip data where its name promises uncompressed data [name the file for what it holds, or pack it again]
+    `A.1.0.tar` is not a sound tar: it holds xz data where its name promises uncompressed data [name the file for what it holds, or pack it again]
+    `A.1.0.tar` is not a sound tar: it holds zstd data where its name promises uncompressed data [name the file for what it holds, or pack it again]
+    ");
 }
 
 #[test]
@@ -454,12 +552,12 @@ fn more_than_the_limits() {
     let sound = [Entry::file("a", "12345"), Entry::file("b", "67890")];
     open("A.1.0.tar", &tar(&sound)).unwrap();
     let many = [Entry::new(b'5', "f", ""), Entry::file("a", ""), Entry::file("b", "")];
-    insta::assert_snapshot!(open("A.1.0.tar", &tar(&many)).unwrap_err(), @"");
+    insta::assert_snapshot!(open("A.1.0.tar", &tar(&many)).unwrap_err(), @"`A.1.0.tar` holds 3 files and folders: at most 2 are allowed");
     let large = [Entry::file("a", "12345"), Entry::file("b", "678901")];
-    insta::assert_snapshot!(open("A.1.0.tar", &tar(&large)).unwrap_err(), @"");
+    insta::assert_snapshot!(open("A.1.0.tar", &tar(&large)).unwrap_err(), @"`A.1.0.tar` holds 11 bytes unzipped: at most 10 are allowed");
     // What follows is not read: the size alone is enough.
     let bomb = Entry { size: Some(*b"\x80\0\0\0\0\0\0\x01\0\0\0\0"), ..Entry::file("a", "") };
-    insta::assert_snapshot!(open("A.1.0.tar", &bomb.bytes()).unwrap_err(), @"");
+    insta::assert_snapshot!(open("A.1.0.tar", &bomb.bytes()).unwrap_err(), @"`A.1.0.tar` holds 4294967296 bytes unzipped: at most 10 are allowed");
     // Headers and padding without end, which compress to almost nothing.
     let padded = [tar(&sound), vec![0; 2 << 20]].concat();
     let headers = Entry::new(b'g', "g", record("comment", "x")).bytes().repeat(2000);
@@ -472,7 +570,7 @@ fn more_than_the_limits() {
         ("A.1.0.tar.gz", members),
     ] {
         insta::allow_duplicates! {
-            insta::assert_snapshot!(open(name, &bytes).unwrap_err().to_string().replace(name, "NAME"), @"");
+            insta::assert_snapshot!(open(name, &bytes).unwrap_err().to_string().replace(name, "NAME"), @"`NAME` is not a sound tar: it goes on past 1056778 bytes, more than all files and headers that are allowed can take");
         }
     }
 }
@@ -483,11 +581,55 @@ fn the_spool_has_no_name_and_its_folder_must_be_there() {
     let work = folder.path().join("work");
     let path = write(folder.path(), "A.1.0.tar", &tar(&[Entry::file("a", noise(500_000))]));
     let missing = Package::open(&path, None, &layout(), &work).unwrap_err();
-    insta::assert_snapshot!(missing, @"");
+    insta::assert_snapshot!(missing, @"writing the files of `A.1.0.tar` to a temporary file failed");
     fs_err::create_dir(&work).unwrap();
     let package = Package::open(&path, None, &layout(), &work).unwrap();
     assert_eq!(fs_err::read_dir(&work).unwrap().count(), 0);
     // What was checked is what is repacked, whatever becomes of the file.
     fs_err::write(&path, "something else").unwrap();
     assert_eq!(unpack(&repack(&package).1)[0].2, noise(500_000));
+}
+
+/// Writes the checksums anew, so that what is changed in a header is read.
+fn with_checksums(mut bytes: Vec<u8>) -> Vec<u8> {
+    for header in bytes.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn damaged_tars_never_panic_and_no_name_leads_out(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(&b"\0\x80\xff 01257LKxgS./-=\n"[..])), 1..9),
+        length in any::<prop::sample::Index>(),
+        is_cut: bool,
+    ) {
+        let pax = [record("path", "c"), record("size", "2"), record("comment", "d")].concat();
+        let mut bytes = tar(&[
+            Entry::file("a", "aa"),
+            Entry::new(b'x', "x", pax),
+            Entry::file("b", "bb"),
+            Entry::new(b'L', "L", "long"),
+            Entry::new(b'5', "d/", ""),
+        ]);
+        for (place, value) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        let mut bytes = with_checksums(bytes);
+        if is_cut {
+            bytes.truncate(length.index(bytes.len()));
+        }
+        if let Ok(package) = open("A.1.0.tar", &bytes) {
+            for name in names(&package) {
+                prop_assert!(!name.starts_with('/') && name.split('/').all(|part| !["", ".", ".."].contains(&part)), "{name}");
+            }
+            if !package.entries().is_empty() {
+                package.repack("", std::io::sink()).unwrap();
+            }
+        }
+    }
 }

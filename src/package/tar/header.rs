@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(read, [(&b"comment"[..], &b"a\nb"[..]), (b"path", b"x"), (b"k", b"\n")]);
         for content in [
             &b"8 path=x\n"[..],
-            b"10 path=x\n",
+            b"11 path=x\n",
             b"path=x\n",
             b"9 path=x",
             b"7 path\n",
