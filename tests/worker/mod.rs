@@ -5,6 +5,7 @@ mod crash;
 mod errors;
 mod identity;
 mod network;
+mod packages;
 mod stop;
 mod through_s3;
 mod tls;
