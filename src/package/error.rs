@@ -28,14 +28,13 @@ pub enum PackageError {
         /// Its extension.
         extension: Extension,
     },
-    /// No zip directory was found or it cannot be read.
-    #[error("reading the zip directory of `{package}`")]
+    /// No end record was found.
+    #[error(
+        "reading the zip directory of `{package}`: no end record was found, so it is no zip or not all of one"
+    )]
     NotZip {
         /// The package's file name.
         package: String,
-        /// The cause.
-        #[source]
-        source: io::Error,
     },
     /// The zip as a whole is not put together as it should be.
     #[error("`{package}` is not a sound zip: {problem}")]
@@ -140,13 +139,11 @@ pub enum Structure {
         /// Where it begins.
         offset: u64,
     },
-    /// The last entry runs into the directory or past the end.
-    #[error("the entry `{entry}` runs past offset {limit}, where the directory begins")]
+    /// An entry runs into the directory or past the end.
+    #[error("the entry `{entry}` runs into the directory")]
     PastEnd {
         /// The stored name.
         entry: String,
-        /// Where the directory begins.
-        limit: u64,
     },
     /// No entry where the directory says one is.
     #[error("the entry `{entry}` has no header at offset {offset}")]
@@ -159,9 +156,73 @@ pub enum Structure {
     /// The end record is not the end of the file.
     #[error("the file goes on after the end of the zip")]
     Trailing,
-    /// Two directory records with one name.
-    #[error("two entries have the same stored name")]
-    SameName,
+    /// The comment of the end record holds another one.
+    #[error("it has two end records, so which files it holds is open")]
+    TwoEnds,
+    /// The directory does not end where the end record begins.
+    #[error(
+        "the end record says that the directory ends at offset {found}, but the end record is at {expected}"
+    )]
+    DirectoryEnd {
+        /// What the end record says.
+        found: u64,
+        /// Where the first of the end records begins.
+        expected: u64,
+    },
+    /// The directory is too large for what may be in it.
+    #[error("its directory is {found} bytes long: at most {limit} are allowed")]
+    DirectorySize {
+        /// Its size, as the end record says.
+        found: u64,
+        /// The largest allowed.
+        limit: u64,
+    },
+    /// No directory record where the next one should be.
+    #[error(
+        "the end record says that there are {entries} entries, but the directory has no whole record of entry {number} at offset {offset}"
+    )]
+    NoRecord {
+        /// Which one was looked for, from one.
+        number: u64,
+        /// How many there should be.
+        entries: u64,
+        /// Where it was looked for.
+        offset: u64,
+    },
+    /// The directory goes on after its last record.
+    #[error(
+        "the end record says that there are {entries} entries, but {length} bytes of the directory follow them"
+    )]
+    DirectoryRest {
+        /// How many there should be.
+        entries: u64,
+        /// How many bytes follow.
+        length: u64,
+    },
+    /// A part of an archive of several files.
+    #[error("it is one of several parts: only zips of one file are taken")]
+    Disks,
+    /// Two different numbers of entries.
+    #[error("the end record counts {here} entries in this file, but {entries} in all")]
+    CountsHere {
+        /// In this file.
+        here: u64,
+        /// In all.
+        entries: u64,
+    },
+    /// The 64-bit end record is not where its locator says, directly before it.
+    #[error("its 64-bit end record is not a whole one directly before the locator that points to it")]
+    WideEnd,
+    /// The two end records differ.
+    #[error("the end record says that the {field} is {plain}, but the 64-bit one says {wide}")]
+    WideValue {
+        /// Which number.
+        field: &'static str,
+        /// In the end record.
+        plain: u64,
+        /// In the 64-bit one.
+        wide: u64,
+    },
 }
 
 /// What is wrong with one file or folder of a package.
@@ -212,6 +273,83 @@ pub enum EntryProblem {
     /// Encrypted.
     #[error("it is encrypted")]
     Encrypted,
+    /// Encrypted by a method with headers of its own.
+    #[error("it is encrypted by the strong method")]
+    StronglyEncrypted,
+    /// What its header says is hidden.
+    #[error("its header is masked by encryption of the directory")]
+    Masked,
+    /// A patch.
+    #[error("it is a patch for another file")]
+    Patch,
+    /// In another part of an archive of several files.
+    #[error("it lies in part {0} of several: only zips of one file are taken")]
+    Disk(u64),
+    /// The header before the data names another file.
+    #[error("its local header names it `{found}`")]
+    LocalName {
+        /// The name there.
+        found: String,
+    },
+    /// The directory and another record say different things.
+    #[error("its {place} says that its {field} is {found}, but the directory says {expected}")]
+    Differs {
+        /// Which record.
+        place: &'static str,
+        /// What about.
+        field: &'static str,
+        /// What the record says.
+        found: String,
+        /// What the directory says.
+        expected: String,
+    },
+    /// No sizes after the data, where the flags announce them.
+    #[error("its flags announce a data descriptor, but none follows its data")]
+    NoDescriptor,
+    /// An extra field is longer than what is there.
+    #[error("its extra field {id:#06x} of {length} bytes is cut off")]
+    ExtraCut {
+        /// Its number.
+        id: u16,
+        /// Its length, as it says.
+        length: u16,
+    },
+    /// Bytes after the extra fields.
+    #[error("its extra fields end in {0} bytes that are no field")]
+    ExtraTail(usize),
+    /// An extra field comes twice.
+    #[error("its extra field {0:#06x} comes twice")]
+    ExtraTwice(u16),
+    /// The 64-bit field has not the numbers that it should.
+    #[error("its 64-bit extra field is {found} bytes long, where {expected} are called for")]
+    Zip64Length {
+        /// How long it is.
+        found: usize,
+        /// What the numbers that it stands in for take.
+        expected: usize,
+    },
+    /// The 64-bit field differs from a number that it does not stand in for.
+    #[error("its {field} is {plain}, but its 64-bit extra field says {wide}")]
+    Zip64Value {
+        /// Which number.
+        field: &'static str,
+        /// The number itself.
+        plain: u64,
+        /// In the extra field.
+        wide: u64,
+    },
+    /// The field with the name in UTF-8 is none.
+    #[error("its extra field with the name in UTF-8 cannot be read")]
+    UnicodePathForm,
+    /// The field with the name in UTF-8 has another name.
+    #[error("its extra field with the name in UTF-8 names it `{other}`")]
+    UnicodePath {
+        /// The name there.
+        other: String,
+    },
+    /// The field with the name in UTF-8 was made for another name.
+    #[error("its extra field with the name in UTF-8 has the checksum of another name")]
+    UnicodePathCrc,
     /// Another compression method.
     #[error("it is compressed by method {0}: only stored (0) and deflate (8) are taken")]
     Method(u16),
@@ -264,9 +402,10 @@ impl PackageError {
             Self::Version { source, .. } => return source.hint(),
             Self::Format { .. } => "pack it as a .zip, for example with `octarm pack`",
             Self::NotZip { .. } => "the file is damaged or was not fully copied: compare it with its source",
-            Self::Structure { problem: Structure::Gap { .. } | Structure::Trailing, .. } => {
-                "self-extracting and concatenated zips are not taken: pack the files again"
-            }
+            Self::Structure {
+                problem: Structure::Gap { .. } | Structure::Trailing | Structure::TwoEnds,
+                ..
+            } => "self-extracting and concatenated zips are not taken: pack the files again",
             Self::Entry { problem, .. } | Self::Unpackable { problem, .. } => return problem.hint(),
             Self::TooManyEntries { .. } | Self::TooLarge { .. } => {
                 "leave out what the function does not need, or deploy it as a container image"
@@ -290,10 +429,13 @@ impl EntryProblem {
         let hint = match self {
             Self::NotUtf8 => "pack again with a tool that writes UTF-8 names",
             Self::Symlink => "put the file itself in its place",
-            Self::Encrypted => "pack again without a password",
+            Self::Encrypted | Self::StronglyEncrypted | Self::Masked => "pack again without a password",
             Self::Method(_) => "pack again with deflate",
             Self::Damaged | Self::Crc { .. } | Self::Longer(_) | Self::Shorter { .. } => {
                 "the package is damaged or was tampered with: compare it with its source"
+            }
+            Self::Differs { .. } | Self::LocalName { .. } => {
+                "readers would differ on what it is: the package was tampered with, or pack again with another tool"
             }
             Self::Reserved { .. } => "leave it out, or pack as .zip",
             _ => return None,
