@@ -9,7 +9,9 @@ use super::{super::Structure, fields::Fields};
 const END: &[u8; 4] = b"PK\x05\x06";
 const END_LENGTH: usize = 22;
 const WIDE_END: &[u8; 4] = b"PK\x06\x06";
-const WIDE_END_LENGTH: u64 = 56;
+const WIDE_END_LENGTH: usize = 56;
+/// Of which its own length does not count the signature and itself.
+const WIDE_END_COUNTED: u64 = 44;
 const LOCATOR: &[u8; 4] = b"PK\x06\x07";
 const LOCATOR_LENGTH: usize = 20;
 
@@ -141,13 +143,13 @@ fn wide(file: &File, locator: &[u8], locator_at: u64, plain: &Plain) -> Result<(
     if disks != 1 {
         return Err(Structure::Disks.into());
     }
-    if at.checked_add(WIDE_END_LENGTH) != Some(locator_at) {
+    if at.checked_add(WIDE_END_LENGTH as u64) != Some(locator_at) {
         return Err(Structure::WideEnd.into());
     }
-    let mut bytes = [0; WIDE_END_LENGTH as usize];
+    let mut bytes = [0; WIDE_END_LENGTH];
     file.read_exact_at(&mut bytes, at)?;
     let wide = bytes.strip_prefix(WIDE_END).and_then(|bytes| Wide::read(&mut Fields(bytes)));
-    let Some(wide) = wide.filter(|wide| wide.length == WIDE_END_LENGTH - 12) else {
+    let Some(wide) = wide.filter(|wide| wide.length == WIDE_END_COUNTED) else {
         return Err(Structure::WideEnd.into());
     };
     let same = [
