@@ -160,9 +160,7 @@ pub enum Structure {
     #[error("it has two end records, so which files it holds is open")]
     TwoEnds,
     /// The directory does not end where the end record begins.
-    #[error(
-        "the end record says that the directory ends at offset {found}, but the end record is at {expected}"
-    )]
+    #[error("its directory is said to end at offset {found}, but the end record begins at {expected}")]
     DirectoryEnd {
         /// What the end record says.
         found: u64,
@@ -179,7 +177,7 @@ pub enum Structure {
     },
     /// No directory record where the next one should be.
     #[error(
-        "the end record says that there are {entries} entries, but the directory has no whole record of entry {number} at offset {offset}"
+        "entry {number} of the {entries} that the end record counts has no whole record at offset {offset}"
     )]
     NoRecord {
         /// Which one was looked for, from one.
@@ -190,9 +188,7 @@ pub enum Structure {
         offset: u64,
     },
     /// The directory goes on after its last record.
-    #[error(
-        "the end record says that there are {entries} entries, but {length} bytes of the directory follow them"
-    )]
+    #[error("{length} bytes of the directory follow the {entries} entries that the end record counts")]
     DirectoryRest {
         /// How many there should be.
         entries: u64,
@@ -211,7 +207,7 @@ pub enum Structure {
         entries: u64,
     },
     /// The 64-bit end record is not where its locator says, directly before it.
-    #[error("its 64-bit end record is not a whole one directly before the locator that points to it")]
+    #[error("its 64-bit end record is not a whole one directly before its locator")]
     WideEnd,
     /// The two end records differ.
     #[error("the end record says that the {field} is {plain}, but the 64-bit one says {wide}")]
@@ -292,7 +288,7 @@ pub enum EntryProblem {
         found: String,
     },
     /// The directory and another record say different things.
-    #[error("its {place} says that its {field} is {found}, but the directory says {expected}")]
+    #[error("its {place} gives its {field} as {found}, but the directory as {expected}")]
     Differs {
         /// Which record.
         place: &'static str,

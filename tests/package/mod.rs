@@ -1,6 +1,8 @@
 //! Packages as a whole: what is read, what is refused, and what comes out.
 
+mod adhoc;
 mod hostile;
+mod mutations;
 mod names;
 mod pack;
 mod properties;
