@@ -248,9 +248,9 @@ impl Directory<'_> {
     /// that says what the directory says. That alone refuses bombs whose entries share data, entries that are in
     /// no directory, and data put before or between them.
     fn check_tiling(&self, members: &mut [Member], directory: u64) -> Result<(), PackageError> {
-        // Half the memory of indices as they are; the limits keep the number of entries far below.
+        // Half the memory of indices as they usually are; no directory in a file has more records than 32 bits count.
         let mut order: Vec<u32> = (0_u32..).take(members.len()).collect();
-        order.sort_by_key(|&index| members[index as usize].header);
+        order.sort_unstable_by_key(|&index| (members[index as usize].header, index));
         let mut window = Window::new(self.file, directory);
         let mut end = 0;
         for (place, &index) in order.iter().enumerate() {

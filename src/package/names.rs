@@ -73,21 +73,23 @@ pub(super) struct Clash {
 /// directly, so neighbours tell all. Looking up every folder of every name would let a package of deep names
 /// cost more than its size.
 pub(super) fn find_clash<T>(items: &[T], name: impl Fn(&T) -> &Name) -> Option<Clash> {
-    let named = |&place: &u32| name(&items[place as usize]);
+    let named = |place: u32| name(&items[place as usize]);
     let mut order: Vec<u32> = (0_u32..).take(items.len()).collect();
-    // Among equal names files are sorted first.
-    order.sort_by(|one, other| {
-        let (one, other) = (named(one), named(other));
-        by_folders(&one.text, &other.text).then(one.is_folder.cmp(&other.is_folder))
+    // Among equal names files come first, and then in the order of the package.
+    order.sort_unstable_by(|&one, &other| {
+        let (first, second) = (named(one), named(other));
+        by_folders(&first.text, &second.text)
+            .then(first.is_folder.cmp(&second.is_folder))
+            .then(one.cmp(&other))
     });
     order.windows(2).find_map(|pair| {
-        let [one, other] = pair else { return None };
+        let &[one, other] = pair else { return None };
         let (above, below) = (named(one), named(other));
         let rest = below.text.strip_prefix(&above.text)?;
         if above.is_folder || !(rest.is_empty() || rest.starts_with('/')) {
             return None;
         }
-        let (one, other) = (*one as usize, *other as usize);
+        let (one, other) = (one as usize, other as usize);
         Some(Clash {
             first: one.min(other),
             second: one.max(other),

@@ -159,7 +159,22 @@ mod tests {
         ]
         .map(|text| read(text.as_bytes()).unwrap_err().to_string())
         .join("\n");
-        insta::assert_snapshot!(refusals, @"");
+        insta::assert_snapshot!(refusals, @"
+        it has no `id` under `package/metadata`
+        it has no `version` under `package/metadata`
+        it has no `id` under `package/metadata`
+        it has no `id` under `package/metadata`
+        it has no `version` under `package/metadata`
+        it has no `id` under `package/metadata`
+        it has two `id` under `package/metadata`
+        it has two `version` under `package/metadata`
+        it has two `metadata` under `package/metadata`
+        `../A` is not a package id
+        it is not XML: XML with DTD detected
+        it is not XML: unknown entity reference 'undeclared' at 1:24
+        it is not XML: unknown token at 1:1
+        it is not XML: the document does not have a root node
+        ");
     }
 
     #[test]

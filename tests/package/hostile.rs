@@ -1,5 +1,5 @@
 //! Names that lead elsewhere or clash, and packages past the limits: each is refused, with words that say why. What
-//! can be wrong with a zip itself is in `structure.rs`.
+//! can be wrong with a zip itself is in `structure.rs` and `headers.rs`.
 
 use octarm::package::{Package, PackageError};
 

@@ -1,6 +1,6 @@
 //! Packages as a whole: what is read, what is refused, and what comes out.
 
-mod adhoc;
+mod headers;
 mod hostile;
 mod mutations;
 mod names;
