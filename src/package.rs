@@ -3,6 +3,7 @@
 //! A package is either taken whole or refused with the reason: every name and size is checked when it is
 //! opened, every byte when it is repacked. A tar is read whole when it is opened.
 
+mod directory;
 mod error;
 mod filename;
 mod inflate;

@@ -8,7 +8,7 @@ use super::{
     Package, PackageError,
     inflate::Inflater,
     names,
-    open::{failed, relative},
+    open::relative,
     output::{Header, Output},
 };
 
@@ -87,7 +87,7 @@ impl Package {
             let start = output.begin(&header).map_err(PackageError::io(doing()))?;
             let head = inflater
                 .run(&self.file, stored, &mut |raw| output.write(raw), &mut |_| {})
-                .map_err(|failure| failed(failure, &self.shown, &stored.raw_name))?;
+                .map_err(|failure| self.failed(failure, stored))?;
             let executable = stored.is_executable()
                 || self.layout.is_executable(name)
                 || head.starts_with(ELF)
@@ -104,7 +104,7 @@ impl Package {
         for stored in others {
             inflater
                 .run(&self.file, stored, &mut |_| Ok(()), &mut |_| {})
-                .map_err(|failure| failed(failure, &self.shown, &stored.raw_name))?;
+                .map_err(|failure| self.failed(failure, stored))?;
         }
         let finished = output.finish().map_err(PackageError::io(doing()))?;
         let unzipped_size = entries.iter().map(|entry| entry.size).sum();

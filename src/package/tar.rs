@@ -17,7 +17,11 @@ use self::{
     spool::Spool,
     stream::Stream,
 };
-use super::{Dialect, EntryProblem, Layout, PackageError, names, open::Stored};
+use super::{
+    Dialect, EntryProblem, Layout, PackageError,
+    directory::Member,
+    names::{self, Name},
+};
 
 pub use problem::TarProblem;
 pub(super) use spool::Spooled;
@@ -33,16 +37,16 @@ pub(super) fn read(
     shown: &str,
     layout: &Layout,
     work: &Path,
-) -> Result<(File, Vec<Stored>), PackageError> {
+) -> Result<(File, Vec<Member>), PackageError> {
     let spool = Spool::new(shown, work)?;
     let stream = Stream::new(file, dialect, shown, &layout.limits)?;
-    let mut reader = Reader { stream, spool, shown, layout, stored: Vec::new(), total: 0 };
+    let mut reader = Reader { stream, spool, shown, layout, members: Vec::new(), total: 0 };
     if let Err(error) = reader.read() {
         // Damage to the compressed file shows in its checksum, which comes after the bytes that it spoilt.
         let damage = matches!(error, PackageError::Tar { .. }).then(|| reader.stream.find_damage());
         return Err(damage.flatten().unwrap_or(error));
     }
-    Ok((reader.spool.finish()?, reader.stored))
+    Ok((reader.spool.finish()?, reader.members))
 }
 
 /// A tar being read.
@@ -51,7 +55,7 @@ struct Reader<'a> {
     spool: Spool<'a>,
     shown: &'a str,
     layout: &'a Layout,
-    stored: Vec<Stored>,
+    members: Vec<Member>,
     /// Bytes of all files.
     total: u64,
 }
@@ -112,8 +116,8 @@ impl Reader<'_> {
             _ => false,
         };
         self.total = self.total.saturating_add(size);
-        names::check_limits(self.shown, self.layout, self.stored.len() + 1, self.total)?;
-        let spooled = if is_folder {
+        names::check_limits(self.shown, self.layout, self.members.len() + 1, self.total)?;
+        if is_folder {
             // Python lists the root as a folder whose name, empty, has the `/` of all folders.
             if raw_name == b"/" {
                 raw_name = b"./".to_vec();
@@ -121,6 +125,16 @@ impl Reader<'_> {
             if !raw_name.ends_with(b"/") {
                 raw_name.push(b'/');
             }
+        }
+        let name = match names::read(&raw_name, false) {
+            Ok(name) => name.unwrap_or_else(|| Name { text: String::new(), is_folder: true }),
+            Err(problem) => return refused(problem),
+        };
+        // Old tars know no type for folders: the name says it.
+        if name.is_folder && size > 0 {
+            return refused(EntryProblem::FolderWithContent(size));
+        }
+        let spooled = if name.is_folder {
             Spooled::default()
         } else {
             let what = format!("`{entry}`");
@@ -129,7 +143,7 @@ impl Reader<'_> {
             self.stream.skip_padding(size, &what)?;
             spooled
         };
-        self.stored.push(Stored::spooled(raw_name, is_folder, header.mode, &spooled));
+        self.members.push(Member::spooled(name, &raw_name, header.mode, &spooled));
         Ok(())
     }
 

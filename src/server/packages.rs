@@ -21,7 +21,7 @@ use super::{
 use crate::{
     blobs::{BlobError, Incoming},
     model::chain,
-    package::{Dialect, FileName, Package, PackageError},
+    package::{FileName, Package, PackageError},
     protocol::ErrorCode,
     store::{FEED, NewPackage, Overwrite, PackageRow},
 };
@@ -50,7 +50,7 @@ pub(super) async fn push(
             .parse()
             .map_err(|error| Problem::invalid(format!("package `{file_name}` cannot be taken: {error}")))?;
         // Before the bytes come.
-        if Dialect::of(name.extension()).is_none() {
+        if !Package::reads(name.extension()) {
             let error = PackageError::Format { package: file_name.clone(), extension: name.extension() };
             return Err(refused(&file_name, &error));
         }

@@ -37,7 +37,7 @@ fn a_sound_package_as_text() {
     insta::assert_snapshot!(output.stdout, @"
     Acme.Web 1.2.0-beta.1
       file        Acme.Web.1.2.0-beta.1.nupkg, 1.5 KiB
-      dialect     nupkg
+      dialect     NuGet package
       SHA-256     bd606c4a60dc34f1628374b265174b8d556089f5946a9e28dbc5db9addb15756
       entries     10: 6 files, 0 folders, 4 dropped
 
@@ -75,7 +75,7 @@ fn a_sound_package_as_json() {
     insta::assert_snapshot!(output.stdout, @r#"
     {
       "candidates_not_read": 0,
-      "dialect": "nupkg",
+      "dialect": "nuget",
       "dropped": [
         {
           "name": "_rels/.rels",

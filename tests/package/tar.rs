@@ -334,11 +334,11 @@ fn names_are_checked_as_in_a_zip() {
     `A.1.0.tar` holds `../evil`: its name has the part `..`, which leads out of the package or nowhere
     `A.1.0.tar` holds `a\u{0}b`: its name holds the character '\0'
     `A.1.0.tar` holds `../evil`: its name has the part `..`, which leads out of the package or nowhere
-    `A.1.0.tar` holds `../evil/`: its name has the part `..`, which leads out of the package or nowhere
-    `A.1.0.tar` holds `a`: the package holds that name twice, as `./a` and as this
+    `A.1.0.tar` holds `../evil`: its name has the part `..`, which leads out of the package or nowhere
+    `A.1.0.tar` holds `./a`: the package holds that name twice, as `a` and as this
     `A.1.0.tar` holds `a`: the package holds that name twice, as `a` and as this
     `A.1.0.tar` holds `a/b`: `a` is both a file and a folder
-    `A.1.0.tar` holds `a/`: `a` is both a file and a folder
+    `A.1.0.tar` holds `a`: `a` is both a file and a folder
     ");
 }
 

@@ -139,7 +139,7 @@ impl Found<'_> {
             "sha256": self.sha256,
             "id": identity.id,
             "version": identity.version.to_string(),
-            "dialect": self.package.dialect().to_string(),
+            "dialect": self.package.dialect(),
             "entries": self.entries(),
             "folders": self.package.folders(),
             "functions": functions,

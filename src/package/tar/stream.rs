@@ -71,7 +71,7 @@ impl<'a> Stream<'a> {
         let (expected, decoder): (_, fn(_) -> _) = match dialect {
             Dialect::TarGz => ("gzip", |file| Decoder::Gzip(Box::new(GzDecoder::new(file)))),
             Dialect::TarBz2 => ("bzip2", |file| Decoder::Bzip2(BzDecoder::new(file))),
-            Dialect::Tar | Dialect::Zip | Dialect::Nupkg => ("uncompressed", Decoder::Plain),
+            _ => ("uncompressed", Decoder::Plain),
         };
         if found != expected {
             let problem = TarProblem::OtherFormat { found, expected };
