@@ -14,7 +14,7 @@ pub struct OctopusVersion {
     parts: Parts,
 }
 
-version_traits!(OctopusVersion, "-");
+version_traits!(OctopusVersion, "-", text);
 
 impl FromStr for OctopusVersion {
     type Err = VersionError;

@@ -1,2 +1,3 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| octarm_fuzz::versions(bytes));
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| octarm::check("versions", bytes));
