@@ -77,7 +77,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct DeployArgs {
-    /// The package: a .nupkg or .zip
+    /// The package: a .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2
     package: PathBuf,
     /// The environment: `Octopus.Environment.Name`
     #[arg(long)]

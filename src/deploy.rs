@@ -145,8 +145,9 @@ async fn try_run(
 
 /// Opens and checks the package, off the runtime's threads.
 async fn open(job: &Job, conventions: &Conventions) -> Result<Package, DeployError> {
-    let (path, name, layout) = (job.package.clone(), job.file_name.clone(), conventions.layout.clone());
-    let opened = tokio::task::spawn_blocking(move || Package::open(&path, Some(&name), &layout));
+    let (path, name) = (job.package.clone(), job.file_name.clone());
+    let (layout, work) = (conventions.layout.clone(), job.work.clone());
+    let opened = tokio::task::spawn_blocking(move || Package::open(&path, Some(&name), &layout, &work));
     Ok(opened.await.map_err(|_| DeployError::Panicked)??)
 }
 

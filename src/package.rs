@@ -1,7 +1,7 @@
 //! Packages: open and check them, repack the function for Lambda, pack a folder.
 //!
 //! A package is either taken whole or refused with the reason: every name and size is checked when it is
-//! opened, every byte when it is repacked.
+//! opened, every byte when it is repacked. A tar is read whole when it is opened.
 
 mod error;
 mod filename;
@@ -14,6 +14,7 @@ mod open;
 mod output;
 mod pack;
 mod repack;
+mod tar;
 
 pub use error::{EntryProblem, PackageError, Structure};
 pub use filename::{Extension, FileName, FileNameError, is_valid_id};
@@ -22,3 +23,4 @@ pub use nuspec::NuspecProblem;
 pub use open::{Dialect, Dropped, Entry, Identity, Package};
 pub use pack::{Format, Packed, pack};
 pub use repack::{Repacked, RepackedEntry};
+pub use tar::TarProblem;

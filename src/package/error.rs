@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::{Extension, FileNameError, NuspecProblem};
+use super::{Extension, FileNameError, NuspecProblem, TarProblem};
 use crate::version::VersionError;
 
 /// Why a package could not be opened, repacked or packed.
@@ -21,7 +21,7 @@ pub enum PackageError {
     #[error(transparent)]
     FileName(#[from] FileNameError),
     /// The format has no reader.
-    #[error("`{package}` is a {extension} package: expected .nupkg or .zip")]
+    #[error("`{package}` is a {extension} package: expected .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2")]
     Format {
         /// The package's file name.
         package: String,
@@ -118,6 +118,25 @@ pub enum PackageError {
         path: PathBuf,
         /// What is wrong.
         problem: EntryProblem,
+    },
+    /// The tar as a whole is not put together as it should be.
+    #[error("`{package}` is not a sound tar: {problem}")]
+    Tar {
+        /// The package's file name.
+        package: String,
+        /// What is wrong.
+        problem: TarProblem,
+    },
+    /// What compresses the package as a whole is damaged.
+    #[error("the {format} data of `{package}` is damaged")]
+    Compressed {
+        /// The package's file name.
+        package: String,
+        /// The compression.
+        format: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
     },
 }
 
@@ -254,6 +273,21 @@ pub enum EntryProblem {
         /// What the name is for.
         reason: String,
     },
+    /// A second name of another file.
+    #[error("it is a hard link: only files and folders are taken")]
+    HardLink,
+    /// A device.
+    #[error("it is a device: only files and folders are taken")]
+    Device,
+    /// A named pipe.
+    #[error("it is a named pipe: only files and folders are taken")]
+    Pipe,
+    /// A file with holes that are not stored.
+    #[error("it is a sparse file: only whole files are taken")]
+    Sparse,
+    /// What a tar calls otherwise.
+    #[error("it is of the tar type {0:?}: only files and folders are taken")]
+    TarType(char),
 }
 
 impl PackageError {
@@ -262,12 +296,15 @@ impl PackageError {
         let hint = match self {
             Self::FileName(error) => return error.hint(),
             Self::Version { source, .. } => return source.hint(),
-            Self::Format { .. } => "pack it as a .zip, for example with `octarm pack`",
-            Self::NotZip { .. } => "the file is damaged or was not fully copied: compare it with its source",
+            Self::Format { .. } => "pack it as a .zip, for example with `octarm package pack`",
+            Self::NotZip { .. } | Self::Compressed { .. } => {
+                "the file is damaged or was not fully copied: compare it with its source"
+            }
             Self::Structure { problem: Structure::Gap { .. } | Structure::Trailing, .. } => {
                 "self-extracting and concatenated zips are not taken: pack the files again"
             }
             Self::Entry { problem, .. } | Self::Unpackable { problem, .. } => return problem.hint(),
+            Self::Tar { problem, .. } => return problem.hint(),
             Self::TooManyEntries { .. } | Self::TooLarge { .. } => {
                 "leave out what the function does not need, or deploy it as a container image"
             }
@@ -296,6 +333,8 @@ impl EntryProblem {
                 "the package is damaged or was tampered with: compare it with its source"
             }
             Self::Reserved { .. } => "leave it out, or pack as .zip",
+            Self::HardLink => "pack again with `tar --hard-dereference`",
+            Self::Sparse => "pack again without `--sparse`",
             _ => return None,
         };
         Some(hint.to_owned())

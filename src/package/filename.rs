@@ -7,8 +7,7 @@ use crate::version::{SemanticVersion, VersionError};
 /// The longest package id that NuGet accepts.
 const LONGEST_ID: usize = 100;
 
-/// The extensions that end a package file name. All are cut from names; only `.nupkg` and `.zip` can be
-/// opened.
+/// The extensions that end a package file name. All are cut from names; all but `.jar` can be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Extension {
     /// A NuGet package.
@@ -125,9 +124,10 @@ impl FileNameError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Extension { .. } | Self::Form { .. } => {
-                Some("name the file like Acme.Web.1.2.3.nupkg or Acme.Web.1.2.3.zip".to_owned())
-            }
+            Self::Extension { .. } | Self::Form { .. } => Some(
+                "name the file like Acme.Web.1.2.3.nupkg, Acme.Web.1.2.3.zip or Acme.Web.1.2.3.tar.gz"
+                    .to_owned(),
+            ),
             Self::Ambiguous { .. } => Some(
                 "choose an id without a part that is a number, or a version with other numbers".to_owned(),
             ),

@@ -1,6 +1,7 @@
 //! Opening a package: its directory is read once, and every name, size and place in it is checked.
 
 use std::{
+    fmt,
     io::{BufReader, ErrorKind, Seek, SeekFrom},
     path::Path,
 };
@@ -12,7 +13,7 @@ use super::{
     EntryProblem, Extension, FileName, Layout, NuspecProblem, PackageError, Structure,
     inflate::{Failure, Inflater},
     layout::ends_with_ignoring_case,
-    names, nuspec,
+    names, nuspec, tar,
 };
 use crate::version::SemanticVersion;
 
@@ -23,6 +24,38 @@ pub enum Dialect {
     Nupkg,
     /// All payload.
     Zip,
+    /// All payload; read once and spooled.
+    Tar,
+    /// A tar in gzip.
+    TarGz,
+    /// A tar in bzip2.
+    TarBz2,
+}
+
+impl Dialect {
+    /// How a package with this extension is read, if it can be.
+    pub fn of(extension: Extension) -> Option<Self> {
+        match extension {
+            Extension::Nupkg => Some(Self::Nupkg),
+            Extension::Zip => Some(Self::Zip),
+            Extension::Tar => Some(Self::Tar),
+            Extension::TarGz | Extension::Tgz => Some(Self::TarGz),
+            Extension::TarBz2 => Some(Self::TarBz2),
+            Extension::Jar => None,
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nupkg => "nupkg",
+            Self::Zip => "zip",
+            Self::Tar => "tar",
+            Self::TarGz => "tar.gz",
+            Self::TarBz2 => "tar.bz2",
+        })
+    }
 }
 
 /// Id and version of a package.
@@ -92,31 +125,39 @@ pub struct Package {
 
 impl Package {
     /// Opens and checks a package. Its format comes from `original_file_name`, or from `path` when the file
-    /// still has its own name; id and version from the NuGet manifest, or from that name.
+    /// still has its own name; id and version from the NuGet manifest, or from that name. A tar is read whole;
+    /// what it holds goes to an unnamed file in the folder `work`.
     pub fn open(
         path: &Path,
         original_file_name: Option<&str>,
         layout: &Layout,
+        work: &Path,
     ) -> Result<Self, PackageError> {
         let shown = match original_file_name {
             Some(name) => name.to_owned(),
             None => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let dialect = match Extension::cut(&shown) {
-            Some((_, Extension::Nupkg)) => Dialect::Nupkg,
-            Some((_, Extension::Zip)) => Dialect::Zip,
-            Some((_, extension)) => return Err(PackageError::Format { package: shown, extension }),
-            None => return Err(super::FileNameError::Extension { name: shown }.into()),
+        let Some((_, extension)) = Extension::cut(&shown) else {
+            return Err(super::FileNameError::Extension { name: shown }.into());
+        };
+        let Some(dialect) = Dialect::of(extension) else {
+            return Err(PackageError::Format { package: shown, extension });
         };
         let file = File::open(path).map_err(PackageError::io(format!("opening the package `{shown}`")))?;
-        let directory = Directory { file: &file, shown: &shown, layout };
-        let stored = directory.read()?;
-
-        let identity = match dialect {
-            Dialect::Nupkg => directory.nuspec_identity(&stored)?,
-            Dialect::Zip => {
-                let name: FileName = shown.parse()?;
-                Identity { id: name.id().to_owned(), version: name.version().clone() }
+        let (file, stored, identity) = match dialect {
+            Dialect::Nupkg | Dialect::Zip => {
+                let directory = Directory { file: &file, shown: &shown, layout };
+                let stored = directory.read()?;
+                let identity = match dialect {
+                    Dialect::Nupkg => directory.nuspec_identity(&stored)?,
+                    _ => named(&shown)?,
+                };
+                (file, stored, identity)
+            }
+            Dialect::Tar | Dialect::TarGz | Dialect::TarBz2 => {
+                let identity = named(&shown)?;
+                let (spool, stored) = tar::read(file, dialect, &shown, layout, work)?;
+                (spool, stored, identity)
             }
         };
         let mut package = Self {
@@ -192,6 +233,11 @@ impl Package {
         &self.entries
     }
 
+    /// How many folders it lists; what lies in them is listed by itself.
+    pub fn folders(&self) -> usize {
+        self.rest.len() - self.dropped.len()
+    }
+
     /// The files that are not payload.
     pub fn dropped(&self) -> &[Dropped] {
         &self.dropped
@@ -205,6 +251,12 @@ impl Package {
     }
 }
 
+/// Id and version as the file name says.
+fn named(shown: &str) -> Result<Identity, PackageError> {
+    let name: FileName = shown.parse()?;
+    Ok(Identity { id: name.id().to_owned(), version: name.version().clone() })
+}
+
 /// The name below `folder`; the root is `""`.
 pub(super) fn relative<'a>(name: &'a str, folder: &str) -> Option<&'a str> {
     if folder.is_empty() {
@@ -214,6 +266,21 @@ pub(super) fn relative<'a>(name: &'a str, folder: &str) -> Option<&'a str> {
 }
 
 impl Stored {
+    /// A file or folder of a tar, with its content in the spool.
+    pub(super) fn spooled(raw_name: Vec<u8>, is_folder: bool, mode: u32, spooled: &tar::Spooled) -> Self {
+        Self {
+            raw_name,
+            header_start: spooled.start,
+            data_start: spooled.start,
+            compressed_size: spooled.compressed_size,
+            size: spooled.size,
+            crc32: spooled.crc32,
+            deflated: spooled.deflated,
+            has_descriptor: false,
+            mode: mode | if is_folder { 0o040_000 } else { 0o100_000 },
+        }
+    }
+
     /// The Unix mode is in the upper half of the attributes; zero means that the producer knew none.
     fn unix_mode(&self) -> Option<u32> {
         (self.mode != 0).then_some(self.mode)

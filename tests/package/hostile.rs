@@ -149,7 +149,7 @@ fn more_than_the_limits() {
     layout.limits.unzipped_size = 10;
     let open = |entries: &[Raw]| -> Result<Package, PackageError> {
         let path = packages::write(folder.path(), "A.1.0.zip", &zip(entries));
-        Package::open(&path, None, &layout)
+        Package::open(&path, None, &layout, folder.path())
     };
     open(&[Raw::new("a", "12345"), Raw::new("b", "67890")]).unwrap();
     let many = open(&["a", "b", "c"].map(|name| Raw::new(name, ""))).unwrap_err();

@@ -56,13 +56,13 @@ fn the_file_keeps_its_own_name_or_is_told_it() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = zip(&[Raw::new("a", "x").mode(0o100_755)]);
     let named = packages::write(folder.path(), "Acme.1.0.zip", &bytes);
-    assert_eq!(Package::open(&named, None, &layout()).unwrap().identity().id, "Acme");
+    assert_eq!(Package::open(&named, None, &layout(), folder.path()).unwrap().identity().id, "Acme");
     let unnamed = packages::write(folder.path(), "9f86d081", &bytes);
-    let told = Package::open(&unnamed, Some("Other.2.0.zip"), &layout()).unwrap();
+    let told = Package::open(&unnamed, Some("Other.2.0.zip"), &layout(), folder.path()).unwrap();
     assert_eq!(told.identity().id, "Other");
     let entry = &told.entries()[0];
     assert_eq!((entry.size, entry.unix_mode, entry.crc32), (1, Some(0o100_755), crc32fast::hash(b"x")));
-    insta::assert_snapshot!(Package::open(&unnamed, None, &layout()).unwrap_err(), @"the file name `9f86d081` does not end in a known package extension (.tar.gz .tar.bz2 .nupkg .zip .tar .tgz .jar)");
+    insta::assert_snapshot!(Package::open(&unnamed, None, &layout(), folder.path()).unwrap_err(), @"the file name `9f86d081` does not end in a known package extension (.tar.gz .tar.bz2 .nupkg .zip .tar .tgz .jar)");
 }
 
 #[test]

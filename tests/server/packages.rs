@@ -111,9 +111,9 @@ async fn what_no_worker_could_deploy_is_refused_and_leaves_nothing() {
         ),
         ("Orders.1.0.0.nupkg", zip(&other), ["`Orders.1.0.0.nupkg` says Orders 1.0.0", "says Orders 2.0.0"]),
         (
-            "Orders.1.0.0.tar.gz",
+            "Orders.1.0.0.jar",
             package(b"a"),
-            [".tar.gz packages come with a later version", ".nupkg and .zip"],
+            ["is a .jar package", "expected .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2"],
         ),
     ] {
         let text = server.push_bytes(file, &bytes, "").await.refused(400);

@@ -181,7 +181,7 @@ pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 pub(crate) fn open(name: &str, bytes: &[u8]) -> Result<Package, PackageError> {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "content", bytes);
-    Package::open(&path, Some(name), &layout())
+    Package::open(&path, Some(name), &layout(), folder.path())
 }
 
 /// Name, mode and content of every file of a zip, in its order.
