@@ -1,4 +1,4 @@
-// Packs the folder with a packer of npm: node packers.mjs PACKER FOLDER OUTPUT. NODE_PATH says where they are installed.
+// Packs FOLDER with a packer of npm: node packers.mjs PACKER FOLDER OUTPUT. NODE_PATH says where they are installed.
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -38,6 +38,14 @@ function jszip() {
   return zip;
 }
 
+async function archiver(kind, options) {
+  const kinds = await import(pathToFileURL(require.resolve("archiver")));
+  const archive = new kinds[kind](options);
+  archive.directory(folder, false);
+  archive.finalize();
+  await save(archive);
+}
+
 const unix = { platform: "UNIX", compression: "DEFLATE" };
 const packers = {
   yazl: () => yazl((zip, { file, name, mode }) => zip.addFile(file, name, { mode })),
@@ -57,13 +65,9 @@ const packers = {
   "jszip-streamed": () => save(jszip().generateNodeStream({ ...unix, streamFiles: true })),
   // What it does when it is told nothing: no modes, no compression.
   "jszip-dos": () => save(jszip().generateNodeStream()),
-  archiver: async () => {
-    const { ZipArchive } = await import(pathToFileURL(require.resolve("archiver")));
-    const zip = new ZipArchive();
-    zip.directory(folder, false);
-    zip.finalize();
-    await save(zip);
-  },
+  archiver: () => archiver("ZipArchive"),
+  "archiver-tar": () => archiver("TarArchive"),
+  "archiver-tar-gz": () => archiver("TarArchive", { gzip: true }),
 };
 
 await packers[packer]();

@@ -55,6 +55,7 @@ if [ "$purpose" = test ]; then
     fi
     has npm || needs_package npm
 
+    has git || needs_packer git
     has zip || needs_packer zip
     has unzip || needs_packer unzip
     has bzip2 || needs_packer bzip2

@@ -37,7 +37,7 @@ static LAYOUT: LazyLock<Layout> = LazyLock::new(|| {
 fn open(name: &str, bytes: &[u8]) -> Result<Package, PackageError> {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(bytes).expect("writing a temporary file");
-    Package::open(file.path(), Some(name), &LAYOUT)
+    Package::open(file.path(), Some(name), &LAYOUT, &std::env::temp_dir())
 }
 
 /// A package is refused in plain words, or what is read of it is what another reader reads, and what is repacked is
