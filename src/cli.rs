@@ -49,7 +49,7 @@ enum Command {
     /// The deployment server
     #[command(subcommand)]
     Server(ServerCommand),
-    /// Packages: make and push them
+    /// Packages: make, inspect and push them
     #[command(subcommand)]
     Package(PackageCommand),
     /// Releases: create and deploy them
@@ -204,6 +204,14 @@ enum PackageCommand {
         /// The folder to write it to
         #[arg(long, value_name = "FOLDER", default_value = ".")]
         output: PathBuf,
+    },
+    /// Check a package file and show what it holds and what its function would be
+    Inspect {
+        /// The package: a .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2
+        file: PathBuf,
+        /// A folder whose conventions lie over the built-in ones
+        #[arg(long, value_name = "FOLDER")]
+        conventions: Option<PathBuf>,
     },
     /// Push package files to the server
     Push {

@@ -1,5 +1,7 @@
 //! `octarm package`.
 
+mod inspect;
+
 use serde_json::json;
 
 use super::{CliError, Output, OverwriteMode, PackFormat, PackageCommand, connection};
@@ -39,6 +41,9 @@ pub(super) async fn run(
                 text,
                 &json!({ "path": path, "files": packed.entries, "size": packed.size, "sha256": sha256 }),
             );
+        }
+        PackageCommand::Inspect { file, conventions } => {
+            return inspect::run(file, conventions.as_deref(), output);
         }
         PackageCommand::Push { server, files, overwrite } => {
             let client = connection::client(&server, environment)?;

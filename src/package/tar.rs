@@ -37,7 +37,11 @@ pub(super) fn read(
     let spool = Spool::new(shown, work)?;
     let stream = Stream::new(file, dialect, shown, &layout.limits)?;
     let mut reader = Reader { stream, spool, shown, layout, stored: Vec::new(), total: 0 };
-    reader.read()?;
+    if let Err(error) = reader.read() {
+        // Damage to the compressed file shows in its checksum, which comes after the bytes that it spoilt.
+        let damage = matches!(error, PackageError::Tar { .. }).then(|| reader.stream.find_damage());
+        return Err(damage.flatten().unwrap_or(error));
+    }
     Ok((reader.spool.finish()?, reader.stored))
 }
 

@@ -2,8 +2,10 @@
 
 mod genuine;
 mod hostile;
+mod inspect;
 mod names;
 mod pack;
 mod properties;
 mod read;
 mod repack;
+mod tar;

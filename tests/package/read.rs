@@ -119,7 +119,7 @@ fn identities_that_cannot_be_told_are_refused() {
     reading the NuGet manifest of `Acme.1.0.nupkg`: both `Acme.nuspec` and `Other.nuspec` lie at its root
     reading the NuGet manifest of `Acme.1.0.nupkg`: it is 2000000 bytes long: at most 1048576 are allowed
     the file name `Acme.zip` is not of the form `Id.Version.zip`
-    `Acme.1.0.tar.gz` is a .tar.gz package: expected .nupkg or .zip
+    `Acme.1.0.tar.gz` is not a sound tar: it holds uncompressed data where its name promises gzip data
     reading the zip directory of `Acme.1.0.zip`
     ");
 }

@@ -5,6 +5,7 @@ mod crash;
 mod errors;
 mod identity;
 mod network;
+mod packages;
 mod stop;
 
 use crate::support::{

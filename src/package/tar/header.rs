@@ -37,12 +37,12 @@ impl Header {
     pub(super) fn read(block: &[u8; BLOCK], offset: u64) -> Result<Self, TarProblem> {
         let header = Block::from_byte_slice(block);
         let fields = header.as_old();
-        let number = |bytes, field| number(bytes).map_err(|wrong| wrong.of(field, offset));
-        let expected = number(&fields.cksum, "checksum")?;
+        let expected = number(&fields.cksum).map_err(|_| TarProblem::NoHeader { offset })?;
         let found = checksum(block);
         if found != expected {
             return Err(TarProblem::Checksum { offset, found, expected });
         }
+        let number = |bytes, field| number(bytes).map_err(|wrong| wrong.of(field, offset));
         let size = number(&fields.size, "size")?;
         let mode = number(&fields.mode, "mode")?;
         let kind = match header.entry_type() {
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(read, [(&b"comment"[..], &b"a\nb"[..]), (b"path", b"x"), (b"k", b"\n")]);
         for content in [
             &b"8 path=x\n"[..],
-            b"10 path=x\n",
+            b"11 path=x\n",
             b"path=x\n",
             b"9 path=x",
             b"7 path\n",

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TarProblem {
     /// The file is of another format than its extension says.
-    #[error("it holds {found} data, expected {expected}")]
+    #[error("it holds {found} data where its name promises {expected} data")]
     OtherFormat {
         /// What its first bytes are.
         found: &'static str,
@@ -37,6 +37,12 @@ pub enum TarProblem {
     Endless {
         /// The most that is read.
         limit: u64,
+    },
+    /// No header where one should be.
+    #[error("there is no tar header at offset {offset}")]
+    NoHeader {
+        /// Where it was looked for.
+        offset: u64,
     },
     /// A header is damaged.
     #[error("the header at offset {offset} has the checksum {found}, but says {expected}")]
@@ -109,7 +115,7 @@ impl TarProblem {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::OtherFormat { .. } => "name the file for what it holds, or pack it again",
-            Self::Cut { .. } | Self::NoEnd | Self::Checksum { .. } => {
+            Self::Cut { .. } | Self::NoEnd | Self::NoHeader { .. } | Self::Checksum { .. } => {
                 "the file is damaged or was not fully copied: compare it with its source"
             }
             Self::AfterCompressed { .. } | Self::AfterEnd { .. } => {

@@ -124,6 +124,18 @@ impl<'a> Stream<'a> {
         self.fill_whole(&mut [0; BLOCK][..length], what)
     }
 
+    /// Reads on to the end, as far as the limit goes, and tells if the compressed file is damaged.
+    pub(super) fn find_damage(&mut self) -> Option<PackageError> {
+        let mut rest = vec![0; BUFFER];
+        loop {
+            match self.fill(&mut rest) {
+                Ok(BUFFER) => {}
+                Err(damage @ PackageError::Compressed { .. }) => return Some(damage),
+                Ok(_) | Err(_) => return None,
+            }
+        }
+    }
+
     /// Goes on with the next member of a compressed file; `false` at the end.
     fn begin_member(&mut self) -> Result<bool, PackageError> {
         let format = self.decoder.format();
