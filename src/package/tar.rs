@@ -114,6 +114,10 @@ impl Reader<'_> {
         self.total = self.total.saturating_add(size);
         names::check_limits(self.shown, self.layout, self.stored.len() + 1, self.total)?;
         let spooled = if is_folder {
+            // Python lists the root as a folder whose name, empty, has the `/` of all folders.
+            if raw_name == b"/" {
+                raw_name = b"./".to_vec();
+            }
             if !raw_name.ends_with(b"/") {
                 raw_name.push(b'/');
             }

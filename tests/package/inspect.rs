@@ -74,6 +74,7 @@ fn a_sound_package_as_json() {
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
     insta::assert_snapshot!(output.stdout, @r#"
     {
+      "candidates_not_read": 0,
       "dialect": "nupkg",
       "dropped": [
         {
@@ -204,6 +205,15 @@ fn a_package_that_is_the_function_from_its_root() {
     ");
     let all = inspect(&package, &["--verbose"]);
     assert!(all.stdout.contains("  0644  1  app/59.js") && !all.stdout.contains("more"), "{all:?}");
+}
+
+#[test]
+fn a_package_cannot_make_us_read_it_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries: Vec<_> = (0..23).map(|index| Raw::new(format!("src/{index:02}/a"), "x")).collect();
+    let output = inspect(&write(folder.path(), "A.1.0.zip", &zip(&entries)), &[]);
+    assert_eq!(output.stdout.matches("\ncandidate src/").count(), 20, "{output:?}");
+    assert!(output.stdout.contains("\nand 3 more folders that could be candidates\n"), "{output:?}");
 }
 
 #[test]

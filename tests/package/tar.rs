@@ -163,9 +163,10 @@ fn packed(source: &Path, program: &str, arguments: &[&str]) -> Vec<u8> {
 #[test]
 fn every_producer_and_compression_makes_the_same_function() {
     let source = source();
-    let python = |format: &str| {
+    let python = |format: &str, root: &str| {
         format!(
-            "import tarfile\nwith tarfile.open('OUT', 'w', format=tarfile.{format}) as tar: tar.add('.', arcname='.')"
+            "import tarfile
+with tarfile.open('OUT', 'w', format=tarfile.{format}) as tar: tar.add('.', arcname='{root}')"
         )
     };
     let mut builder = tar::Builder::new(Vec::new());
@@ -174,8 +175,8 @@ fn every_producer_and_compression_makes_the_same_function() {
         packed(source.path(), "tar", &["--format=gnu", "-cf", "OUT", "."]),
         packed(source.path(), "tar", &["--format=pax", "-cf", "OUT", "src", "README.md"]),
         packed(source.path(), "tar", &["--format=posix", "-b", "200", "-cf", "OUT", "README.md", "src"]),
-        packed(source.path(), "python3", &["-c", &python("GNU_FORMAT")]),
-        packed(source.path(), "python3", &["-c", &python("PAX_FORMAT")]),
+        packed(source.path(), "python3", &["-c", &python("GNU_FORMAT", ".")]),
+        packed(source.path(), "python3", &["-c", &python("PAX_FORMAT", "")]),
         builder.into_inner().unwrap(),
     ];
     let mut digests = Vec::new();
@@ -307,6 +308,7 @@ fn names_are_checked_as_in_a_zip() {
         vec![Entry::file("C:\\evil", "")],
         vec![Entry::file("a//b", "")],
         vec![Entry::file("", "")],
+        vec![Entry::file("/", "")],
         vec![Entry::file("a\nb", "")],
         vec![Entry::file(b"caf\x82", "")],
         vec![Entry::new(b'x', "x", record("path", "../evil")), Entry::file("a", "")],
@@ -326,6 +328,7 @@ fn names_are_checked_as_in_a_zip() {
     `A.1.0.tar` holds `C:\evil`: its name holds the character ':'
     `A.1.0.tar` holds `a//b`: its name has an empty part
     `A.1.0.tar` holds ``: its name has an empty part
+    `A.1.0.tar` holds `/`: its name has an empty part
     `A.1.0.tar` holds `a\nb`: its name holds the character '\n'
     `A.1.0.tar` holds `caf�`: its name is neither ASCII nor UTF-8 [pack again with a tool that writes UTF-8 names]
     `A.1.0.tar` holds `../evil`: its name has the part `..`, which leads out of the package or nowhere

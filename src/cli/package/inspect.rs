@@ -33,7 +33,14 @@ pub(super) fn run(file: PathBuf, conventions: Option<&Path>, output: Output) -> 
     let work = std::env::temp_dir();
     let package = Package::open(&file, None, &conventions.layout, &work)?;
     let payload = package.repack("", io::sink())?;
-    let functions = functions(&package, &conventions.layout.function_folder, &payload)?;
+    let wanted = &conventions.layout.function_folder;
+    let deployed = package.function_folder(wanted);
+    let mut candidates = neighbours(&package, wanted);
+    candidates.remove(deployed);
+    let folders = std::iter::once(deployed).chain(candidates.iter().copied().take(MOST_CANDIDATES));
+    let functions = folders
+        .map(|folder| Function::read(&package, folder, folder == deployed, &payload))
+        .collect::<Result<Vec<_>, _>>()?;
     let (sha256, size) = digest(&file)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let found = Found {
@@ -43,6 +50,7 @@ pub(super) fn run(file: PathBuf, conventions: Option<&Path>, output: Output) -> 
         package: &package,
         payload: &payload,
         functions: &functions,
+        not_read: candidates.len().saturating_sub(MOST_CANDIDATES),
         unzipped_limit: conventions.layout.limits.unzipped_size,
     };
     let shown = if output.is_verbose() { usize::MAX } else { SHOWN_FILES };
@@ -50,26 +58,24 @@ pub(super) fn run(file: PathBuf, conventions: Option<&Path>, output: Output) -> 
     Ok(Exit::Done)
 }
 
-/// A folder that is or could be deployed.
+/// A folder that is deployed, or a neighbour of it, which is not unless it is named.
 struct Function {
     folder: String,
     is_deployed: bool,
     repacked: Repacked,
 }
 
-/// The folder that is deployed, then its neighbours, which are not unless they are named.
-fn functions(package: &Package, wanted: &str, payload: &Repacked) -> Result<Vec<Function>, CliError> {
-    let deployed = package.function_folder(wanted);
-    let neighbours = neighbours(package, wanted);
-    let candidates = neighbours.into_iter().filter(|folder| *folder != deployed).take(MOST_CANDIDATES);
-    std::iter::once(deployed)
-        .chain(candidates)
-        .map(|folder| {
-            let repacked =
-                if folder.is_empty() { payload.clone() } else { package.repack(folder, io::sink())? };
-            Ok(Function { folder: folder.to_owned(), is_deployed: folder == deployed, repacked })
-        })
-        .collect()
+impl Function {
+    fn read(
+        package: &Package,
+        folder: &str,
+        is_deployed: bool,
+        payload: &Repacked,
+    ) -> Result<Self, CliError> {
+        let repacked =
+            if folder.is_empty() { payload.clone() } else { package.repack(folder, io::sink())? };
+        Ok(Self { folder: folder.to_owned(), is_deployed, repacked })
+    }
 }
 
 /// The folders with files beside the wanted one.
@@ -111,6 +117,8 @@ struct Found<'a> {
     package: &'a Package,
     payload: &'a Repacked,
     functions: &'a [Function],
+    /// Candidates beyond the most that are read.
+    not_read: usize,
     unzipped_limit: u64,
 }
 
@@ -135,6 +143,7 @@ impl Found<'_> {
             "entries": self.entries(),
             "folders": self.package.folders(),
             "functions": functions,
+            "candidates_not_read": self.not_read,
             "files": files,
             "dropped": dropped,
         })
@@ -187,6 +196,9 @@ impl Found<'_> {
         }
         for function in self.functions {
             self.function_text(&mut text, function);
+        }
+        if self.not_read > 0 {
+            let _ = writeln!(text, "\nand {} more folders that could be candidates", self.not_read);
         }
         self.files_text(&mut text, shown);
         if !dropped.is_empty() {
