@@ -4,9 +4,11 @@
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TOOLS := $(TARGET)/tools
 OCTARM := $(TARGET)/debug/octarm
+# How long `make fuzz` tries each target.
+FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check tools tools-python clean-tools
+.PHONY: help demo build test fuzz check tools tools-python clean-tools
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +24,10 @@ test: tools ## Run all tests; installs what they need
 	cd packaging/demo && '$(TOOLS)/venv/bin/python' -B -m unittest --quiet
 	cd packaging/examples/elb-log-processor && '$(TOOLS)/venv/bin/python' -B -m unittest discover --quiet -t . -s tests
 	OCTARM_TOOLS='$(TOOLS)' cargo test --locked
+
+fuzz: ## Try random input on all that reads strangers' bytes, FUZZ_SECONDS (30) for each target
+	@tests/tools/prerequisites.sh build
+	tests/fuzz/run.sh '$(TARGET)/fuzz' '$(FUZZ_SECONDS)'
 
 check: ## Check format, lints, documentation and licences
 	cargo fmt --check

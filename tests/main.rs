@@ -4,11 +4,13 @@
 
 mod architecture;
 mod conventions;
+mod corpus;
 mod deploy;
 mod documents;
 mod fake;
 mod package;
 mod server;
 mod support;
+mod version;
 mod whole;
 mod worker;

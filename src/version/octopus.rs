@@ -33,7 +33,7 @@ impl OctopusVersion {
     }
 }
 
-version_traits!(OctopusVersion, "-");
+version_traits!(OctopusVersion, "-", text);
 
 impl FromStr for OctopusVersion {
     type Err = VersionError;

@@ -1,5 +1,6 @@
 //! Packages as a whole: what is read, what is refused, and what comes out.
 
+mod genuine;
 mod headers;
 mod hostile;
 mod inspect;

@@ -1,14 +1,17 @@
 #!/bin/sh
 # Checks that this machine has what octarm is built with (`build`), shown with (`demo`) or tested with (`test`).
 # Silent when all is there; otherwise prints the one line that installs what is missing, and ends with 1.
+# The packers whose packages the tests read are installed when that needs nobody's password.
 set -eu
 
 purpose=${1:?usage: prerequisites.sh build|demo|test}
 here=$(cd "$(dirname "$0")" && pwd)
 packages=
+packers=
 problems=
 
 has() { command -v "$1" >/dev/null 2>&1; }
+needs_packer() { packers="$packers $1"; }
 needs_package() { packages="$packages $1"; }
 problem() {
     problems="$problems
@@ -51,7 +54,30 @@ if [ "$purpose" = test ]; then
             problem "Node $(node --version) is too old, Node 18 or newer is needed: see https://nodejs.org"
     fi
     has npm || needs_package npm
+
+    has git || needs_packer git
+    has zip || needs_packer zip
+    has unzip || needs_packer unzip
+    has bzip2 || needs_packer bzip2
+    has 7zz || needs_packer 7zip
+    has bsdtar || needs_packer libarchive-tools
+    has jar || needs_packer default-jdk-headless
+    has nuget || needs_packer nuget
 fi
+
+install_packers() {
+    has apt-get || return 1
+    root=
+    if [ "$(id -u)" != 0 ]; then
+        root='sudo -n'
+        has sudo && $root true 2>/dev/null || return 1
+    fi
+    echo "installing the packers whose packages the tests read:$packers" >&2
+    install="$root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --quiet=2"
+    # A new machine has no lists of packages, an old one has lists of packages that are gone.
+    $install $packers >/dev/null 2>&1 || { $root apt-get update --quiet=2 && $install $packers >/dev/null; } >&2
+}
+[ -z "$packers" ] || install_packers || packages="$packages$packers"
 
 [ -n "$packages$problems" ] || exit 0
 if [ -n "$packages" ]; then
