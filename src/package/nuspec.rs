@@ -23,13 +23,13 @@ pub enum NuspecProblem {
     #[error("it is not UTF-8 text")]
     NotUtf8,
     /// Not XML.
-    #[error("it is not XML: {0}")]
+    #[error("it is not XML: {}", super::names::shown(.0.as_bytes()))]
     Xml(String),
     /// An element is not there.
     #[error("it has no `{0}` under `package/metadata`")]
     Element(&'static str),
     /// Not an id.
-    #[error("`{0}` is not a package id")]
+    #[error("`{}` is not a package id", super::names::shown(.0.as_bytes()))]
     Id(String),
 }
 
