@@ -73,13 +73,13 @@ pub struct FileName {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileNameError {
     /// The extension is not known.
-    #[error("the file name `{name}` does not end in a known package extension ({})", known())]
+    #[error("the file name `{}` does not end in a known package extension ({})", super::names::shown(name.as_bytes()), known())]
     Extension {
         /// The file name.
         name: String,
     },
     /// No id and version stand before the extension.
-    #[error("the file name `{name}` is not of the form `Id.Version{extension}`")]
+    #[error("the file name `{}` is not of the form `Id.Version{extension}`", super::names::shown(name.as_bytes()))]
     Form {
         /// The file name.
         name: String,
@@ -95,7 +95,7 @@ pub enum FileNameError {
         id: String,
     },
     /// The version cannot be compared.
-    #[error("the file name `{name}` holds a version that cannot be read")]
+    #[error("the file name `{}` holds a version that cannot be read", super::names::shown(name.as_bytes()))]
     Version {
         /// The file name.
         name: String,

@@ -27,7 +27,7 @@ pub enum NuspecProblem {
     #[error("it is neither UTF-8 nor UTF-16 text")]
     NotText,
     /// Not XML.
-    #[error("it is not XML: {0}")]
+    #[error("it is not XML: {}", super::names::shown(.0.as_bytes()))]
     Xml(String),
     /// An element is not there.
     #[error("it has no `{0}` under `package/metadata`")]
@@ -36,7 +36,7 @@ pub enum NuspecProblem {
     #[error("it has two `{0}` under `package/metadata`")]
     Twice(&'static str),
     /// Not an id.
-    #[error("`{0}` is not a package id")]
+    #[error("`{}` is not a package id", super::names::shown(.0.as_bytes()))]
     Id(String),
 }
 
