@@ -3,7 +3,9 @@
 //! A package is either taken whole or refused with the reason: every name and size is checked when it is
 //! opened, every byte when it is repacked.
 
+mod copy;
 mod error;
+mod excerpt;
 mod filename;
 mod inflate;
 mod layout;
@@ -14,6 +16,9 @@ mod open;
 mod output;
 mod pack;
 mod repack;
+mod save;
+mod verification;
+mod verify;
 
 pub use error::{EntryProblem, PackageError, Structure};
 pub use filename::{Extension, FileName, FileNameError, is_valid_id};
@@ -22,3 +27,4 @@ pub use nuspec::NuspecProblem;
 pub use open::{Dialect, Dropped, Entry, Identity, Package};
 pub use pack::{Format, Packed, pack};
 pub use repack::{Repacked, RepackedEntry};
+pub use verification::{Remembered, Verification};
