@@ -50,7 +50,7 @@ enum Command {
     /// The deployment server
     #[command(subcommand)]
     Server(ServerCommand),
-    /// Packages: make, inspect and push them
+    /// Packages: make, inspect, repack and push them
     #[command(subcommand)]
     Package(PackageCommand),
     /// Releases: create and deploy them
@@ -229,6 +229,20 @@ enum PackageCommand {
     Inspect {
         /// The package: a .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2
         file: PathBuf,
+        /// A folder whose conventions lie over the built-in ones
+        #[arg(long, value_name = "FOLDER")]
+        conventions: Option<PathBuf>,
+    },
+    /// Check every byte of a package and make the zip of it that Lambda gets
+    Repack {
+        /// The package
+        package: PathBuf,
+        /// The folder in it that holds the function; else the convention's, or the root where that is missing
+        #[arg(long, value_name = "FOLDER")]
+        folder: Option<String>,
+        /// The zip to write; a file of that name is replaced when all is done
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
         /// A folder whose conventions lie over the built-in ones
         #[arg(long, value_name = "FOLDER")]
         conventions: Option<PathBuf>,

@@ -108,13 +108,11 @@ impl CliError {
             Self::Config(_) | Self::Conventions(_) | Self::Telemetry(_) | Self::Disagreement { .. } => {
                 Exit::Configuration
             }
-            Self::Package(error) => {
-                if matches!(error, PackageError::Io { .. }) {
-                    Exit::Io
-                } else {
-                    Exit::Input
-                }
-            }
+            Self::Package(error) => match error {
+                PackageError::Io { .. } => Exit::Io,
+                PackageError::Occupied { .. } => Exit::Usage,
+                _ => Exit::Input,
+            },
             Self::Server(_) | Self::Io { .. } => Exit::Io,
             Self::NoServer
             | Self::NoKey

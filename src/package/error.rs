@@ -114,6 +114,24 @@ pub enum PackageError {
         /// What the package holds instead.
         holds: String,
     },
+    /// What is remembered was not learnt from this package, or not by these rules.
+    #[error("what is remembered of `{package}` was learnt from {remembered}, but it is {found}")]
+    NotRemembered {
+        /// The package's file name.
+        package: String,
+        /// Which package, by which rules, the verification is of.
+        remembered: String,
+        /// Which this is.
+        found: String,
+    },
+    /// There is something in the output's place that must not be replaced.
+    #[error("writing `{}`: {found} is there: expected nothing, or a regular file to replace", path.display())]
+    Occupied {
+        /// The output.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
     /// The folder holds something that cannot be packed.
     #[error("packing `{}`: {problem}", path.display())]
     Unpackable {
@@ -345,7 +363,8 @@ impl PackageError {
             }
             Self::Disagree { .. } => "rename the file, or build the package again under one id and version",
             Self::Empty { .. } => "pack the folder that holds the function's files",
-            Self::Io { .. } | Self::Nuspec { .. } => return None,
+            Self::Occupied { .. } => "name another file with `--output`",
+            Self::Io { .. } | Self::Nuspec { .. } | Self::NotRemembered { .. } => return None,
         };
         Some(hint.to_owned())
     }

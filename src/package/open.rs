@@ -380,7 +380,7 @@ impl Manifest<'_> {
         }
         let mut bytes = Vec::new();
         Inflater::new()
-            .run(self.file, manifest, &mut |_| Ok(()), &mut |content| bytes.extend_from_slice(content))
+            .run(self.file, manifest, |content| bytes.extend_from_slice(content))
             .map_err(|failure| failed(failure, self.shown, member.shown()))?;
         let (id, version) = nuspec::read(&bytes).map_err(wrong)?;
         let version = version
