@@ -4,12 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::ZonedDateTime;
 use serde::Deserialize;
 
 use crate::{
     model::Variable,
     package::Layout,
-    template::{Unclean, Variables, render},
+    template::{self, Unclean, Variables, render},
 };
 
 /// The version of the files that this octarm reads.
@@ -144,16 +145,20 @@ impl Conventions {
     }
 
     /// The name of the function that a deployment with these variables goes to, not yet checked against Lambda's
-    /// rules.
-    pub fn function_name(&self, variables: &Variables) -> Result<String, FunctionNameError> {
+    /// rules. `now` is the time when the deployment started.
+    pub fn function_name(
+        &self,
+        variables: &Variables,
+        now: &ZonedDateTime,
+    ) -> Result<String, FunctionNameError> {
         for name in ["Octopus.Environment.Name", "Lambda.Function"] {
-            let value = render(&format!("#{{{name}}}"), variables).clean();
-            if value.is_ok_and(|value| value.trim().is_empty()) {
+            let value = template::value(name, variables, now).map(template::Rendered::clean);
+            if value.is_some_and(|value| value.is_ok_and(|value| value.trim().is_empty())) {
                 return Err(FunctionNameError::Empty { name });
             }
         }
         let template = &self.naming.function.name;
-        render(template, variables)
+        render(template, variables, now)
             .clean()
             .map_err(|source| FunctionNameError::Unclean { template: template.clone(), source })
     }
@@ -248,7 +253,7 @@ mod tests {
         let conventions = Conventions::load(Some(folder.path())).unwrap();
         let mut variables: Variables = conventions.defaults().collect();
         variables.set(Variable::plain("Octopus.Environment.Name", "CI"));
-        assert_eq!(conventions.function_name(&variables).unwrap(), "CI-fixed");
+        assert_eq!(conventions.function_name(&variables, &ZonedDateTime::now()).unwrap(), "CI-fixed");
         assert!(conventions.is_sensitive("aws.deployment.secret"), "the rest stays built in");
     }
 

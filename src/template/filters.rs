@@ -1,0 +1,19 @@
+//! The filters of the variable language, `#{Name | Filter option}`.
+
+use jiff::ZonedDateTime;
+
+/// Applies the filter called `name`, in any letter case. Nothing comes of an unknown filter, of no input, or of
+/// options that it cannot use.
+pub(super) fn apply(
+    name: &str,
+    input: Option<&str>,
+    options: &[String],
+    _now: &ZonedDateTime,
+) -> Result<Option<String>, String> {
+    let Some(input) = input.filter(|_| options.is_empty()) else { return Ok(None) };
+    Ok(match name.to_ascii_lowercase().as_str() {
+        "toupper" => Some(input.to_uppercase()),
+        "tolower" => Some(input.to_lowercase()),
+        _ => None,
+    })
+}
