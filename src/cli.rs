@@ -9,6 +9,7 @@ mod project;
 mod release;
 mod server;
 mod task;
+mod template;
 mod variables;
 mod worker;
 
@@ -73,6 +74,9 @@ enum Command {
     /// Machines: the registered workers, as the server sees them
     #[command(subcommand)]
     Machine(MachineCommand),
+    /// The variable language of `#{…}`
+    #[command(subcommand)]
+    Template(TemplateCommand),
 }
 
 #[derive(Debug, Args)]
@@ -417,6 +421,26 @@ enum MachineCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum TemplateCommand {
+    /// Show what a text comes to; one that does not come out whole is no success
+    Eval(EvalArgs),
+}
+
+#[derive(Debug, Args)]
+struct EvalArgs {
+    /// The text, such as "#{Name | `ToUpper`}"
+    #[arg(required_unless_present = "jsonl")]
+    text: Option<String>,
+    /// A JSON file of variables, as of `deploy`; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    variables: Option<PathBuf>,
+    /// Read one {"variables": {"Name": "value"}, "template": "text"} a line from standard input, and answer each by
+    /// one {"value", "missing", "error"}
+    #[arg(long, conflicts_with_all = ["text", "variables"])]
+    jsonl: bool,
+}
+
 fn exit_codes() -> String {
     use std::fmt::Write as _;
     let mut text = "Exit codes:\n".to_owned();
@@ -446,6 +470,7 @@ impl Cli {
             Command::Task(command) => task::run(command, environment, output).await,
             Command::Deployment(command) => task::deployment(command, environment, output).await,
             Command::Machine(command) => project::machine(command, environment, output).await,
+            Command::Template(command) => template::run(command, output),
         }
     }
 }

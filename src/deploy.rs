@@ -117,8 +117,7 @@ async fn try_run(
     let package = open(&job, conventions).await?;
     let identity = package.identity().clone();
     let version = identity.version.to_string();
-    let settings =
-        settings::resolve(&job.variables, conventions, &identity.id, &version, &job.started)?;
+    let settings = settings::resolve(&job.variables, conventions, &identity.id, &version, &job.started)?;
     log.info(format!(
         "package {} {} goes to {} (named by the convention `{}`)",
         identity.id,

@@ -10,5 +10,6 @@ mod fake;
 mod package;
 mod server;
 mod support;
+mod template;
 mod whole;
 mod worker;

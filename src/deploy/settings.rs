@@ -151,7 +151,11 @@ impl Settings {
 }
 
 /// The rendered value; none when the variable is absent or empty.
-fn value(variables: &Variables, name: &'static str, now: &ZonedDateTime) -> Result<Option<String>, SettingsError> {
+fn value(
+    variables: &Variables,
+    name: &'static str,
+    now: &ZonedDateTime,
+) -> Result<Option<String>, SettingsError> {
     Ok(present(variables, name, now)?.filter(|value| !value.is_empty()))
 }
 
@@ -187,7 +191,11 @@ fn credentials(variables: &Variables, now: &ZonedDateTime) -> Result<Option<Cred
     }
 }
 
-fn seconds(variables: &Variables, name: &'static str, now: &ZonedDateTime) -> Result<Duration, SettingsError> {
+fn seconds(
+    variables: &Variables,
+    name: &'static str,
+    now: &ZonedDateTime,
+) -> Result<Duration, SettingsError> {
     let found = value(variables, name, now)?.unwrap_or_default();
     match found.parse() {
         Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),

@@ -95,12 +95,7 @@ impl<'v> Evaluator<'v> {
         tokens.iter().try_for_each(|token| self.token(token, context, out))
     }
 
-    fn token(
-        &mut self,
-        token: &Token,
-        context: &Context<'_, 'v>,
-        out: &mut String,
-    ) -> Result<(), Failure> {
+    fn token(&mut self, token: &Token, context: &Context<'_, 'v>, out: &mut String) -> Result<(), Failure> {
         match token {
             Token::Text(text) => self.write(text, out),
             Token::Substitution(expression) => match self.expression(expression, context)? {
@@ -121,9 +116,7 @@ impl<'v> Evaluator<'v> {
                 Some(value) => self.write(&number::text(value), out),
                 None => self.write(&token.to_string(), out),
             },
-            Token::Repetition(repetition) => {
-                self.deeper(|inner| inner.repetition(repetition, context, out))
-            }
+            Token::Repetition(repetition) => self.deeper(|inner| inner.repetition(repetition, context, out)),
         }
     }
 
@@ -141,7 +134,9 @@ impl<'v> Evaluator<'v> {
     fn spend(&mut self, work: usize) -> Result<(), Failure> {
         self.work = self.work.saturating_add(work);
         if self.work > MAX_WORK {
-            return Err(Failure::Other("the text takes too many steps: a value multiplies itself".to_owned()));
+            return Err(Failure::Other(
+                "the text takes too many steps: a value multiplies itself".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -318,5 +313,8 @@ pub(super) fn too_deep(what: &str) -> String {
 
 fn is_truthy(value: &str) -> bool {
     let word = value.trim();
-    !(value.is_empty() || value == "0" || word.eq_ignore_ascii_case("no") || word.eq_ignore_ascii_case("false"))
+    !(value.is_empty()
+        || value == "0"
+        || word.eq_ignore_ascii_case("no")
+        || word.eq_ignore_ascii_case("false"))
 }

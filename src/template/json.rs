@@ -161,8 +161,31 @@ mod tests {
     #[test]
     fn what_is_no_json_is_not_read() {
         for text in [
-            "", " ", "{", "[1", "{a}", "{a:}", "{Name: NoComma}", "{a:1} x", "[1] [2]", "hello", "tru", "1 2", "1.2.3",
-            "'a", "\"a", r#""\x""#, r#""\u12""#, "/* x", "1,2", "{a:1 b:2}", "[1 2]", "]", "-", "Infinityx", "0x",
+            "",
+            " ",
+            "{",
+            "[1",
+            "{a}",
+            "{a:}",
+            "{Name: NoComma}",
+            "{a:1} x",
+            "[1] [2]",
+            "hello",
+            "tru",
+            "1 2",
+            "1.2.3",
+            "'a",
+            "\"a",
+            r#""\x""#,
+            r#""\u12""#,
+            "/* x",
+            "1,2",
+            "{a:1 b:2}",
+            "[1 2]",
+            "]",
+            "-",
+            "Infinityx",
+            "0x",
         ] {
             assert_eq!(Json::parse(text), None, "{text}");
         }

@@ -85,7 +85,9 @@ impl Names {
         let name = symbol.to_string();
         let folded = fold(&name);
         let is_own = |name: &Box<str>| {
-            folded.strip_prefix(name.as_ref()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            folded
+                .strip_prefix(name.as_ref())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
         if is_plain && !self.loops.iter().any(is_own) {
             self.found.push(name);
@@ -102,9 +104,8 @@ mod tests {
         let text = "#{a.b} #{c | Replace #{d} \"x\"} #{e[#{f}].g} #{if h == i}#{j}#{elseif k}#{l}#{else}#{m}#{/if} \
                     #{unless \"x\" == n}#{/unless} #{each o in p.q}#{o} #{O.x} #{r}#{Octopus.Template.Each.Index}\
                     #{/each} #{calc {s}*(t+2)} ##{u} #{v[0]} #{ | NowDate #{w}}";
-        let expected = [
-            "a.b", "c", "d", "f", "h", "i", "j", "k", "l", "m", "n", "p.q", "r", "s", "t", "v[0]", "w",
-        ];
+        let expected =
+            ["a.b", "c", "d", "f", "h", "i", "j", "k", "l", "m", "n", "p.q", "r", "s", "t", "v[0]", "w"];
         // `(t+2)`: a bracket may be part of a name, but only at its end.
         assert_eq!(names(text), expected);
         assert!(names("#{a} #{b").is_empty());

@@ -97,10 +97,12 @@ impl<'v> Evaluator<'v> {
         let mut steps = Vec::with_capacity(symbol.steps.len());
         for step in &symbol.steps {
             steps.push(match step {
-                Step::LookUp { symbol, .. } => match self.unreported(|inner| inner.look_up(symbol, context))? {
-                    Some(index) => Step::Index { at: None, word: Word::new(&index) },
-                    None => step.clone(),
-                },
+                Step::LookUp { symbol, .. } => {
+                    match self.unreported(|inner| inner.look_up(symbol, context))? {
+                        Some(index) => Step::Index { at: None, word: Word::new(&index) },
+                        None => step.clone(),
+                    }
+                }
                 step => step.clone(),
             });
         }

@@ -130,7 +130,8 @@ impl<'t> Reader<'t> {
             return self.quoted();
         }
         let rest = self.rest();
-        let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(rest.len());
+        let length =
+            rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(rest.len());
         self.at += length;
         (length > 0).then(|| rest[..length].to_owned())
     }

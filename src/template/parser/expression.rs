@@ -179,9 +179,7 @@ impl<'t> Parser<'t> {
         let rest = self.rest();
         let end = rest
             .char_indices()
-            .find(|(at, c)| {
-                if c.is_whitespace() { is_end(&rest[at + c.len_utf8()..]) } else { !is_name(*c) }
-            })
+            .find(|(at, c)| if c.is_whitespace() { is_end(&rest[at + c.len_utf8()..]) } else { !is_name(*c) })
             .map_or(rest.len(), |(at, _)| at);
         self.at += end;
         if end == 0 { Err(Miss::Here) } else { Ok(rest[..end].trim()) }
