@@ -181,7 +181,7 @@ impl<'v> Evaluator<'v> {
             None => None,
         };
         for filter in &expression.filters {
-            value = self.filter(filter, value, context)?.map(Cow::Owned);
+            value = self.filter(filter, value.as_deref(), context)?.map(Cow::Owned);
         }
         Ok(value)
     }
@@ -189,7 +189,7 @@ impl<'v> Evaluator<'v> {
     fn filter(
         &mut self,
         filter: &Filter,
-        input: Option<Cow<'v, str>>,
+        input: Option<&str>,
         context: &Context<'_, 'v>,
     ) -> Result<Option<String>, Failure> {
         let mut options = Vec::with_capacity(filter.options.len());
@@ -198,11 +198,11 @@ impl<'v> Evaluator<'v> {
             self.deeper(|inner| inner.token(option, context, &mut text))?;
             options.push(text);
         }
-        self.spend(LOOK_UP + input.as_ref().map_or(0, |input| input.len()))?;
+        self.spend(LOOK_UP + input.map_or(0, str::len))?;
         if filter.name.eq_ignore_ascii_case("null") {
             return Ok(None);
         }
-        filters::apply(&filter.name, input.as_deref(), &options, self.now).map_err(Failure::Other)
+        filters::apply(&filter.name, input, &options, self.now).map_err(Failure::Other)
     }
 
     fn conditional(

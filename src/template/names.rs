@@ -84,12 +84,10 @@ impl Names {
         }
         let name = symbol.to_string();
         let folded = fold(&name);
-        let is_own = |name: &Box<str>| {
-            folded
-                .strip_prefix(name.as_ref())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        let is_own = |name: &str| {
+            folded.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        if is_plain && !self.loops.iter().any(is_own) {
+        if is_plain && !self.loops.iter().any(|name| is_own(name)) {
             self.found.push(name);
         }
     }

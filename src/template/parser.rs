@@ -188,7 +188,7 @@ impl<'t> Parser<'t> {
             } else {
                 match rest.chars().nth(1) {
                     None | Some('{') => break,
-                    Some(next) => (&rest[..1 + next.len_utf8()], 1 + next.len_utf8()),
+                    Some(next) => (&rest[..=next.len_utf8()], 1 + next.len_utf8()),
                 }
             };
             text.push_str(written);

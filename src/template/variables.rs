@@ -57,12 +57,11 @@ impl Variables {
         self.tree.take();
         let name = fold(&variable.name);
         let entry = Entry { variable, template: OnceLock::new() };
-        match self.places.get(&name) {
-            Some(place) => self.entries[*place] = entry,
-            None => {
-                self.places.insert(name, self.entries.len());
-                self.entries.push(entry);
-            }
+        if let Some(place) = self.places.get(&name) {
+            self.entries[*place] = entry;
+        } else {
+            self.places.insert(name, self.entries.len());
+            self.entries.push(entry);
         }
     }
 

@@ -95,7 +95,7 @@ impl<'t> Reader<'t> {
 
     fn object(&mut self) -> Option<Json> {
         let mut properties: Vec<(String, Json)> = Vec::new();
-        let mut places = HashMap::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
         loop {
             self.blanks()?;
             if self.eat('}') {
@@ -108,15 +108,11 @@ impl<'t> Reader<'t> {
             }
             self.blanks()?;
             let value = self.value()?;
-            match places.get(&name) {
-                Some(place) => {
-                    let place: usize = *place;
-                    properties[place].1 = value;
-                }
-                None => {
-                    places.insert(name.clone(), properties.len());
-                    properties.push((name, value));
-                }
+            if let Some(place) = places.get(&name) {
+                properties[*place].1 = value;
+            } else {
+                places.insert(name.clone(), properties.len());
+                properties.push((name, value));
             }
             self.blanks()?;
             if !self.eat(',') && !self.rest().starts_with('}') {
