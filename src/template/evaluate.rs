@@ -22,9 +22,11 @@ const MAX_OUTPUT: usize = 4 * 1024 * 1024;
 /// How deep values and blocks may lie in each other while they are evaluated: what the stack of any thread holds.
 const MAX_DEPTH: usize = 200;
 /// How much work one rendering may be: about a second. A value that needs more multiplies itself.
-const MAX_WORK: usize = 20_000_000;
-/// The work of one look-up, when that of one byte is one.
-const LOOK_UP: usize = 50;
+const MAX_WORK: usize = 40_000_000;
+/// The work of one look-up, when that of writing one byte is one.
+const LOOK_UP: usize = 200;
+/// The work of reading one byte of JSON.
+const JSON_BYTE: usize = 2;
 
 /// Why there is no value.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use super::number;
 
 /// A JSON value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) enum Json {
     Null,
     Bool(bool),
@@ -27,21 +28,30 @@ impl Json {
         reader::read(text)
     }
 
-    /// What a path's step finds in it. A property or an element that is not there is the empty text, as upstream has
-    /// it: a template can then ask whether there is one. A scalar has every property: itself.
-    pub(super) fn step(&self, step: &str) -> Option<String> {
+    /// What a path's step finds in it. A property or an element that is not there is null, whose text is empty, as
+    /// upstream has it: a template can then ask whether there is one. A scalar has every property: itself.
+    pub(super) fn step(&self, step: &str) -> Option<&Self> {
         match self {
             Self::Object(properties) => {
                 let found = properties.iter().find(|(name, _)| name == step);
-                Some(found.map(|(_, value)| value.text()).unwrap_or_default())
+                Some(found.map_or(&Self::Null, |(_, value)| value))
             }
             Self::Array(items) => {
                 let index: i32 = step.trim().parse().ok()?;
                 let found = usize::try_from(index).ok().and_then(|index| items.get(index));
-                Some(found.map(Self::text).unwrap_or_default())
+                Some(found.unwrap_or(&Self::Null))
             }
             Self::Null => None,
-            scalar => Some(scalar.text()),
+            scalar => Some(scalar),
+        }
+    }
+
+    /// How many values lie directly in it.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Array(items) => items.len(),
+            Self::Object(properties) => properties.len(),
+            _ => 0,
         }
     }
 

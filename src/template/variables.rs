@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fmt, sync::OnceLock};
 
 use super::{
+    json::Json,
     parser::{ParseError, parse},
     symbol::fold,
     syntax::Body,
@@ -24,6 +25,8 @@ struct Entry {
     variable: Variable,
     /// The value as a template, read when it is first needed.
     template: OnceLock<Template>,
+    /// The value as JSON, read when it is first needed.
+    json: OnceLock<Option<Json>>,
 }
 
 /// A value as a template.
@@ -56,7 +59,7 @@ impl Variables {
     pub fn set(&mut self, variable: Variable) {
         self.tree.take();
         let name = fold(&variable.name);
-        let entry = Entry { variable, template: OnceLock::new() };
+        let entry = Entry { variable, template: OnceLock::new(), json: OnceLock::new() };
         if let Some(place) = self.places.get(&name) {
             self.entries[*place] = entry;
         } else {
@@ -89,6 +92,17 @@ impl Variables {
     pub(super) fn template(&self, place: usize) -> &Template {
         let entry = &self.entries[place];
         entry.template.get_or_init(|| Template::of(&entry.variable.value))
+    }
+
+    /// The value at a place as JSON: none when it is not, or when evaluating it, or a part of it, may change it.
+    pub(super) fn json(&self, place: usize) -> Option<&Json> {
+        let entry = &self.entries[place];
+        let value = &entry.variable.value;
+        let read = || {
+            let is_fixed = !value.contains('#') && !value.contains("\\u");
+            if is_fixed { Json::parse(value) } else { None }
+        };
+        entry.json.get_or_init(read).as_ref()
     }
 
     /// The names as paths.

@@ -7,7 +7,7 @@ use super::{
         json::Json,
         symbol::{Step, Symbol, Word},
     },
-    Context, Evaluator, Failure, LOOK_UP,
+    Context, Evaluator, Failure, JSON_BYTE, LOOK_UP,
     place::Place,
 };
 
@@ -41,7 +41,7 @@ impl<'v> Evaluator<'v> {
             return Ok(self.tree.indexed(node).iter().copied().map(Place::Node).collect());
         }
         let Some(value) = found.value else { return Ok(Vec::new()) };
-        self.spend(value.len())?;
+        self.spend(value.len() * JSON_BYTE)?;
         Ok(match Json::parse(&value) {
             Some(Json::Array(items)) => items.iter().map(|item| Place::of(item.text())).collect(),
             Some(Json::Object(properties)) => properties
@@ -138,17 +138,25 @@ impl<'v> Evaluator<'v> {
         word: &Word,
         context: &Context<'_, 'v>,
     ) -> Result<Option<Place<'v>>, Failure> {
-        let Some((text, template)) = place.value(self.tree, self.variables) else { return Ok(None) };
         if word.text().is_empty() {
             return Ok(None);
         }
+        if let Some(json) = place.json(self.tree, self.variables) {
+            self.spend(json.len())?;
+            return Ok(json.step(word.text()).map(|found| match found {
+                inner @ (Json::Array(_) | Json::Object(_)) => Place::Json(inner),
+                scalar => Place::of(scalar.text()),
+            }));
+        }
+        let Some((text, template)) = place.value(self.tree, self.variables) else { return Ok(None) };
         let value = match self.unreported(|inner| inner.value(text, &template, context)) {
             // A value may refer to another part of itself: while that is being evaluated it is no JSON yet.
             Err(Failure::Loop(_)) => return Ok(None),
             value => value?,
         };
-        self.spend(value.len())?;
-        Ok(Json::parse(&value).and_then(|json| json.step(word.text())).map(Place::of))
+        self.spend(value.len() * JSON_BYTE)?;
+        let json = Json::parse(&value);
+        Ok(json.and_then(|json| json.step(word.text()).map(Json::text)).map(Place::of))
     }
 
     /// What is missing on the way does not count.

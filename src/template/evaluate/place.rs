@@ -4,6 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{
     super::{
+        json::Json,
         symbol::Word,
         tree::{NodeId, Own, Tree},
         variables::{Template, Variables},
@@ -32,12 +33,14 @@ pub(super) struct Each {
 const EACH: [&str; 3] = ["OCTOPUS", "TEMPLATE", "EACH"];
 
 /// A place that a path leads to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Place<'v> {
     /// Of the variables.
     Node(NodeId),
     /// A text.
     Text(Cow<'v, str>),
+    /// An array or an object within a variable's value.
+    Json(&'v Json),
     /// A property of a JSON object: its name, with `.Key` and `.Value`.
     Property(Arc<(String, String)>),
     /// On the way to what is known of a round.
@@ -66,7 +69,7 @@ impl<'v> Place<'v> {
     pub(super) fn name(&self, word: &Word, tree: &Tree) -> Option<Self> {
         match self {
             Self::Node(node) => tree.name(*node, word).map(Self::Node),
-            Self::Text(_) => None,
+            Self::Text(_) | Self::Json(_) => None,
             Self::Property(property) => match word.folded() {
                 "KEY" => Some(Self::of(property.0.clone())),
                 "VALUE" => Some(Self::of(property.1.clone())),
@@ -91,6 +94,18 @@ impl<'v> Place<'v> {
         first.or_else(|| tree.index(*node, word)).map(Self::Node)
     }
 
+    /// Its value when that is JSON which nothing can change.
+    pub(super) fn json(&self, tree: &Tree, variables: &'v Variables) -> Option<&'v Json> {
+        match self {
+            Self::Json(json) => Some(json),
+            Self::Node(node) => match tree.own(*node) {
+                Own::Variable(place) => variables.json(*place),
+                Own::Nothing | Own::Index(_) => None,
+            },
+            Self::Text(_) | Self::Property(_) | Self::Each(_) => None,
+        }
+    }
+
     /// The value of its own.
     pub(super) fn value(&self, tree: &'v Tree, variables: &'v Variables) -> Option<Value<'v>> {
         let plain = |text: Cow<'v, str>| {
@@ -106,6 +121,7 @@ impl<'v> Place<'v> {
                 Own::Index(index) => plain(Cow::Borrowed(index)),
             },
             Self::Text(text) => plain(text.clone()),
+            Self::Json(json) => plain(json.text().into()),
             Self::Property(property) => plain(property.0.clone().into()),
             Self::Each(_) => None,
         }
