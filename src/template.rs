@@ -44,7 +44,8 @@ pub struct Rendered {
     /// The text with everything replaced that could be; the text itself when it could not be read. None when it came
     /// to the filter `null`, or when evaluating it failed.
     pub value: Option<String>,
-    /// The tokens that have no value, such as `#{X}`, each once, in order of appearance.
+    /// The tokens that have no value, such as `#{X}`, each once, in order of appearance. Of a sensitive variable only
+    /// its own name is told, not which part of its value it is.
     pub missing: Vec<String>,
     /// Why the text could not be read or evaluated.
     pub error: Option<String>,
@@ -102,7 +103,13 @@ pub fn value(name: &str, variables: &Variables, now: &ZonedDateTime) -> Option<R
     let place = variables.place(name)?;
     Some(match variables.template(place) {
         Template::Plain => Rendered::as_written(variables.value(place)),
-        Template::Tokens(tokens) => evaluate(tokens, variables, now),
+        Template::Tokens(tokens) => {
+            let mut rendered = evaluate(tokens, variables, now);
+            if !rendered.missing.is_empty() && variables.is_sensitive(place) {
+                rendered.missing = vec![format!("#{{{name}}}")];
+            }
+            rendered
+        }
         Template::TooDeep => Rendered {
             value: None,
             missing: Vec::new(),

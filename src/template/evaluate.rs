@@ -20,7 +20,7 @@ use place::Round;
 /// How many bytes a text may grow to.
 const MAX_OUTPUT: usize = 4 * 1024 * 1024;
 /// How deep values and blocks may lie in each other while they are evaluated: what the stack of any thread holds.
-const MAX_DEPTH: usize = 200;
+const MAX_DEPTH: usize = 500;
 /// How much work one rendering may be: about a second. A value that needs more multiplies itself.
 const MAX_WORK: usize = 40_000_000;
 /// The work of one look-up, when that of writing one byte is one.

@@ -74,7 +74,9 @@ impl fmt::Display for Symbol {
             match step {
                 Step::Name { word, .. } if place == 0 => f.write_str(word.text())?,
                 Step::Name { word, .. } => write!(f, ".{}", word.text())?,
-                Step::Index { word, .. } => write!(f, "[{}]", word.text())?,
+                Step::Index { at: Some(_), word } => write!(f, "[{}]", word.text())?,
+                // Looked up: a variable's value, which may be a secret.
+                Step::Index { at: None, .. } => f.write_str("[…]")?,
                 Step::LookUp { symbol, .. } => write!(f, "[#{{{symbol}}}]")?,
             }
         }

@@ -88,6 +88,11 @@ impl Variables {
         &self.entries[place].variable.value
     }
 
+    /// Whether the value at a place must never be shown.
+    pub(super) fn is_sensitive(&self, place: usize) -> bool {
+        self.entries[place].variable.sensitive
+    }
+
     /// The value at a place as a template.
     pub(super) fn template(&self, place: usize) -> &Template {
         let entry = &self.entries[place];

@@ -73,7 +73,7 @@ fn values_nest_deeply_but_not_without_end() {
             })
             .collect()
     };
-    assert_eq!(rendered("#{v0}", &chain(90)).clean().unwrap(), "end");
+    assert_eq!(rendered("#{v0}", &chain(240)).clean().unwrap(), "end");
     assert!(error("#{v0}", &chain(100_000)).contains("values, conditions and loops deep"));
 }
 
@@ -87,7 +87,7 @@ fn the_deepest_of_all_fits_the_stack_of_a_small_thread() {
             "#{/each}#{/if}".repeat(25)
         )
     };
-    let mut variables: Variables = (0..100).map(|i| Variable::plain(format!("v{i}"), value(i + 1))).collect();
+    let mut variables: Variables = (0..300).map(|i| Variable::plain(format!("v{i}"), value(i + 1))).collect();
     variables.extend([Variable::plain("t", "true"), Variable::plain("x", "1")]);
     let small = std::thread::Builder::new().stack_size(1024 * 1024);
     let error = small.spawn(move || error("#{v0}", &variables)).unwrap().join().unwrap();
@@ -123,6 +123,18 @@ fn an_error_quotes_the_text_that_was_given_and_no_value() {
     .into_iter()
     .collect();
     assert!(!format!("{variables:?}").contains(secret));
+    let gap: Variables = [
+        Variable::sensitive("p", "a#{hunter2}b"),
+        Variable::plain("q", "#{p}"),
+        Variable::plain("i[hunter2]", "#{each a in q}#{i[#{s}]}#{/each}"),
+        Variable::sensitive("s", secret),
+    ]
+    .into_iter()
+    .collect();
+    assert_eq!(rendered("#{q}", &gap).missing, ["#{p}"]);
+    let now = jiff::ZonedDateTime::now();
+    assert_eq!(value("P", &gap, &now).unwrap().missing, ["#{P}"]);
+    assert!(error("#{i[#{s}]}", &gap).contains("loop (i[#{s}] -> i[…] -> i[…])"));
     assert_eq!(rendered("#{s}", &variables).clean().unwrap(), "hunter2#{");
     for text in ["#{deep}", "#{loop}", "#{s} #{x", "#{s.x} #{loop}"] {
         let error = error(text, &variables);

@@ -76,10 +76,15 @@ impl<'v> Evaluator<'v> {
     ) -> Result<Option<Found<'v>>, Failure> {
         let settled = self.settle(symbol, context)?;
         if let Some(place) = self.walk(&settled, context)? {
+            let reported = self.missing.len();
             let value = match place.value(self.tree, self.variables) {
                 Some((text, template)) => Some(self.value(text, &template, context)?),
                 None => None,
             };
+            if self.missing.len() > reported && place.is_sensitive(self.tree, self.variables) {
+                self.missing.truncate(reported);
+                self.missing.push(format!("#{{{symbol}}}"));
+            }
             return Ok(Some(Found { place, value }));
         }
         let is_settled = !settled.steps.iter().any(|step| matches!(step, Step::LookUp { .. }));

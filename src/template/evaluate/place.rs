@@ -106,6 +106,11 @@ impl<'v> Place<'v> {
         }
     }
 
+    /// Whether its value must not be shown, not even the tokens in it: they may be part of a password.
+    pub(super) fn is_sensitive(&self, tree: &Tree, variables: &Variables) -> bool {
+        matches!(self, Self::Node(node) if matches!(tree.own(*node), Own::Variable(place) if variables.is_sensitive(*place)))
+    }
+
     /// The value of its own.
     pub(super) fn value(&self, tree: &'v Tree, variables: &'v Variables) -> Option<Value<'v>> {
         let plain = |text: Cow<'v, str>| {
