@@ -10,6 +10,7 @@ mod project;
 mod release;
 mod server;
 mod task;
+mod template;
 mod variables;
 mod worker;
 
@@ -77,6 +78,9 @@ enum Command {
     /// API keys: what people and pipelines show to the server
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
+    /// The variable language of `#{…}`
+    #[command(subcommand)]
+    Template(TemplateCommand),
 }
 
 #[derive(Debug, Args)]
@@ -510,6 +514,26 @@ enum ApiKeyCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum TemplateCommand {
+    /// Show what a text comes to; one that does not come out whole is no success
+    Eval(EvalArgs),
+}
+
+#[derive(Debug, Args)]
+struct EvalArgs {
+    /// The text, such as "#{Name | `ToUpper`}"
+    #[arg(required_unless_present = "jsonl")]
+    text: Option<String>,
+    /// A JSON file of variables, as of `deploy`; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    variables: Option<PathBuf>,
+    /// Read one {"variables": {"Name": "value"}, "template": "text"} a line from standard input, and answer each by
+    /// one {"value", "missing", "error"}
+    #[arg(long, conflicts_with_all = ["text", "variables"])]
+    jsonl: bool,
+}
+
 fn exit_codes() -> String {
     use std::fmt::Write as _;
     let mut text = "Exit codes:\n".to_owned();
@@ -540,6 +564,7 @@ impl Cli {
             Command::Deployment(command) => task::deployment(command, environment, output).await,
             Command::Machine(command) => project::machine(command, environment, output).await,
             Command::ApiKey(command) => api_key::run(command, environment, output).await,
+            Command::Template(command) => template::run(command, output),
         }
     }
 }

@@ -14,6 +14,8 @@ mod upload;
 
 use std::{path::PathBuf, str::FromStr};
 
+use jiff::ZonedDateTime;
+
 pub use error::DeployError;
 pub use guard::{Guard, JournalWrite, Lease, Moment, Stop};
 pub use log::{Event, Log, Progress};
@@ -47,6 +49,8 @@ pub struct Job {
     pub work: PathBuf,
     /// What earlier hand-outs of this deployment recorded.
     pub journal: Vec<JournalRecord>,
+    /// When it started: what the variables take for the time.
+    pub started: ZonedDateTime,
     /// Show the plan, change nothing.
     pub dry_run: bool,
 }
@@ -125,8 +129,8 @@ async fn try_run(
     if let Some(expected) = &job.expected {
         expected.check(&identity)?;
     }
-    let settings =
-        settings::resolve(&job.variables, conventions, &identity.id, &identity.version.to_string())?;
+    let version = identity.version.to_string();
+    let settings = settings::resolve(&job.variables, conventions, &identity.id, &version, &job.started)?;
     log.info(format!(
         "package {} {} goes to {} (named by the convention `{}`)",
         identity.id,

@@ -11,6 +11,7 @@ mod fake;
 mod package;
 mod server;
 mod support;
+mod template;
 mod version;
 mod whole;
 mod worker;

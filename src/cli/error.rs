@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::{
     client::ClientError, config::ConfigError, conventions::ConventionsError, deploy::RedactorError,
-    exit::Exit, package::PackageError, server::ServerError, telemetry::TelemetryError, worker::StateError,
-    worker::WorkerError,
+    exit::Exit, package::PackageError, server::ServerError, telemetry::TelemetryError, template::Unclean,
+    worker::StateError, worker::WorkerError,
 };
 
 /// Why a command did not do what it was asked.
@@ -76,6 +76,12 @@ pub enum CliError {
         #[source]
         source: Box<CliError>,
     },
+    /// A text that does not come out whole.
+    #[error("rendering the text")]
+    Template {
+        #[source]
+        source: Unclean,
+    },
     /// A package that is not there.
     #[error("the package `{}` does not exist or is not a regular file", .0.display())]
     NoPackage(PathBuf),
@@ -120,7 +126,7 @@ impl CliError {
             | Self::SensitiveArgument { .. }
             | Self::NothingToSet
             | Self::Version { .. } => Exit::Usage,
-            Self::Variables { .. } | Self::NoPackage(_) => Exit::Input,
+            Self::Variables { .. } | Self::Template { .. } | Self::NoPackage(_) => Exit::Input,
             Self::Answer { .. } => Exit::Refused,
             Self::Redactor(_) => Exit::Bug,
             Self::Partly { source, .. } => source.exit(),

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use jiff::ZonedDateTime;
+
 use super::plan::{Desired, Way};
 use crate::{
     aws::{BucketName, BucketNameError, Credentials, FunctionName, FunctionNameError, ObjectKeyError, Place},
     conventions::{self, Conventions},
     model::Variable,
     package::{Identity, Repacked},
-    template::{Unclean, Variables, render},
+    template::{self, Unclean, Variables},
 };
 
 /// A variable cannot be used.
@@ -78,7 +80,7 @@ impl SettingsError {
             }
             Self::Naming(conventions::FunctionNameError::Unclean {
                 source: Unclean::Missing(names), ..
-            }) if names.iter().any(|name| name == "Octopus.Environment.Name") => {
+            }) if names.iter().any(|name| name == "#{Octopus.Environment.Name}") => {
                 "say which environment: `--environment`"
             }
             Self::Naming(_) | Self::Function(_) => "set the variable `Lambda.Function` to the name you want",
@@ -105,6 +107,8 @@ pub(super) struct Settings {
     environment: String,
     release: Option<String>,
     variables: Variables,
+    /// What templates take for the present.
+    started: ZonedDateTime,
 }
 
 /// Reads the variables; the conventions' defaults lie under them, what the package says over them.
@@ -113,14 +117,15 @@ pub(super) fn resolve(
     conventions: &Conventions,
     package: &str,
     version: &str,
+    now: &ZonedDateTime,
 ) -> Result<Settings, SettingsError> {
     let mut all: Variables = conventions.defaults().collect();
     all.extend(variables.iter().cloned());
     all.set(Variable::plain("Octopus.Action.Package.PackageId", package));
     all.set(Variable::plain("Octopus.Action.Package.PackageVersion", version));
 
-    let function = conventions.function_name(&all)?.parse()?;
-    let account = value(&all, "AWS.Deployment.Account")?;
+    let function = conventions.function_name(&all, now)?.parse()?;
+    let account = value(&all, "AWS.Deployment.Account", now)?;
     if let Some(found) =
         account.as_ref().filter(|id| id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit()))
     {
@@ -128,14 +133,15 @@ pub(super) fn resolve(
     }
     Ok(Settings {
         function,
-        credentials: credentials(&all)?,
-        region: value(&all, "AWS.Deployment.Region")?,
+        credentials: credentials(&all, now)?,
+        region: value(&all, "AWS.Deployment.Region", now)?,
         account,
-        bucket: value(&all, "AWS.Deployment.Bucket")?.map(|name| name.parse()).transpose()?,
-        update_timeout: seconds(&all, "Lambda.UpdateTimeout")?,
-        environment: value(&all, "Octopus.Environment.Name")?.unwrap_or_default(),
-        release: value(&all, "Octopus.Release.Number")?,
+        bucket: value(&all, "AWS.Deployment.Bucket", now)?.map(|name| name.parse()).transpose()?,
+        update_timeout: seconds(&all, "Lambda.UpdateTimeout", now)?,
+        environment: value(&all, "Octopus.Environment.Name", now)?.unwrap_or_default(),
+        release: value(&all, "Octopus.Release.Number", now)?,
         variables: all,
+        started: now.clone(),
     })
 }
 
@@ -147,7 +153,8 @@ impl Settings {
         code: &Repacked,
     ) -> Result<Option<Place>, SettingsError> {
         let Some(bucket) = self.bucket.clone() else { return Ok(None) };
-        let key = conventions.object_key(&self.variables, &hex::encode(code.sha256))?.parse()?;
+        let key =
+            conventions.object_key(&self.variables, &hex::encode(code.sha256), &self.started)?.parse()?;
         Ok(Some(Place { bucket, key }))
     }
 
@@ -176,22 +183,26 @@ impl Settings {
 }
 
 /// The rendered value; none when the variable is absent or empty.
-fn value(variables: &Variables, name: &'static str) -> Result<Option<String>, SettingsError> {
-    Ok(present(variables, name)?.filter(|value| !value.is_empty()))
+fn value(
+    variables: &Variables,
+    name: &'static str,
+    now: &ZonedDateTime,
+) -> Result<Option<String>, SettingsError> {
+    Ok(present(variables, name, now)?.filter(|value| !value.is_empty()))
 }
 
 /// The rendered value; none only when the variable is absent.
-fn present(variables: &Variables, name: &'static str) -> Result<Option<String>, SettingsError> {
-    if variables.get(name).is_none() {
-        return Ok(None);
-    }
-    let value = render(&format!("#{{{name}}}"), variables)
-        .clean()
-        .map_err(|source| SettingsError::Unclean { name, source })?;
+fn present(
+    variables: &Variables,
+    name: &'static str,
+    now: &ZonedDateTime,
+) -> Result<Option<String>, SettingsError> {
+    let Some(rendered) = template::value(name, variables, now) else { return Ok(None) };
+    let value = rendered.clean().map_err(|source| SettingsError::Unclean { name, source })?;
     Ok(Some(value.trim().to_owned()))
 }
 
-fn credentials(variables: &Variables) -> Result<Option<Credentials>, SettingsError> {
+fn credentials(variables: &Variables, now: &ZonedDateTime) -> Result<Option<Credentials>, SettingsError> {
     const KEY: &str = "AWS.Deployment.Key";
     const SECRET: &str = "AWS.Deployment.Secret";
     let half = |present, absent, other: Option<String>| SettingsError::HalfCredentials {
@@ -199,7 +210,7 @@ fn credentials(variables: &Variables) -> Result<Option<Credentials>, SettingsErr
         absent,
         found: if other.is_some() { "empty" } else { "missing" },
     };
-    match (present(variables, KEY)?, present(variables, SECRET)?) {
+    match (present(variables, KEY, now)?, present(variables, SECRET, now)?) {
         (None, None) => Ok(None),
         (Some(key), Some(secret)) if !key.is_empty() && !secret.is_empty() => {
             Ok(Some(Credentials { key: key.into(), secret: secret.into() }))
@@ -212,8 +223,12 @@ fn credentials(variables: &Variables) -> Result<Option<Credentials>, SettingsErr
     }
 }
 
-fn seconds(variables: &Variables, name: &'static str) -> Result<Duration, SettingsError> {
-    let found = value(variables, name)?.unwrap_or_default();
+fn seconds(
+    variables: &Variables,
+    name: &'static str,
+    now: &ZonedDateTime,
+) -> Result<Duration, SettingsError> {
+    let found = value(variables, name, now)?.unwrap_or_default();
     match found.parse() {
         Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
         _ => Err(SettingsError::Seconds { name, found }),

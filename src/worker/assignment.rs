@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use jiff::ZonedDateTime;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{error, info, warn};
@@ -112,9 +113,11 @@ impl Running<'_> {
                 }
             }
         }));
-        let variables = self.variables();
-        let outcome = match (prepared, Redactor::of(&variables)) {
-            (Ok(()), Ok(redactor)) => self.engine(folder, variables, Log::new(events, redactor)).await,
+        let (variables, started) = (self.variables(), ZonedDateTime::now());
+        let outcome = match (prepared, Redactor::of(&variables, &started)) {
+            (Ok(()), Ok(redactor)) => {
+                self.engine(folder, variables, started, Log::new(events, redactor)).await
+            }
             (Err(error), _) => {
                 let messages = vec!["preparing the deployment's folder".to_owned(), error.to_string()];
                 let hint = "free some space, or correct the folder's permissions";
@@ -136,7 +139,13 @@ impl Running<'_> {
         outcome
     }
 
-    async fn engine(&self, folder: &Path, variables: Variables, log: Log) -> Result<Outcome, Stop> {
+    async fn engine(
+        &self,
+        folder: &Path,
+        variables: Variables,
+        started: ZonedDateTime,
+        log: Log,
+    ) -> Result<Outcome, Stop> {
         let assignment = self.assignment;
         let package = &assignment.package;
         log.info(format!(
@@ -176,6 +185,7 @@ impl Running<'_> {
             variables,
             work: folder.to_owned(),
             journal: assignment.journal.iter().map(|entry| entry.record.clone()).collect(),
+            started,
             dry_run: false,
         };
         let (worker, engine_log) = (Arc::clone(self.worker), log.clone());

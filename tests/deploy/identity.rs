@@ -1,5 +1,6 @@
 //! The package that the server named is the one that is deployed, or nothing is.
 
+use jiff::ZonedDateTime;
 use octarm::{
     conventions::Conventions,
     deploy::{Expected, Guard, Job, Log, Redactor, run},
@@ -29,6 +30,7 @@ async fn another_package_than_the_named_one_is_refused_before_any_call() {
         work: scene.folder.path().to_owned(),
         journal: Vec::new(),
         dry_run: false,
+        started: ZonedDateTime::now(),
     };
     let (events, _received) = mpsc::unbounded_channel();
     let guard = Guard::Alone { cancel: CancellationToken::new() };
