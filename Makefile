@@ -8,7 +8,7 @@ OCTARM := $(TARGET)/debug/octarm
 FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test fuzz check tools tools-python clean-tools
+.PHONY: help demo build test fuzz check bench tools tools-python clean-tools
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: ## Check format, lints, documentation and licences
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 	cargo deny --config .cargo/deny.toml check bans licenses sources
+
+bench: ## Measure repacking in a release build, beside other tools
+	python3 -B tests/benches/repack.py --folder '$(TARGET)/benches'
 
 tools: ## Install the pinned tools of the demo and the tests into target/tools
 	@tests/tools/prerequisites.sh test
