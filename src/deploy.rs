@@ -6,6 +6,7 @@
 mod error;
 mod guard;
 mod log;
+mod memory;
 mod plan;
 mod redact;
 mod settings;
@@ -19,6 +20,7 @@ use jiff::ZonedDateTime;
 pub use error::DeployError;
 pub use guard::{Guard, JournalWrite, Lease, Moment, Stop};
 pub use log::{Event, Log, Progress};
+pub use memory::{Known, Memory};
 pub use plan::{Action, Plan, Way};
 pub use redact::{Redactor, RedactorError};
 pub use settings::SettingsError;
@@ -51,6 +53,8 @@ pub struct Job {
     pub journal: Vec<JournalRecord>,
     /// When it started: what the variables take for the time.
     pub started: ZonedDateTime,
+    /// What is known of this package from before, where there is a memory.
+    pub known: Option<Known>,
     /// Show the plan, change nothing.
     pub dry_run: bool,
 }
@@ -179,6 +183,7 @@ async fn repack(
     log: &Log,
 ) -> Result<(Repacked, Code), DeployError> {
     let (folder, work, log) = (conventions.layout.function_folder.clone(), job.work.clone(), log.clone());
+    let known = job.known.clone();
     tokio::task::spawn_blocking(move || {
         for dropped in package.dropped() {
             log.verbose(format!("dropped {}: {}", dropped.name, dropped.reason));
@@ -188,7 +193,10 @@ async fn repack(
         // An unnamed file: nothing stays behind, whatever happens.
         let file = tempfile::tempfile_in(&work).map_err(failed)?;
         let mut writer = CodeWriter::new(file).map_err(failed)?;
-        let repacked = package.repack(folder, &mut writer)?;
+        let repacked = match known {
+            Some(known) => known.repack(&package, folder, &mut writer, &log)?,
+            None => package.repack(folder, &mut writer)?,
+        };
         let code = writer.finish(repacked.sha256).map_err(failed)?;
         show_repacked(&repacked, folder, &log);
         Ok((repacked, code))

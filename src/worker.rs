@@ -25,6 +25,7 @@ pub use state::{Identity, StateError, StateFolder};
 use crate::{
     client::{Backoff, ClientError, WorkerClient},
     conventions::Conventions,
+    deploy::Memory,
     model::{Variable, chain},
     protocol::{Assignment, ErrorCode, Machine},
 };
@@ -42,6 +43,8 @@ pub struct Worker {
     pub conventions: Conventions,
     /// The variables from its own environment.
     pub variables: Vec<Variable>,
+    /// The packages that it has verified.
+    pub memory: Memory,
 }
 
 /// How a worker is asked to stop.

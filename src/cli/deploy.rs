@@ -60,6 +60,7 @@ pub(super) async fn run(
         work: std::env::temp_dir(),
         journal: Vec::new(),
         started,
+        known: None,
         dry_run: args.dry_run,
     };
     let guard = Guard::Alone { cancel };

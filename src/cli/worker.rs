@@ -10,6 +10,7 @@ use super::{CliError, Output, StateArgs, WorkerCommand, connection};
 use crate::{
     config::{Environment, WorkerConfig},
     conventions::{Conventions, environment_name},
+    deploy::Memory,
     exit::Exit,
     model::{DeploymentId, Variable},
     protocol::Machine,
@@ -83,6 +84,7 @@ async fn serve(config: &WorkerConfig, environment: &Environment, output: Output)
         machine: machine(config),
         variables: own_variables(config, &conventions, environment),
         conventions,
+        memory: Memory::default(),
     };
     let stopping = Stopping::default();
     let leave = CancellationToken::new();

@@ -186,6 +186,7 @@ impl Running<'_> {
             work: folder.to_owned(),
             journal: assignment.journal.iter().map(|entry| entry.record.clone()).collect(),
             started,
+            known: Some(self.worker.memory.of(&package.sha256)),
             dry_run: false,
         };
         let (worker, engine_log) = (Arc::clone(self.worker), log.clone());

@@ -29,6 +29,7 @@ async fn another_package_than_the_named_one_is_refused_before_any_call() {
         variables: variables.into_iter().map(|(name, value)| Variable::plain(name, value)).collect(),
         work: scene.folder.path().to_owned(),
         journal: Vec::new(),
+        known: None,
         dry_run: false,
         started: ZonedDateTime::now(),
     };
