@@ -6,3 +6,4 @@ mod pack;
 mod properties;
 mod read;
 mod repack;
+mod repack_command;
