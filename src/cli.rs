@@ -549,6 +549,12 @@ impl Cli {
         Output::new(self.json, self.verbose, environment)
     }
 
+    /// Whether the command only works on files here: a runtime with threads of its own would cost more than it
+    /// could do.
+    pub fn is_local(&self) -> bool {
+        matches!(self.command, Command::Package(PackageCommand::Pack { .. } | PackageCommand::Repack { .. }))
+    }
+
     /// Runs the command.
     pub async fn run(self, environment: &Environment, output: Output) -> Result<Exit, CliError> {
         match self.command {

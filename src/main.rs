@@ -20,7 +20,12 @@ fn main() -> ExitCode {
         }
     };
     let output = cli.output(&environment);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = if cli.is_local() {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output.error(&error, None, Exit::Io);

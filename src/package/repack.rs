@@ -186,3 +186,44 @@ impl Package {
 fn threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from).min(THREADS)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    use super::*;
+    use crate::conventions::Conventions;
+
+    #[test]
+    fn the_same_bytes_on_any_number_of_threads() {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        // Smaller and larger than all buffers, in no order.
+        for (number, size) in [0, 300_000, 1, 131_072, 32_768, 2_000_000, 7, 9].into_iter().enumerate() {
+            for copy in 0..20 {
+                let name = format!("{}-{number}", (copy * 7) % 20);
+                writer.start_file(name, SimpleFileOptions::DEFAULT).unwrap();
+                let content: Vec<u8> =
+                    (0..size).map(|place: u32| place.wrapping_mul(copy).to_le_bytes()[1]).collect();
+                writer.write_all(if copy == 3 { b"#!/bin/sh" } else { &content }).unwrap();
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("A.1.0.zip");
+        fs_err::write(&path, writer.finish().unwrap().into_inner()).unwrap();
+        let package =
+            Package::open(&path, None, &Conventions::load(None).unwrap().layout, folder.path()).unwrap();
+        let on = |threads| {
+            let mut bytes = Vec::new();
+            let (repacked, programs) = package.write("", &mut bytes, Trust::Verify { threads }).unwrap();
+            assert_eq!(programs.len(), 8);
+            (repacked, bytes)
+        };
+        let alone = on(1);
+        assert_eq!(alone.0.entries.len(), 160);
+        for threads in [2, 3, 7, 1000] {
+            assert_eq!(on(threads), alone);
+        }
+    }
+}

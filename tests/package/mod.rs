@@ -10,5 +10,6 @@ mod pack;
 mod properties;
 mod read;
 mod repack;
+mod repack_command;
 mod structure;
 mod tar;

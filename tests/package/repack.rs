@@ -1,6 +1,6 @@
 //! Repacking: the same bytes whatever the package looked like, the right modes, and every byte checked.
 
-use octarm::package::{Package, Repacked};
+use octarm::package::{Package, Repacked, Verification};
 use sha::sha256;
 
 use crate::support::packages::{Producer, Raw, nupkg, open, unpack, zip};
@@ -179,4 +179,70 @@ fn empty_entries_without_any_compressed_data_are_taken_as_stored() {
     assert_eq!(unpack(&function), [("folder/empty".to_owned(), 0o100_644, Vec::new())]);
     // The method of the first header: stored.
     assert_eq!(function[8..10], [0, 0]);
+}
+
+#[test]
+fn a_remembered_package_repacks_to_the_same_bytes() {
+    let bytes = zip(&[
+        Raw::new("f/run", "#!/bin/sh"),
+        Raw::new("f/empty", ""),
+        Raw::new("g/tool", "\x7fELF"),
+        Raw::new("g/text", "text"),
+        Raw::new("g/by-mode", "x").mode(0o100_755),
+    ]);
+    let package = open("A.1.0.zip", &bytes).unwrap();
+    let (first, verification) =
+        package.repack_verified("f", &hex::encode(sha256(&bytes)), std::io::sink()).unwrap();
+    assert_eq!(first, package.repack("f", std::io::sink()).unwrap());
+    // It goes through text, as what is kept for longer would, and to another opening of the package.
+    let verification: Verification =
+        serde_json::from_str(&serde_json::to_string(&verification).unwrap()).unwrap();
+    let package = open("A.1.0.zip", &bytes).unwrap();
+    for folder in ["f", "g", ""] {
+        let (mut verified, mut remembered) = (Vec::new(), Vec::new());
+        let one = package.repack(folder, &mut verified).unwrap();
+        let other = package
+            .repack_remembered(folder, &hex::encode(sha256(&bytes)), &verification, &mut remembered)
+            .unwrap();
+        assert_eq!((one, verified), (other, remembered));
+    }
+}
+
+#[test]
+fn what_is_remembered_of_one_package_counts_for_no_other() {
+    let entry = Raw { time: (1, 0x21), ..Raw::new("a", "x") };
+    let (one, other) = (zip(&[Raw::new("a", "x")]), zip(&[entry]));
+    let package = open("A.1.0.zip", &one).unwrap();
+    let (_, verification) = package.repack_verified("", &hex::encode(sha256(&one)), std::io::sink()).unwrap();
+    let mut written = Vec::new();
+    let package = open("A.1.0.zip", &other).unwrap();
+    let error =
+        package.repack_remembered("", &hex::encode(sha256(&other)), &verification, &mut written).unwrap_err();
+    insta::assert_snapshot!(error, @"what is remembered of `A.1.0.zip` was learnt from SHA-256 11a989740722b2664004ab75f21fc5e337824d4519740b90410617c9e74f688b by rules 1, but it is SHA-256 52594ab3a8b8c54ddba5dcf90c84b08964636376282a274f9877269750f379e5 by rules 1");
+    assert!(written.is_empty());
+}
+
+#[test]
+fn the_first_damaged_entry_of_the_file_is_the_one_that_is_named() {
+    // Sizes that fall in both orders, and enough entries for all threads.
+    for sizes in [(1..40).collect::<Vec<_>>(), (1..40).rev().collect()] {
+        let entries: Vec<_> = sizes
+            .iter()
+            .enumerate()
+            .map(|(number, size)| {
+                let lie = (number >= 5).then_some(7);
+                let content = vec![u8::try_from(number).unwrap(); size * 20_000];
+                Raw {
+                    said_crc: lie,
+                    deflate: number % 2 == 0,
+                    ..Raw::new(format!("file-{number:02}"), content)
+                }
+            })
+            .collect();
+        let package = open("A.1.0.zip", &zip(&entries)).unwrap();
+        for _ in 0..5 {
+            let error = package.repack("", std::io::sink()).unwrap_err().to_string();
+            assert!(error.contains("`file-05`"), "{error}");
+        }
+    }
 }

@@ -33,11 +33,10 @@ pub(super) fn run(asked: &Repack, output: Output) -> Result<(), CliError> {
     let (path, count) = (asked.to.display().to_string(), repacked.entries.len());
     let place = if folder.is_empty() { "the package's root".to_owned() } else { format!("`{folder}`") };
     let text = format!(
-        "repacked {} from {place} to {path}: {} unzipped, {} zipped ({} bytes)\nCodeSha256 {}",
+        "repacked {} from {place} to {path}: {} unzipped, {} zipped\nCodeSha256 {}",
         files(count),
         bytes(repacked.unzipped_size),
         bytes(repacked.size),
-        repacked.size,
         repacked.code_sha256()
     );
     let value = json!({
