@@ -33,9 +33,8 @@ pub use names::names;
 pub use variables::Variables;
 
 use self::{
-    evaluate::{evaluate, too_deep},
+    evaluate::{Memory, Text, evaluate, too_deep},
     parser::{ParseError, parse},
-    variables::Template,
 };
 
 /// What a text became.
@@ -86,36 +85,55 @@ fn quoted(tokens: &[String]) -> String {
     tokens.join(", ")
 }
 
-/// Renders a text with variables. `now` is what the filters of dates take for the time.
-pub fn render(text: &str, variables: &Variables, now: &ZonedDateTime) -> Rendered {
-    if !text.contains("#{") {
-        return Rendered::as_written(text);
+/// Renders texts with one set of variables at one time, and remembers what the variables came to: rendering all of a
+/// set costs no more for how deep they refer to each other.
+pub struct Renderer<'v> {
+    variables: &'v Variables,
+    now: &'v ZonedDateTime,
+    memory: Memory,
+}
+
+impl<'v> Renderer<'v> {
+    /// `now` is what the filters of dates take for the time.
+    pub fn new(variables: &'v Variables, now: &'v ZonedDateTime) -> Self {
+        Self { variables, now, memory: Memory::default() }
     }
-    match parse(text) {
-        Ok(tokens) => evaluate(&tokens, variables, now),
-        Err(error) => Rendered { error: Some(unreadable(text, error)), ..Rendered::as_written(text) },
+
+    /// Renders a text.
+    pub fn render(&self, text: &str) -> Rendered {
+        if !text.contains("#{") {
+            return Rendered::as_written(text);
+        }
+        match parse(text) {
+            Ok(tokens) => self.evaluate(Text::Template(&tokens)),
+            Err(error) => Rendered { error: Some(unreadable(text, error)), ..Rendered::as_written(text) },
+        }
+    }
+
+    /// The rendered value of the variable of exactly this name. A value that nobody can read as a template is used as
+    /// it is written: it may be a password. None when there is no such variable.
+    pub fn value(&self, name: &str) -> Option<Rendered> {
+        let place = self.variables.place(name)?;
+        let mut rendered = self.evaluate(Text::Variable(place));
+        if !rendered.missing.is_empty() && self.variables.is_sensitive(place) {
+            rendered.missing = vec![format!("#{{{name}}}")];
+        }
+        Some(rendered)
+    }
+
+    fn evaluate(&self, text: Text<'_>) -> Rendered {
+        evaluate(text, self.variables, self.now, &self.memory)
     }
 }
 
-/// The rendered value of the variable of exactly this name. A value that nobody can read as a template is used as it
-/// is written: it may be a password. None when there is no such variable.
+/// Renders one text: [`Renderer::render`].
+pub fn render(text: &str, variables: &Variables, now: &ZonedDateTime) -> Rendered {
+    Renderer::new(variables, now).render(text)
+}
+
+/// Renders one variable's value: [`Renderer::value`].
 pub fn value(name: &str, variables: &Variables, now: &ZonedDateTime) -> Option<Rendered> {
-    let place = variables.place(name)?;
-    Some(match variables.template(place) {
-        Template::Plain => Rendered::as_written(variables.value(place)),
-        Template::Tokens(tokens) => {
-            let mut rendered = evaluate(tokens, variables, now);
-            if !rendered.missing.is_empty() && variables.is_sensitive(place) {
-                rendered.missing = vec![format!("#{{{name}}}")];
-            }
-            rendered
-        }
-        Template::TooDeep => Rendered {
-            value: None,
-            missing: Vec::new(),
-            error: Some(too_deep(&format!("the value of `{name}`"))),
-        },
-    })
+    Renderer::new(variables, now).value(name)
 }
 
 /// Says what cannot be read, with the place where reading stopped.

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use jiff::ZonedDateTime;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::template::{self, Variables};
+use crate::template::{Renderer, Variables};
 
 /// What stands where a sensitive value stood.
 const MASK: &str = "********";
@@ -61,9 +61,9 @@ impl Redactor {
     /// Hides every sensitive value of a set, as written and as rendered at this time.
     pub fn of(variables: &Variables, now: &ZonedDateTime) -> Result<Self, RedactorError> {
         let sensitive = || variables.iter().filter(|variable| variable.sensitive);
-        let rendered: Vec<String> = sensitive()
-            .filter_map(|variable| template::value(&variable.name, variables, now)?.value)
-            .collect();
+        let renderer = Renderer::new(variables, now);
+        let rendered: Vec<String> =
+            sensitive().filter_map(|variable| renderer.value(&variable.name)?.value).collect();
         Self::new(
             sensitive().map(|variable| variable.value.as_str()).chain(rendered.iter().map(String::as_str)),
         )

@@ -2,6 +2,7 @@
 
 mod look_up;
 mod place;
+mod remember;
 
 use std::{borrow::Cow, cell::RefCell, sync::Arc};
 
@@ -15,7 +16,8 @@ use super::{
     tree::Tree,
     variables::{Template, Variables},
 };
-use place::Round;
+use place::{Place, Round, Value};
+pub(super) use remember::Memory;
 
 /// How many bytes a text may grow to.
 const MAX_OUTPUT: usize = 4 * 1024 * 1024;
@@ -44,8 +46,22 @@ struct Context<'c, 'v> {
     open: RefCell<Vec<Arc<Symbol>>>,
 }
 
-/// Evaluates a template that was given by itself.
-pub(super) fn evaluate(tokens: &[Token], variables: &Variables, now: &ZonedDateTime) -> Rendered {
+/// What to evaluate.
+#[derive(Clone, Copy)]
+pub(super) enum Text<'t> {
+    /// A template that was given by itself.
+    Template(&'t [Token]),
+    /// The value of the variable at a place.
+    Variable(usize),
+}
+
+/// Evaluates a text by itself.
+pub(super) fn evaluate(
+    text: Text<'_>,
+    variables: &Variables,
+    now: &ZonedDateTime,
+    memory: &Memory,
+) -> Rendered {
     let mut evaluator = Evaluator {
         variables,
         tree: variables.tree(),
@@ -53,12 +69,21 @@ pub(super) fn evaluate(tokens: &[Token], variables: &Variables, now: &ZonedDateT
         missing: Vec::new(),
         is_null: false,
         depth: 0,
+        deepest: 0,
         work: 0,
+        loops: 0,
+        memory,
     };
     let context = Context { around: None, open: RefCell::default() };
-    let mut out = String::new();
-    match evaluator.tokens(tokens, &context, &mut out) {
-        Ok(()) => Rendered {
+    let result = match text {
+        Text::Template(tokens) => {
+            let mut out = String::new();
+            evaluator.tokens(tokens, &context, &mut out).map(|()| out)
+        }
+        Text::Variable(place) => evaluator.variable(place, &context).map(Cow::into_owned),
+    };
+    match result {
+        Ok(out) => Rendered {
             value: (!evaluator.is_null).then_some(out),
             missing: distinct(evaluator.missing),
             error: None,
@@ -84,7 +109,12 @@ struct Evaluator<'v> {
     /// Whether the filter `null` was met: then the whole has no value.
     is_null: bool,
     depth: usize,
+    /// How deep it went.
+    deepest: usize,
     work: usize,
+    /// How many loops were met, also those that did not count.
+    loops: usize,
+    memory: &'v Memory,
 }
 
 impl<'v> Evaluator<'v> {
@@ -145,29 +175,32 @@ impl<'v> Evaluator<'v> {
 
     fn deeper<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
         if self.depth == MAX_DEPTH {
-            return Err(Failure::Other(format!(
-                "the text is more than {MAX_DEPTH} values, conditions and loops deep"
-            )));
+            return Err(deeper_than_allowed());
         }
         self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
         let result = inside(self);
         self.depth -= 1;
         result
     }
 
-    /// A value, evaluated when it is a template.
+    /// The own value of a place, evaluated.
     fn value(
         &mut self,
-        value: Cow<'v, str>,
-        template: &Template,
+        place: &Place<'v>,
         context: &Context<'_, 'v>,
-    ) -> Result<Cow<'v, str>, Failure> {
-        match template {
-            Template::Plain => Ok(value),
+    ) -> Result<Option<Cow<'v, str>>, Failure> {
+        let text = match place.value(self.tree) {
+            Value::Nothing => return Ok(None),
+            Value::Variable(place) => return self.variable(place, context).map(Some),
+            Value::Text(text) => text,
+        };
+        match Template::of(&text) {
+            Template::Plain => Ok(Some(text)),
             Template::Tokens(tokens) => {
                 let mut out = String::new();
-                self.deeper(|inner| inner.tokens(tokens, context, &mut out))?;
-                Ok(out.into())
+                self.deeper(|inner| inner.tokens(&tokens, context, &mut out))?;
+                Ok(Some(out.into()))
             }
             Template::TooDeep => Err(Failure::Other(too_deep("the value of a variable"))),
         }
@@ -306,6 +339,10 @@ impl<'v> Evaluator<'v> {
         }
         Ok(())
     }
+}
+
+fn deeper_than_allowed() -> Failure {
+    Failure::Other(format!("the text is more than {MAX_DEPTH} values, conditions and loops deep"))
 }
 
 /// What is nested too deeply to be read.

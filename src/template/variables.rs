@@ -83,6 +83,11 @@ impl Variables {
         self.places.get(&fold(name)).copied()
     }
 
+    /// The name at a place.
+    pub(super) fn name(&self, place: usize) -> &str {
+        &self.entries[place].variable.name
+    }
+
     /// The value at a place.
     pub(super) fn value(&self, place: usize) -> &str {
         &self.entries[place].variable.value

@@ -7,7 +7,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use jiff::ZonedDateTime;
 use octarm::{
     model::Variable,
-    template::{Variables, value},
+    template::{Renderer, Variables},
 };
 
 /// Every tenth variable is plain; each other refers to the one before and to a plain one, so that chains are up to
@@ -30,16 +30,10 @@ fn pairs(count: usize) -> Vec<(String, String)> {
 }
 
 fn render_all(pairs: Vec<(String, String)>, now: &ZonedDateTime) -> usize {
-    let names: Vec<String> = pairs.iter().map(|(name, _)| name.clone()).collect();
     let variables: Variables = pairs.into_iter().map(|(name, value)| Variable::plain(name, value)).collect();
-    names
-        .iter()
-        .map(|name| {
-            value(name, &variables, now)
-                .and_then(|rendered| rendered.clean().ok())
-                .map_or(0, |text| text.len())
-        })
-        .sum()
+    let renderer = Renderer::new(&variables, now);
+    let length = |variable: &Variable| renderer.value(&variable.name)?.clean().ok().map(|text| text.len());
+    variables.iter().filter_map(length).sum()
 }
 
 fn sets(criterion: &mut Criterion) {

@@ -2,7 +2,7 @@
 
 use octarm::{
     model::Variable,
-    template::{Variables, names, value},
+    template::{Renderer, Variables, names, value},
 };
 use proptest::prelude::*;
 
@@ -75,6 +75,11 @@ fn values_nest_deeply_but_not_without_end() {
     };
     assert_eq!(rendered("#{v0}", &chain(240)).clean().unwrap(), "end");
     assert!(error("#{v0}", &chain(100_000)).contains("values, conditions and loops deep"));
+    // Nor when the deep ones are known already.
+    let (variables, now) = (chain(300), jiff::ZonedDateTime::now());
+    let renderer = Renderer::new(&variables, &now);
+    assert_eq!(renderer.value("v100").unwrap().clean().unwrap(), "end");
+    assert!(renderer.value("v0").unwrap().error.unwrap().contains("values, conditions and loops deep"));
 }
 
 #[test]
@@ -96,12 +101,15 @@ fn the_deepest_of_all_fits_the_stack_of_a_small_thread() {
 
 #[test]
 fn values_that_multiply_themselves_are_stopped() {
-    for (leaf, expected) in [("", "too many steps"), ("x", "multiplies itself")] {
+    let bomb = |leaf| {
         let mut bomb = set(&[("v0", leaf)]);
         bomb.extend((1..60).map(|i| Variable::plain(format!("v{i}"), format!("#{{v{0}}}#{{v{0}}}", i - 1))));
-        let error = error("#{v59}", &bomb);
-        assert!(error.contains(expected), "{error}");
-    }
+        bomb
+    };
+    assert_eq!(rendered("#{v59}", &bomb("")).clean().unwrap(), "");
+    assert_eq!(rendered("#{v59}", &bomb("#{nope | null}")).value, None);
+    assert!(error("#{v59}", &bomb("x")).contains("multiplies itself"));
+    assert!(error("#{v59}", &bomb("#{nope}")).contains("multiplies itself"));
     let list = set(&[("l", &",".repeat(5_000))]);
     let nested = "#{each a in l}#{each b in l}#{each c in l}#{/each}#{/each}#{/each}";
     assert!(error(nested, &list).contains("too many steps"));
@@ -235,6 +243,20 @@ proptest! {
         prop_assert!(found.value.is_some() || found.error.is_some() || text.contains("null") || values.iter().any(|(_, value)| value.contains("null")));
         prop_assert_eq!(&rendered(&text, &variables), &found);
         let _ = names(&text);
+    }
+
+    #[test]
+    fn what_is_remembered_changes_nothing(
+        values in prop::collection::vec((prop::sample::select(vec!["a", "b", "c", "a.b", "b.c", "a[b]", "a[1].c"]), language()), 0..8),
+    ) {
+        let variables: Variables =
+            values.iter().map(|(name, value)| Variable::plain(*name, value.as_str())).collect();
+        let now = jiff::ZonedDateTime::now();
+        let renderer = Renderer::new(&variables, &now);
+        for (name, text) in values.iter().chain(&values) {
+            prop_assert_eq!(renderer.value(name), value(name, &variables, &now));
+            prop_assert_eq!(renderer.render(text), rendered(text, &variables));
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl<'v> Evaluator<'v> {
         context: &Context<'_, 'v>,
     ) -> Result<Option<Found<'v>>, Failure> {
         self.spend(LOOK_UP)?;
-        refuse_loop(symbol, context)?;
+        refuse_loop(symbol, context).inspect_err(|_| self.loops += 1)?;
         context.open.borrow_mut().push(Arc::clone(symbol));
         let found = self.deeper(|inner| inner.find_from(symbol, context));
         context.open.borrow_mut().pop();
@@ -77,10 +77,7 @@ impl<'v> Evaluator<'v> {
         let settled = self.settle(symbol, context)?;
         if let Some(place) = self.walk(&settled, context)? {
             let reported = self.missing.len();
-            let value = match place.value(self.tree, self.variables) {
-                Some((text, template)) => Some(self.value(text, &template, context)?),
-                None => None,
-            };
+            let value = self.value(&place, context)?;
             if self.missing.len() > reported && place.is_sensitive(self.tree, self.variables) {
                 self.missing.truncate(reported);
                 self.missing.push(format!("#{{{symbol}}}"));
@@ -153,12 +150,12 @@ impl<'v> Evaluator<'v> {
                 scalar => Place::of(scalar.text()),
             }));
         }
-        let Some((text, template)) = place.value(self.tree, self.variables) else { return Ok(None) };
-        let value = match self.unreported(|inner| inner.value(text, &template, context)) {
+        let value = match self.unreported(|inner| inner.value(place, context)) {
             // A value may refer to another part of itself: while that is being evaluated it is no JSON yet.
             Err(Failure::Loop(_)) => return Ok(None),
             value => value?,
         };
+        let Some(value) = value else { return Ok(None) };
         self.spend(value.len() * JSON_BYTE)?;
         let json = Json::parse(&value);
         Ok(json.and_then(|json| json.step(word.text()).map(Json::text)).map(Place::of))

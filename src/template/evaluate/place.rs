@@ -7,7 +7,7 @@ use super::{
         json::Json,
         symbol::Word,
         tree::{NodeId, Own, Tree},
-        variables::{Template, Variables},
+        variables::Variables,
     },
     Context,
 };
@@ -47,8 +47,13 @@ pub(super) enum Place<'v> {
     Each(Each),
 }
 
-/// The value of a place: its text, and that text as a template.
-pub(super) type Value<'v> = (Cow<'v, str>, Cow<'v, Template>);
+/// The value of a place, not yet evaluated.
+pub(super) enum Value<'v> {
+    Nothing,
+    /// That of the variable at this place of the set.
+    Variable(usize),
+    Text(Cow<'v, str>),
+}
 
 impl<'v> Place<'v> {
     pub(super) fn of(text: impl Into<Cow<'v, str>>) -> Self {
@@ -112,23 +117,17 @@ impl<'v> Place<'v> {
     }
 
     /// The value of its own.
-    pub(super) fn value(&self, tree: &'v Tree, variables: &'v Variables) -> Option<Value<'v>> {
-        let plain = |text: Cow<'v, str>| {
-            let template = Template::of(&text);
-            Some((text, Cow::Owned(template)))
-        };
+    pub(super) fn value(&self, tree: &'v Tree) -> Value<'v> {
         match self {
             Self::Node(node) => match tree.own(*node) {
-                Own::Nothing => None,
-                Own::Variable(place) => {
-                    Some((variables.value(*place).into(), Cow::Borrowed(variables.template(*place))))
-                }
-                Own::Index(index) => plain(Cow::Borrowed(index)),
+                Own::Nothing => Value::Nothing,
+                Own::Variable(place) => Value::Variable(*place),
+                Own::Index(index) => Value::Text(Cow::Borrowed(index)),
             },
-            Self::Text(text) => plain(text.clone()),
-            Self::Json(json) => plain(json.text().into()),
-            Self::Property(property) => plain(property.0.clone().into()),
-            Self::Each(_) => None,
+            Self::Text(text) => Value::Text(text.clone()),
+            Self::Json(json) => Value::Text(json.text().into()),
+            Self::Property(property) => Value::Text(property.0.clone().into()),
+            Self::Each(_) => Value::Nothing,
         }
     }
 }

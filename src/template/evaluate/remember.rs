@@ -1,0 +1,77 @@
+//! Remembers the values of variables: each is evaluated once, however many others refer to it.
+
+use std::{borrow::Cow, cell::RefCell, collections::HashMap};
+
+use super::{
+    super::{too_deep, variables::Template},
+    Context, Evaluator, Failure, MAX_DEPTH, deeper_than_allowed, distinct,
+};
+
+/// What is remembered, by the place of the variable in its set.
+pub(in super::super) type Memory = RefCell<HashMap<usize, Remembered>>;
+
+/// What evaluating a value came to.
+pub(in super::super) struct Remembered {
+    text: String,
+    missing: Vec<String>,
+    is_null: bool,
+    /// How much deeper it went.
+    height: usize,
+}
+
+impl<'v> Evaluator<'v> {
+    /// The value of the variable at a place, evaluated.
+    pub(super) fn variable(
+        &mut self,
+        place: usize,
+        context: &Context<'_, 'v>,
+    ) -> Result<Cow<'v, str>, Failure> {
+        let tokens = match self.variables.template(place) {
+            Template::Plain => return Ok(self.variables.value(place).into()),
+            Template::TooDeep => {
+                let name = self.variables.name(place);
+                return Err(Failure::Other(too_deep(&format!("the value of `{name}`"))));
+            }
+            Template::Tokens(tokens) => tokens,
+        };
+        // In a loop the value may depend on the round.
+        let is_fixed = context.around.is_none();
+        let memory = self.memory;
+        if let Some(known) = memory.borrow().get(&place).filter(|_| is_fixed) {
+            return self.recall(known);
+        }
+        let (reported, was_null, loops) = (self.missing.len(), self.is_null, self.loops);
+        let before = std::mem::replace(&mut self.deepest, self.depth);
+        self.is_null = false;
+        let mut text = String::new();
+        self.deeper(|inner| inner.tokens(tokens, context, &mut text))?;
+        let missing = distinct(self.missing.split_off(reported));
+        self.missing.extend_from_slice(&missing);
+        // A loop that was met, though it did not count, depends on where one comes from.
+        if is_fixed && self.loops == loops {
+            let known = Remembered {
+                text: text.clone(),
+                missing,
+                is_null: self.is_null,
+                height: self.deepest - self.depth,
+            };
+            memory.borrow_mut().insert(place, known);
+        }
+        self.is_null |= was_null;
+        self.deepest = self.deepest.max(before);
+        Ok(text.into())
+    }
+
+    fn recall(&mut self, known: &Remembered) -> Result<Cow<'v, str>, Failure> {
+        self.spend(known.text.len())?;
+        let deepest = self.depth + known.height;
+        // What is too deep is too deep whether a part of it is known or not.
+        if deepest > MAX_DEPTH {
+            return Err(deeper_than_allowed());
+        }
+        self.deepest = self.deepest.max(deepest);
+        self.is_null |= known.is_null;
+        self.missing.extend_from_slice(&known.missing);
+        Ok(known.text.clone().into())
+    }
+}
