@@ -22,9 +22,11 @@ pub(super) use remember::Memory;
 /// How many bytes a text may grow to.
 const MAX_OUTPUT: usize = 4 * 1024 * 1024;
 /// How deep values and blocks may lie in each other while they are evaluated: what the stack of any thread holds.
-const MAX_DEPTH: usize = 500;
+const MAX_DEPTH: usize = 300;
 /// How much work one rendering may be: about a second. A value that needs more multiplies itself.
 const MAX_WORK: usize = 40_000_000;
+/// How long most values are: with so much room their texts need not grow.
+const USUAL: usize = 64;
 /// The work of one look-up, when that of writing one byte is one.
 const LOOK_UP: usize = 200;
 /// The work of reading one byte of JSON.
@@ -77,7 +79,7 @@ pub(super) fn evaluate(
     let context = Context { around: None, open: RefCell::default() };
     let result = match text {
         Text::Template(tokens) => {
-            let mut out = String::new();
+            let mut out = String::with_capacity(USUAL);
             evaluator.tokens(tokens, &context, &mut out).map(|()| out)
         }
         Text::Variable(place) => evaluator.variable(place, &context).map(Cow::into_owned),

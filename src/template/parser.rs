@@ -171,6 +171,13 @@ impl<'t> Parser<'t> {
 
     /// Text up to the next `#{`, its escapes undone.
     fn literal(&mut self) -> Parsed<Token> {
+        let start = self.rest();
+        let plain = start.find('#').unwrap_or(start.len());
+        if start[plain..].starts_with("#{") || plain == start.len() {
+            // Nothing to undo.
+            self.at += plain;
+            return if plain == 0 { Err(Miss::Here) } else { Ok(Token::Text(start[..plain].into())) };
+        }
         let mut text = String::new();
         loop {
             let rest = self.rest();

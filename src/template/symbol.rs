@@ -23,41 +23,50 @@ pub(super) enum Step {
 /// A text as it was written, and as it compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
-    text: Box<str>,
-    /// None when it is the text itself.
-    folded: Option<Box<str>>,
+    /// The text, and behind it the folded one when that differs: one piece of memory for both, as there are many.
+    both: Box<str>,
+    text: usize,
 }
 
 impl Word {
     pub(super) fn new(text: &str) -> Self {
-        Self { text: text.into(), folded: is_to_fold(text).then(|| fold_all(text)) }
+        if !is_to_fold(text) {
+            return Self { both: text.into(), text: text.len() };
+        }
+        let mut both = String::with_capacity(2 * text.len());
+        both.push_str(text);
+        fold_onto(text, &mut both);
+        Self { both: both.into(), text: text.len() }
     }
 
     /// As it was written.
     pub(super) fn text(&self) -> &str {
-        &self.text
+        &self.both[..self.text]
     }
 
     /// As it compares.
     pub(super) fn folded(&self) -> &str {
-        self.folded.as_deref().unwrap_or(&self.text)
+        let folded = &self.both[self.text..];
+        if folded.is_empty() { &self.both } else { folded }
     }
 }
 
 /// A name as names compare: without regard to case, character by character and without regard to any language.
 pub(super) fn fold(text: &str) -> Box<str> {
-    if is_to_fold(text) { fold_all(text) } else { text.into() }
+    let mut folded = String::with_capacity(text.len());
+    fold_onto(text, &mut folded);
+    folded.into()
 }
 
 fn is_to_fold(text: &str) -> bool {
     text.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_lowercase())
 }
 
-fn fold_all(text: &str) -> Box<str> {
-    if text.is_ascii() {
-        return text.to_ascii_uppercase().into();
-    }
+fn fold_onto(text: &str, folded: &mut String) {
     let upper = |c: char| {
+        if c.is_ascii() {
+            return c.to_ascii_uppercase();
+        }
         let mut upper = c.to_uppercase();
         match (upper.next(), upper.next()) {
             (Some(one), None) => one,
@@ -65,7 +74,7 @@ fn fold_all(text: &str) -> Box<str> {
             _ => c,
         }
     };
-    text.chars().map(upper).collect::<String>().into()
+    folded.extend(text.chars().map(upper));
 }
 
 impl fmt::Display for Symbol {

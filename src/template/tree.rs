@@ -25,16 +25,16 @@ pub(super) enum Own {
 #[derive(Debug, Clone)]
 struct Node {
     own: Own,
+    /// Most nodes have none.
+    children: Option<Box<Children>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Children {
     names: HashMap<Box<str>, NodeId>,
     indexes: HashMap<Box<str>, NodeId>,
     /// Those of `indexes`, in the order in which they were made.
     in_order: Vec<NodeId>,
-}
-
-impl Node {
-    fn new(own: Own) -> Self {
-        Self { own, names: HashMap::new(), indexes: HashMap::new(), in_order: Vec::new() }
-    }
 }
 
 /// All paths. The nodes lie in one list, so that no depth of names is too deep.
@@ -49,7 +49,7 @@ impl Tree {
 
     /// Lays out names. One that does not begin with a path is left out: no template can refer to it.
     pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
-        let mut tree = Self { nodes: vec![Node::new(Own::Nothing)] };
+        let mut tree = Self { nodes: vec![Node { own: Own::Nothing, children: None }] };
         for (place, name) in names.enumerate() {
             if let Some(symbol) = parse_path(name) {
                 tree.add(&symbol.steps, place);
@@ -67,13 +67,14 @@ impl Tree {
             at = match step {
                 Step::Name { word, .. } => self.name(at, word).unwrap_or_else(|| {
                     let new = self.push(Own::Nothing);
-                    self.nodes[at.0].names.insert(word.folded().into(), new);
+                    self.children(at).names.insert(word.folded().into(), new);
                     new
                 }),
                 Step::Index { word, .. } => self.index(at, word).unwrap_or_else(|| {
                     let new = self.push(Own::Index(word.text().into()));
-                    self.nodes[at.0].indexes.insert(word.folded().into(), new);
-                    self.nodes[at.0].in_order.push(new);
+                    let children = self.children(at);
+                    children.indexes.insert(word.folded().into(), new);
+                    children.in_order.push(new);
                     new
                 }),
                 Step::LookUp { .. } => return,
@@ -83,23 +84,27 @@ impl Tree {
     }
 
     fn push(&mut self, own: Own) -> NodeId {
-        self.nodes.push(Node::new(own));
+        self.nodes.push(Node { own, children: None });
         NodeId(self.nodes.len() - 1)
+    }
+
+    fn children(&mut self, node: NodeId) -> &mut Children {
+        self.nodes[node.0].children.get_or_insert_default()
     }
 
     /// The child of this name.
     pub(super) fn name(&self, node: NodeId, word: &Word) -> Option<NodeId> {
-        self.nodes[node.0].names.get(word.folded()).copied()
+        self.nodes[node.0].children.as_ref()?.names.get(word.folded()).copied()
     }
 
     /// The child of this index.
     pub(super) fn index(&self, node: NodeId, word: &Word) -> Option<NodeId> {
-        self.nodes[node.0].indexes.get(word.folded()).copied()
+        self.nodes[node.0].children.as_ref()?.indexes.get(word.folded()).copied()
     }
 
     /// All indexed children, in the order in which they were made.
     pub(super) fn indexed(&self, node: NodeId) -> &[NodeId] {
-        &self.nodes[node.0].in_order
+        self.nodes[node.0].children.as_ref().map_or(&[], |children| &children.in_order)
     }
 
     /// What the node holds itself.

@@ -73,10 +73,10 @@ fn values_nest_deeply_but_not_without_end() {
             })
             .collect()
     };
-    assert_eq!(rendered("#{v0}", &chain(240)).clean().unwrap(), "end");
+    assert_eq!(rendered("#{v0}", &chain(140)).clean().unwrap(), "end");
     assert!(error("#{v0}", &chain(100_000)).contains("values, conditions and loops deep"));
     // Nor when the deep ones are known already.
-    let (variables, now) = (chain(300), jiff::ZonedDateTime::now());
+    let (variables, now) = (chain(200), jiff::ZonedDateTime::now());
     let renderer = Renderer::new(&variables, &now);
     assert_eq!(renderer.value("v100").unwrap().clean().unwrap(), "end");
     assert!(renderer.value("v0").unwrap().error.unwrap().contains("values, conditions and loops deep"));

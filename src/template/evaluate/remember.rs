@@ -4,7 +4,7 @@ use std::{borrow::Cow, cell::RefCell, collections::HashMap};
 
 use super::{
     super::{too_deep, variables::Template},
-    Context, Evaluator, Failure, MAX_DEPTH, deeper_than_allowed, distinct,
+    Context, Evaluator, Failure, MAX_DEPTH, USUAL, deeper_than_allowed, distinct,
 };
 
 /// What is remembered, by the place of the variable in its set.
@@ -43,7 +43,7 @@ impl<'v> Evaluator<'v> {
         let (reported, was_null, loops) = (self.missing.len(), self.is_null, self.loops);
         let before = std::mem::replace(&mut self.deepest, self.depth);
         self.is_null = false;
-        let mut text = String::new();
+        let mut text = String::with_capacity(USUAL);
         self.deeper(|inner| inner.tokens(tokens, context, &mut text))?;
         let missing = distinct(self.missing.split_off(reported));
         self.missing.extend_from_slice(&missing);

@@ -112,7 +112,10 @@ impl<'t> Parser<'t> {
 
     /// A path.
     pub(super) fn symbol(&mut self) -> Parsed<Symbol> {
-        let mut steps = vec![self.name()?];
+        let first = self.name()?;
+        // Most paths are this short.
+        let mut steps = Vec::with_capacity(4);
+        steps.push(first);
         loop {
             let step = match self.peek() {
                 Some('.') => self.attempt(|parser| {
