@@ -11,30 +11,76 @@ use aws_lc_rs::rand;
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use super::ServerError;
+use crate::store::Place;
 
 /// The opened folder.
 pub(super) struct Folder {
-    pub(super) database: PathBuf,
+    pub(super) database: Place,
     pub(super) packages: PathBuf,
-    pub(super) master_key: [u8; 32],
-    pub(super) lock: File,
+    master_key: PathBuf,
+    /// Held while one server alone may use it: that is, while the database is a file in it.
+    pub(super) lock: Option<File>,
 }
 
-/// Opens or makes the folder, takes its lock, and makes or reads its master key.
-pub(super) fn open(data: &Path) -> Result<Folder, ServerError> {
+/// Opens or makes the folder. One that the database is in has one owner; with a database elsewhere several servers may
+/// share it.
+pub(super) fn open(data: &Path, database: Option<&SecretString>) -> Result<Folder, ServerError> {
     private_folder(data).map_err(ServerError::Folder)?;
-    let lock = lock(data)?;
+    let lock = if database.is_none() { Some(lock(data)?) } else { None };
     let packages = data.join("packages");
     private_folder(&packages).map_err(ServerError::Folder)?;
-    let database = data.join("octarm.db");
-    let key = data.join("master-key");
-    let master_key = master_key(&database, &key)?;
-    if !database.try_exists().map_err(ServerError::Folder)? {
-        // SQLite gives its side files the mode of the main one, so that one must be private before it opens.
-        create_secret(&database, "").map_err(ServerError::Folder)?;
-    }
+    let master_key = data.join("master-key");
+    let database = match database {
+        Some(url) => Place::Postgres(url.clone()),
+        None => {
+            let file = data.join("octarm.db");
+            if !file.try_exists().map_err(ServerError::Folder)? {
+                // SQLite gives its side files the mode of the main one, so that one must be private before it opens.
+                create_secret(&file, "").map_err(ServerError::Folder)?;
+            }
+            Place::File(file)
+        }
+    };
     Ok(Folder { database, packages, master_key, lock })
+}
+
+impl Folder {
+    /// The key that was given, else the one in the folder, which is made with a new database: a used database without
+    /// a key is one whose key was lost, or that another server has.
+    pub(super) fn master_key(
+        &self,
+        given: Option<&SecretString>,
+        is_new: bool,
+    ) -> Result<[u8; 32], ServerError> {
+        if let Some(given) = given {
+            return read_key(given.expose_secret(), Path::new("OCTARM_SERVER_MASTER_KEY"));
+        }
+        match fs::read_to_string(&self.master_key) {
+            Ok(text) => read_key(&text, &self.master_key),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if !is_new {
+                    let database = self.database.to_string();
+                    return Err(ServerError::KeyMissing { database, key: self.master_key.clone() });
+                }
+                let mut key = [0; 32];
+                rand::fill(&mut key).map_err(|_| {
+                    ServerError::Folder(io::Error::other("the system gave no random numbers"))
+                })?;
+                replace_secret(&self.master_key, &hex::encode(key)).map_err(ServerError::Folder)?;
+                Ok(key)
+            }
+            Err(error) => Err(ServerError::Folder(error)),
+        }
+    }
+}
+
+fn read_key(text: &str, key: &Path) -> Result<[u8; 32], ServerError> {
+    let unreadable = || ServerError::KeyUnreadable { key: key.to_owned() };
+    let bytes = hex::decode(text.trim()).map_err(|_| unreadable())?;
+    bytes.try_into().map_err(|_| unreadable())
 }
 
 fn private_folder(path: &Path) -> io::Result<()> {
@@ -63,28 +109,6 @@ fn lock(data: &Path) -> Result<File, ServerError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(ServerError::Locked { folder: data.to_owned() }),
         Err(TryLockError::Error(error)) => Err(ServerError::Folder(error)),
-    }
-}
-
-/// The key is made before the database is, so a database without a key is one whose key was lost.
-fn master_key(database: &Path, path: &Path) -> Result<[u8; 32], ServerError> {
-    let unreadable = || ServerError::KeyUnreadable { key: path.to_owned() };
-    match fs::read_to_string(path) {
-        Ok(text) => {
-            let bytes = hex::decode(text.trim()).map_err(|_| unreadable())?;
-            bytes.try_into().map_err(|_| unreadable())
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if database.try_exists().map_err(ServerError::Folder)? {
-                return Err(ServerError::KeyMissing { database: database.to_owned(), key: path.to_owned() });
-            }
-            let mut key = [0; 32];
-            rand::fill(&mut key)
-                .map_err(|_| ServerError::Folder(io::Error::other("the system gave no random numbers")))?;
-            replace_secret(path, &hex::encode(key)).map_err(ServerError::Folder)?;
-            Ok(key)
-        }
-        Err(error) => Err(ServerError::Folder(error)),
     }
 }
 

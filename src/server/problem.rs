@@ -92,8 +92,10 @@ impl From<StoreError> for Problem {
             E::LogDigest { .. } => (StatusCode::CONFLICT, ErrorCode::LogDigest),
             E::WorkerBusy { .. } => (StatusCode::CONFLICT, ErrorCode::WorkerBusy),
             E::DiskFull(_) => return Self::disk_full(&error),
-            E::Busy(_) => return Self::busy(&error),
-            E::Database(_) | E::Migrate(_) | E::Corrupt { .. } => return Self::internal(&error),
+            E::Busy(_) | E::Unreachable(_) | E::Raced(_) => return Self::busy(&error),
+            E::Database(_) | E::Migrate(_) | E::Corrupt { .. } | E::Unusable(_) | E::WrongKey => {
+                return Self::internal(&error);
+            }
         };
         let mut problem = Self::new(status, code, error.to_string());
         problem.body.hint = error.hint();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use octarm::{
     model::{DeploymentEvent as Event, DeploymentId, DeploymentState as State, Fence, Outcome, TaskState},
     protocol::{FinishRequest, Machine, RegisterRequest, SessionRequest},
-    store::{NewDeployment, NewPackage, NewRelease, Overwrite, Session, Store, Vault},
+    store::{Database, NewDeployment, NewPackage, NewRelease, Overwrite, Place, Session, Store, Vault},
 };
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 use uuid::Uuid;
@@ -48,7 +48,8 @@ async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("octarm.db");
     fs_err::write(&file, "").unwrap();
-    let store = Store::open(&file, Vault::new(&[1; 32]).unwrap(), LEASE).await.unwrap();
+    let database = Database::open(&Place::File(file)).await.unwrap();
+    let store = Store::open(database, Vault::new(&[1; 32]).unwrap(), LEASE).await.unwrap();
     store.create_environment("Dev", "").await.unwrap();
     store.create_project("Orders", "").await.unwrap();
     let name = "Orders.1.0.0.zip".parse().unwrap();
