@@ -5,7 +5,8 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::server::{Answer, TestServer};
+use super::TestServer;
+use crate::support::server::Answer;
 
 /// Makes a key and answers it.
 async fn key(server: &TestServer, name: &str, permissions: &[&str], more: Value) -> String {

@@ -3,7 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::server::{TestServer, line, success};
+use super::TestServer;
+use crate::support::server::{line, success};
 
 fn body(environments: &Value) -> Value {
     json!({ "ProjectName": "Orders", "ReleaseVersion": "1.0.0", "EnvironmentNames": environments })

@@ -10,6 +10,8 @@ use octarm::{
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 use uuid::Uuid;
 
+use super::TestServer;
+
 const LEASE: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_mins(15);
 
@@ -46,9 +48,15 @@ struct World {
 
 async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("octarm.db");
-    fs_err::write(&file, "").unwrap();
-    let database = Database::open(&Place::File(file)).await.unwrap();
+    let place = match TestServer::settings(&folder).await.database {
+        Some(url) => Place::Postgres(url),
+        None => {
+            let file = folder.path().join("octarm.db");
+            fs_err::write(&file, "").unwrap();
+            Place::File(file)
+        }
+    };
+    let database = Database::open(&place).await.unwrap();
     let store = Store::open(database, Vault::new(&[1; 32]).unwrap(), LEASE).await.unwrap();
     store.create_environment("Dev", "").await.unwrap();
     store.create_project("Orders", "").await.unwrap();
@@ -145,7 +153,7 @@ impl World {
             *before = now;
             let active = matches!(now, State::Leased | State::Cancelling | State::Lost);
             prop_assert_eq!(row.completed.is_some(), now.is_ended());
-            busy += u32::from(active || row.blocked);
+            busy += u32::from(active || row.blocked == 1);
         }
         prop_assert!(busy <= 1, "{busy} deployments hold one target");
         Ok(())

@@ -3,10 +3,8 @@
 use octarm::protocol::Assignment;
 use serde_json::{Value, json};
 
-use crate::support::{
-    process::Program,
-    server::{TestServer, success},
-};
+use super::TestServer;
+use crate::support::{process::Program, server::success};
 
 const SET: &str = "variables/variableset-Projects-1";
 const MARKER: &str = "s3cr3t-marker-91";

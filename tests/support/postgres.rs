@@ -5,7 +5,10 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{ChildStdin, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use octarm::store::{Database, Place};
@@ -42,22 +45,46 @@ struct Cluster {
 }
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+/// Which database belongs to which folder.
+static DATABASES: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// A fresh database, with all tables, as its URL.
-pub(crate) async fn database() -> String {
+/// The URL of the database that belongs to the folder, which is made with all tables at first. It goes some time
+/// after the folder has gone.
+pub(crate) async fn database_of(folder: &Path) -> String {
+    let known = |databases: &[(PathBuf, String)]| {
+        databases.iter().find(|(owner, _)| owner == folder).map(|(_, name)| name.clone())
+    };
     let cluster = CLUSTER.get_or_init(Cluster::start).await;
-    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    cluster.create(&format!("{name} template octarm")).await;
+    if let Some(name) = known(&DATABASES.lock().unwrap()) {
+        return cluster.url(&name);
+    }
+    let gone: Vec<_> = DATABASES.lock().unwrap().extract_if(.., |(owner, _)| !owner.exists()).collect();
+    for (_, name) in gone {
+        cluster.run(&format!("drop database {name} with (force)")).await;
+    }
+    let name = new_name();
+    cluster.run(&format!("create database {name} template octarm")).await;
+    let url = cluster.url(&name);
+    DATABASES.lock().unwrap().push((folder.to_owned(), name));
+    url
+}
+
+/// The URL of a database without anything, made with these options.
+pub(crate) async fn empty_database(options: &str) -> String {
+    let cluster = CLUSTER.get_or_init(Cluster::start).await;
+    let name = new_name();
+    cluster.run(&format!("create database {name} {options}")).await;
     cluster.url(&name)
 }
 
-/// A fresh database without anything, made with these options.
-pub(crate) async fn empty_database(options: &str) -> String {
-    let cluster = CLUSTER.get_or_init(Cluster::start).await;
-    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    cluster.create(&format!("{name} {options}")).await;
-    cluster.url(&name)
+/// Runs this outside of all databases of tests.
+pub(crate) async fn administer(text: &str) {
+    CLUSTER.get_or_init(Cluster::start).await.run(text).await;
+}
+
+fn new_name() -> String {
+    format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Cluster {
@@ -82,17 +109,16 @@ impl Cluster {
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut folder).unwrap();
         assert!(!folder.is_empty(), "PostgreSQL did not start; why is told above");
         let cluster = Self { folder: folder.trim().into(), _keeper: keeper.stdin.take().unwrap() };
-        cluster.create("octarm").await;
+        cluster.run("create database octarm").await;
         let place = Place::Postgres(cluster.url("octarm").into());
         let template = Database::open(&place).await.unwrap();
         template.close().await;
         cluster
     }
 
-    async fn create(&self, what: &str) {
+    async fn run(&self, text: &str) {
         let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
-        let text = AssertSqlSafe(format!("create database {what}"));
-        sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
 
