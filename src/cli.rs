@@ -178,9 +178,13 @@ enum ServerCommand {
         /// The configuration file
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// The folder for database, packages and keys
+        /// The folder for packages and keys, and for the database where it has no URL
         #[arg(long, value_name = "FOLDER")]
         data: Option<PathBuf>,
+        /// The URL of a PostgreSQL that holds the tables instead of a file in that folder. A password is refused here:
+        /// with one the URL goes into the environment or a file
+        #[arg(long, value_name = "URL")]
+        database_url: Option<String>,
         /// The address to listen on
         #[arg(long, value_name = "ADDRESS:PORT")]
         listen: Option<SocketAddr>,

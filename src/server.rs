@@ -38,6 +38,8 @@ use crate::{
 
 /// The largest package that is taken.
 const PACKAGE_LIMIT: u64 = 1024 * 1024 * 1024;
+/// After how long nobody can still be writing an unfinished package, where other servers use the folder too.
+const ABANDONED: Duration = Duration::from_hours(24);
 /// How long open requests may take to end once the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -201,7 +203,8 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     let folder = folder::open(&settings.data, settings.database.as_ref())?;
     let database = Database::open(&folder.database).await?;
     let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), database.is_new().await?)?)?;
-    let blobs = Blobs::open(&folder.packages, PACKAGE_LIMIT)?;
+    let abandoned = if folder.lock.is_some() { Duration::ZERO } else { ABANDONED };
+    let blobs = Blobs::open(&folder.packages, PACKAGE_LIMIT, abandoned)?;
     let store = Store::open(database, vault, settings.lease).await?;
     let path = settings.data.join("first-api-key");
     let made =

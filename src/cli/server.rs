@@ -19,9 +19,10 @@ pub(super) async fn run(
     environment: &Environment,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let ServerCommand::Run { config, data, listen, address_file } = command;
+    let ServerCommand::Run { config, data, database_url, listen, address_file } = command;
     let mut flags = Vec::new();
     flags.extend(data.map(|data| ("data", data.display().to_string())));
+    flags.extend(database_url.map(|url| ("database_url", url)));
     flags.extend(listen.map(|listen| ("listen", listen.to_string())));
     let config = ServerConfig::read(config.as_deref(), environment, flags)?;
     telemetry::start(&config.log, output.has_stderr_colour())?;
@@ -30,6 +31,8 @@ pub(super) async fn run(
         .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
 
     let settings = Settings {
+        database: config.database_url,
+        master_key: config.master_key,
         lease: config.lease,
         unknown_after: config.unknown_after,
         ..Settings::new(config.data, config.listen)

@@ -33,16 +33,15 @@ pub(super) fn open(data: &Path, database: Option<&SecretString>) -> Result<Folde
     let packages = data.join("packages");
     private_folder(&packages).map_err(ServerError::Folder)?;
     let master_key = data.join("master-key");
-    let database = match database {
-        Some(url) => Place::Postgres(url.clone()),
-        None => {
-            let file = data.join("octarm.db");
-            if !file.try_exists().map_err(ServerError::Folder)? {
-                // SQLite gives its side files the mode of the main one, so that one must be private before it opens.
-                create_secret(&file, "").map_err(ServerError::Folder)?;
-            }
-            Place::File(file)
+    let database = if let Some(url) = database {
+        Place::Postgres(url.clone())
+    } else {
+        let file = data.join("octarm.db");
+        if !file.try_exists().map_err(ServerError::Folder)? {
+            // SQLite gives its side files the mode of the main one, so that one must be private before it opens.
+            create_secret(&file, "").map_err(ServerError::Folder)?;
         }
+        Place::File(file)
     };
     Ok(Folder { database, packages, master_key, lock })
 }

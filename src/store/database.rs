@@ -83,7 +83,9 @@ pub(super) enum Write {
 impl Write {
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(mut connection) => drop(raw_sql("commit").execute(&mut *connection).await?),
+            Self::Sqlite(mut connection) => {
+                raw_sql("commit").execute(&mut *connection).await?;
+            }
             Self::Postgres { transaction, .. } => transaction.commit().await?,
         }
         Ok(())

@@ -330,27 +330,25 @@ fn refuse_blank(required: &[&variables::Stored], values: &[(String, String)]) ->
 /// The deployments that the filter lets through. All that it names is numbers, or words of ours: no text of anybody
 /// else gets into the statement.
 fn narrowed(filter: &TaskFilter) -> String {
-    let mut text = FROM.to_owned();
-    let mut within = |column: &str, ids: &[i64]| {
+    let within = |column: &str, ids: &[i64]| {
         let list: Vec<String> = ids.iter().map(i64::to_string).collect();
         // An empty list is no SQL; no id is below zero.
-        let list = if list.is_empty() { "-1".to_owned() } else { list.join(", ") };
-        text.push_str(&format!(" and {column} in ({list})"));
+        format!(" and {column} in ({})", if list.is_empty() { "-1".to_owned() } else { list.join(", ") })
     };
-    if let Some(ids) = &filter.ids {
-        within("d.id", ids);
-    }
-    if !filter.projects.is_empty() {
-        within("d.project_id", &filter.projects);
-    }
-    if !filter.environments.is_empty() {
-        within("d.environment_id", &filter.environments);
-    }
+    let some = |column, ids: &Vec<i64>| (!ids.is_empty()).then(|| within(column, ids));
     let states = DeploymentState::ALL.into_iter().filter(|state| {
         (filter.states.is_empty() || filter.states.contains(&state.task_state()))
             && filter.active.is_none_or(|active| active != state.is_ended())
     });
     let states: Vec<&str> = states.map(DeploymentState::as_str).collect();
-    text.push_str(&format!(" and d.state in ('{}')", states.join("', '")));
-    text
+    [
+        Some(FROM.to_owned()),
+        filter.ids.as_ref().map(|ids| within("d.id", ids)),
+        some("d.project_id", &filter.projects),
+        some("d.environment_id", &filter.environments),
+        Some(format!(" and d.state in ('{}')", states.join("', '"))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

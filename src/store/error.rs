@@ -158,38 +158,39 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
         let database = error.as_database_error();
-        if let Some(postgres) = database.and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) {
-            return of_postgres(&postgres.code().to_owned(), error);
-        }
-        let code: Option<i32> =
-            database.and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse().ok());
-        // The higher bits tell kinds of the same trouble apart.
-        match (code.map(|code| code & 0xff), &error) {
-            (Some(FULL), _) => Self::DiskFull(Box::new(error)),
-            (Some(BUSY | LOCKED), _) => Self::Busy(Box::new(error)),
-            (_, E::PoolTimedOut | E::PoolClosed | E::Io(_) | E::Tls(_) | E::WorkerCrashed) => {
-                Self::Unreachable(Box::new(error))
-            }
-            _ => Self::Database(Box::new(error)),
-        }
+        let kind: fn(Box<dyn Error + Send + Sync>) -> Self =
+            if let Some(postgres) = database.and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) {
+                of_postgres(postgres.code())
+            } else {
+                let code: Option<i32> =
+                    database.and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse().ok());
+                // The higher bits tell kinds of the same trouble apart.
+                match (code.map(|code| code & 0xff), &error) {
+                    (Some(FULL), _) => Self::DiskFull,
+                    (Some(BUSY | LOCKED), _) => Self::Busy,
+                    (_, E::PoolTimedOut | E::PoolClosed | E::Io(_) | E::Tls(_)) => Self::Unreachable,
+                    _ => Self::Database,
+                }
+            };
+        kind(Box::new(error))
     }
 }
 
-/// PostgreSQL's conditions by their codes, of which the first two characters are the class.
-fn of_postgres(code: &str, error: sqlx::Error) -> StoreError {
-    let error = Box::new(error);
+/// What PostgreSQL's conditions mean, by their codes, of which the first two characters are the class.
+fn of_postgres(code: &str) -> fn(Box<dyn Error + Send + Sync>) -> StoreError {
     match code {
-        "53100" => StoreError::DiskFull(error),
+        "53100" => StoreError::DiskFull,
         // Locks that were not had in time, and statements that somebody ended.
-        "55P03" | "57014" => StoreError::Busy(error),
+        "55P03" | "57014" => StoreError::Busy,
         // Unique and foreign keys: what a verb looks for itself it refuses in words, so this came in between.
-        "23505" | "23503" | "40001" | "40P01" => StoreError::Raced(error),
-        "22021" => StoreError::Invalid("a text holds the character U+0000, which cannot be stored".into()),
-        // Too many connections, starting, stopping, killed while idle in a transaction.
-        "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => StoreError::Unreachable(error),
-        // No such database, and every way in which a user is not let in.
-        "3D000" => StoreError::Unreachable(error),
-        _ if code.starts_with("08") || code.starts_with("28") => StoreError::Unreachable(error),
-        _ => StoreError::Database(error),
+        "23505" | "23503" | "40001" | "40P01" => StoreError::Raced,
+        "22021" => {
+            |_| StoreError::Invalid("a text holds the character U+0000, which cannot be stored".into())
+        }
+        // Too many connections, starting, stopping, ended while idle, no such database.
+        "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "3D000" => StoreError::Unreachable,
+        // The connection itself, and every way in which a user is not let in.
+        _ if code.starts_with("08") || code.starts_with("28") => StoreError::Unreachable,
+        _ => StoreError::Database,
     }
 }

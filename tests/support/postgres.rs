@@ -83,6 +83,24 @@ pub(crate) async fn administer(text: &str) {
     CLUSTER.get_or_init(Cluster::start).await.run(text).await;
 }
 
+/// All rows of all tables, as text.
+pub(crate) async fn dump(url: &str) -> String {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let tables: Vec<String> =
+        sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'public'")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let mut all = String::new();
+    for table in tables {
+        let rows = AssertSqlSafe(format!("select row::text from {table} as row"));
+        let rows: Vec<String> = sqlx::query_scalar(rows).fetch_all(&mut connection).await.unwrap();
+        all.push_str(&rows.join("\n"));
+    }
+    connection.close().await.unwrap();
+    all
+}
+
 fn new_name() -> String {
     format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

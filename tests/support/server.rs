@@ -9,7 +9,7 @@ use octarm::{
     store::Store,
 };
 use reqwest::{Method, RequestBuilder, multipart};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -50,6 +50,7 @@ pub(crate) struct TestServer<E> {
     pub(crate) data: PathBuf,
     pub(crate) store: Store,
     pub(crate) http: reqwest::Client,
+    database: Option<SecretString>,
     serving: JoinHandle<Result<(), server::ServerError>>,
     stop: DropGuard,
     folder: Option<TempDir>,
@@ -79,7 +80,7 @@ impl<E: Engine> TestServer<E> {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
-        let data = settings.data.clone();
+        let (data, database) = (settings.data.clone(), settings.database.clone());
         let server = server::start(settings).await.unwrap();
         let key = match server.first_key() {
             Some(first) => first.key.expose_secret().to_owned(),
@@ -91,7 +92,18 @@ impl<E: Engine> TestServer<E> {
         let serving = tokio::spawn(server.serve(token.clone()));
         let http = reqwest::Client::new();
         let (stop, engine) = (token.drop_guard(), PhantomData);
-        Self { address, key, data, store, http, serving, stop, folder: None, engine }
+        Self { address, key, data, store, http, database, serving, stop, folder: None, engine }
+    }
+
+    /// Whether the text stands in a table, or anywhere in the files that hold them.
+    pub(crate) async fn has_stored(&self, text: &str) -> bool {
+        if let Some(url) = &self.database {
+            return postgres::dump(url.expose_secret()).await.contains(text);
+        }
+        ["octarm.db", "octarm.db-wal"].iter().any(|file| {
+            let bytes = fs_err::read(self.data.join(file)).unwrap();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        })
     }
 
     /// Stops it as a signal would and waits for its end.
