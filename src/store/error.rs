@@ -187,8 +187,11 @@ fn of_postgres(code: &str) -> fn(Box<dyn Error + Send + Sync>) -> StoreError {
         "22021" => {
             |_| StoreError::Invalid("a text holds the character U+0000, which cannot be stored".into())
         }
-        // Too many connections, starting, stopping, ended while idle, no such database.
-        "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "3D000" => StoreError::Unreachable,
+        // Too many connections, starting, stopping, ended while idle, no such database, closed to connections, and what
+        // was the primary before another one took over.
+        "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "3D000" | "55000" | "25006" => {
+            StoreError::Unreachable
+        }
         // The connection itself, and every way in which a user is not let in.
         _ if code.starts_with("08") || code.starts_with("28") => StoreError::Unreachable,
         _ => StoreError::Database,

@@ -1,6 +1,8 @@
 //! The deployment server over HTTP, on each engine that may hold its tables.
 
 mod folder;
+mod killed;
+mod nodes;
 mod trouble;
 
 #[path = "."]
@@ -23,7 +25,7 @@ mod sqlite {
 #[path = "."]
 #[expect(clippy::duplicate_mod, reason = "the same tests, on the other engine")]
 mod postgres {
-    type TestServer = crate::support::server::TestServer<crate::support::server::Postgres>;
+    pub(super) type TestServer = crate::support::server::TestServer<crate::support::server::Postgres>;
 
     mod api_keys;
     mod deployments;

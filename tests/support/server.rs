@@ -265,6 +265,11 @@ impl TestWorker {
         }
     }
 
+    /// The same process, speaking to another server.
+    pub(crate) fn through<E>(&self, server: &TestServer<E>) -> Self {
+        Self { instance: self.instance, ..Self::new(server, &self.token, &self.machine) }
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{BASE}/{path}", self.address))

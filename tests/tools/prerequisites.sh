@@ -51,6 +51,8 @@ if [ "$purpose" = test ]; then
             problem "Node $(node --version) is too old, Node 18 or newer is needed: see https://nodejs.org"
     fi
     has npm || needs_package npm
+    # Debian keeps it out of the path.
+    has initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || needs_package postgresql
 fi
 
 [ -n "$packages$problems" ] || exit 0
