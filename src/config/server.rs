@@ -117,8 +117,34 @@ fn database_url(url: Option<String>, file: Option<&Path>) -> Result<Option<Secre
             "{name} is not the URL of a PostgreSQL, expected postgres://USER@HOST/DATABASE"
         )));
     }
+    // One that the driver does not know it would only warn of, with its value; and a misspelt `sslmode` protects nothing.
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters).split('&');
+    let names = parameters
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    if let Some(odd) = names.into_iter().find(|name| !PARAMETERS.contains(name)) {
+        return Err(wrong(format!(
+            "{name} has the parameter `{odd}`, expected one of: {}",
+            PARAMETERS.join(", ")
+        )));
+    }
     Ok(Some(url.into()))
 }
+
+/// What a database URL may say behind its question mark.
+const PARAMETERS: [&str; 11] = [
+    "host",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "application_name",
+    "options",
+];
 
 /// Whether a password stands in the URL, before the host or as a parameter.
 fn holds_password(url: &str) -> bool {
@@ -174,6 +200,9 @@ mod tests {
         assert_eq!(config.database_url.unwrap().expose_secret(), url);
         let both = read(&[("OCTARM_SERVER_DATABASE_URL_FILE", path)], Some("postgres://h")).unwrap_err();
         assert!(both.to_string().contains("both given"), "{both}");
+        let odd =
+            read(&[("OCTARM_SERVER_DATABASE_URL", "postgres://h/d?sslmod=verify-full")], None).unwrap_err();
+        assert!(odd.to_string().contains("has the parameter `sslmod`, expected one of: host"), "{odd}");
         let odd =
             read(&[("OCTARM_SERVER_DATABASE_URL", "mysql://u:s3cret@h")], None).unwrap_err().to_string();
         assert!(odd.contains("is not the URL of a PostgreSQL") && !odd.contains("s3cret"), "{odd}");

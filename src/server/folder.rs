@@ -33,10 +33,13 @@ pub(super) fn open(data: &Path, database: Option<&SecretString>) -> Result<Folde
     let packages = data.join("packages");
     private_folder(&packages).map_err(ServerError::Folder)?;
     let master_key = data.join("master-key");
+    let file = data.join("octarm.db");
     let database = if let Some(url) = database {
+        if file.try_exists().map_err(ServerError::Folder)? {
+            tracing::warn!(file = %file.display(), "not used: the database has a URL");
+        }
         Place::Postgres(url.clone())
     } else {
-        let file = data.join("octarm.db");
         if !file.try_exists().map_err(ServerError::Folder)? {
             // SQLite gives its side files the mode of the main one, so that one must be private before it opens.
             create_secret(&file, "").map_err(ServerError::Folder)?;

@@ -191,7 +191,6 @@ impl Database {
             AnyConnectOptions::from_str(&format!("sqlite://{}?mode=rw", utf8_percent_encode(path, PATH)))?;
         let writer = AnyPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(PATIENCE * 2)
             .after_connect(|connection, _| Box::pin(begin_with(connection, SQLITE)))
             .after_release(|connection, _| Box::pin(async { Ok(clean(connection).await) }))
             .connect_with(options.clone())

@@ -157,6 +157,9 @@ const FULL: i32 = 13;
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
+        if let E::Configuration(reason) = &error {
+            return Self::Unusable(format!("its URL cannot be read: {reason}"));
+        }
         let database = error.as_database_error();
         let kind: fn(Box<dyn Error + Send + Sync>) -> Self =
             if let Some(postgres) = database.and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) {
@@ -195,5 +198,22 @@ fn of_postgres(code: &str) -> fn(Box<dyn Error + Send + Sync>) -> StoreError {
         // The connection itself, and every way in which a user is not let in.
         _ if code.starts_with("08") || code.starts_with("28") => StoreError::Unreachable,
         _ => StoreError::Database,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_of_postgresql_become_ours() {
+        let kind = |code: &str| of_postgres(code)("why".into());
+        assert!(matches!(kind("53100"), StoreError::DiskFull(_)));
+        for code in ["55P03", "57014", "40001", "40P01", "23505", "53300", "57P01", "08006", "28P01"] {
+            assert!(kind(code).is_retryable(), "{code}");
+        }
+        for code in ["42601", "53100", "22021", "XX000"] {
+            assert!(!kind(code).is_retryable(), "{code}");
+        }
     }
 }

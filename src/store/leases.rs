@@ -153,7 +153,8 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        write.announce(Change::State).await?;
+        let change = if assignment.is_some() { Change::State } else { Change::Queue };
+        write.announce(change).await?;
         write.commit().await?;
         Ok(assignment)
     }

@@ -238,6 +238,14 @@ async fn a_database_that_cannot_be_used_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn a_text_that_postgresql_cannot_hold_is_refused() {
+    let (_folder, [one, _]) = two().await;
+    let body = json!({ "Name": "Test", "Description": "a\u{0}b" });
+    let text = one.post("environments", body).await.refused(400);
+    assert_eq!(text, "a text holds the character U+0000, which cannot be stored");
+}
+
+#[tokio::test]
 async fn servers_that_start_together_make_one_installation() {
     let url = postgres::empty_database("template template0").await;
     let folder = tempfile::tempdir().unwrap();

@@ -55,13 +55,12 @@ struct World {
 }
 
 async fn store(folder: &tempfile::TempDir) -> Store {
-    let place = match TestServer::settings(folder).await.database {
-        Some(url) => Place::Postgres(url),
-        None => {
-            let file = folder.path().join("octarm.db");
-            fs_err::write(&file, "").unwrap();
-            Place::File(file)
-        }
+    let place = if let Some(url) = TestServer::settings(folder).await.database {
+        Place::Postgres(url)
+    } else {
+        let file = folder.path().join("octarm.db");
+        fs_err::write(&file, "").unwrap();
+        Place::File(file)
     };
     let database = Database::open(&place).await.unwrap();
     let store = Store::open(database, Vault::new(&[1; 32]).unwrap(), LEASE).await.unwrap();

@@ -4,7 +4,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{ChildStdin, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Mutex,
         atomic::{AtomicU32, Ordering},
@@ -40,8 +40,8 @@ cat >/dev/null
 
 struct Cluster {
     folder: PathBuf,
-    /// While it is open the keeper waits.
-    _keeper: ChildStdin,
+    /// While its input is open it waits.
+    _keeper: Child,
 }
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
@@ -126,7 +126,7 @@ impl Cluster {
         let mut folder = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut folder).unwrap();
         assert!(!folder.is_empty(), "PostgreSQL did not start; why is told above");
-        let cluster = Self { folder: folder.trim().into(), _keeper: keeper.stdin.take().unwrap() };
+        let cluster = Self { folder: folder.trim().into(), _keeper: keeper };
         cluster.run("create database octarm").await;
         let place = Place::Postgres(cluster.url("octarm").into());
         let template = Database::open(&place).await.unwrap();
