@@ -192,6 +192,21 @@ enum ServerCommand {
         #[arg(long, value_name = "FILE")]
         address_file: Option<PathBuf>,
     },
+    /// Look whether a server could start: settings, folder, database, master key, address. Changes nothing
+    CheckConfig {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The folder for packages and keys, and for the database where it has no URL
+        #[arg(long, value_name = "FOLDER")]
+        data: Option<PathBuf>,
+        /// The URL of a PostgreSQL, without a password
+        #[arg(long, value_name = "URL")]
+        database_url: Option<String>,
+        /// The address to listen on
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<SocketAddr>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

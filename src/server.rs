@@ -3,6 +3,7 @@
 mod api_keys;
 mod auth;
 mod body;
+mod check;
 mod connections;
 mod deployments;
 mod edge;
@@ -29,6 +30,8 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
+
+pub use check::check;
 
 use crate::{
     blobs::{BlobError, Blobs},

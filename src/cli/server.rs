@@ -19,17 +19,19 @@ pub(super) async fn run(
     environment: &Environment,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let ServerCommand::Run { config, data, database_url, listen, address_file } = command;
+    let (config, data, database_url, listen, run) = match command {
+        ServerCommand::Run { config, data, database_url, listen, address_file } => {
+            (config, data, database_url, listen, Some(address_file))
+        }
+        ServerCommand::CheckConfig { config, data, database_url, listen } => {
+            (config, data, database_url, listen, None)
+        }
+    };
     let mut flags = Vec::new();
     flags.extend(data.map(|data| ("data", data.display().to_string())));
     flags.extend(database_url.map(|url| ("database_url", url)));
     flags.extend(listen.map(|listen| ("listen", listen.to_string())));
     let config = ServerConfig::read(config.as_deref(), environment, flags)?;
-    telemetry::start(&config.log, output.has_stderr_colour())?;
-    let stop = CancellationToken::new();
-    shutdown::listen(stop.clone(), CancellationToken::new(), CancellationToken::new())
-        .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
-
     let settings = Settings {
         database: config.database_url,
         master_key: config.master_key,
@@ -37,6 +39,17 @@ pub(super) async fn run(
         unknown_after: config.unknown_after,
         ..Settings::new(config.data, config.listen)
     };
+    let Some(address_file) = run else {
+        for sentence in server::check(&settings).await? {
+            output.say(sentence);
+        }
+        return Ok(Exit::Done);
+    };
+    telemetry::start(&config.log, output.has_stderr_colour())?;
+    let stop = CancellationToken::new();
+    shutdown::listen(stop.clone(), CancellationToken::new(), CancellationToken::new())
+        .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
+
     let server = server::start(settings).await?;
     if let Some(first) = server.first_key() {
         // On a terminal a person looks; a log would keep it for everybody.

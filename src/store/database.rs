@@ -184,11 +184,7 @@ impl Database {
     }
 
     async fn sqlite(file: &Path) -> Result<Self, StoreError> {
-        let unusable = |error| StoreError::Unusable(format!("its file cannot be opened: {error}"));
-        let path = fs_err::canonicalize(file).map_err(unusable)?;
-        let path = path.to_str().ok_or_else(|| StoreError::Unusable("its path is not UTF-8".into()))?;
-        let options =
-            AnyConnectOptions::from_str(&format!("sqlite://{}?mode=rw", utf8_percent_encode(path, PATH)))?;
+        let options = AnyConnectOptions::from_str(&file_url(file)?)?;
         let writer = AnyPoolOptions::new()
             .max_connections(1)
             .after_connect(|connection, _| Box::pin(begin_with(connection, SQLITE)))
@@ -265,6 +261,22 @@ impl Database {
     }
 }
 
+/// The URL of the database; none where its file does not exist.
+pub(super) fn url(place: &Place) -> Result<Option<String>, StoreError> {
+    match place {
+        Place::File(file) if !file.exists() => Ok(None),
+        Place::File(file) => file_url(file).map(Some),
+        Place::Postgres(url) => Ok(Some(url.expose_secret().to_owned())),
+    }
+}
+
+fn file_url(file: &Path) -> Result<String, StoreError> {
+    let unusable = |error| StoreError::Unusable(format!("its file cannot be opened: {error}"));
+    let path = fs_err::canonicalize(file).map_err(unusable)?;
+    let path = path.to_str().ok_or_else(|| StoreError::Unusable("its path is not UTF-8".into()))?;
+    Ok(format!("sqlite://{}?mode=rw", utf8_percent_encode(path, PATH)))
+}
+
 async fn begin_with(connection: &mut AnyConnection, text: &'static str) -> Result<(), sqlx::Error> {
     raw_sql(text).execute(connection).await.map(drop)
 }
@@ -277,7 +289,7 @@ async fn clean(connection: &mut AnyConnection) -> bool {
 }
 
 /// Refuses a PostgreSQL that would fail later, and less clearly.
-async fn refuse_unsuitable(connection: &mut AnyConnection) -> Result<(), StoreError> {
+pub(super) async fn refuse_unsuitable(connection: &mut AnyConnection) -> Result<(), StoreError> {
     let (version, encoding, read_only): (i64, String, String) = sqlx::query_as(
         "select cast(current_setting('server_version_num') as bigint), current_setting('server_encoding'), \
          current_setting('transaction_read_only')",

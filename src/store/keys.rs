@@ -1,6 +1,7 @@
 //! What credentials are made of and kept as, and the installation's own id.
 
 use aws_lc_rs::{digest, rand};
+use sqlx::AnyConnection;
 use uuid::Uuid;
 
 use super::{
@@ -18,6 +19,20 @@ pub(super) async fn is_new(database: &Database) -> Result<bool, StoreError> {
         .fetch_optional(&database.reader)
         .await?;
     Ok(found.is_none())
+}
+
+/// Whether a server has used the database; refuses a master key that is not its own, where one is given.
+pub(super) async fn look(connection: &mut AnyConnection, vault: Option<&Vault>) -> Result<bool, StoreError> {
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("select name, value from settings").fetch_all(connection).await?;
+    let value = |name: &str| rows.iter().find(|(found, _)| found == name).map(|(_, value)| value);
+    let installation = value("installation");
+    if let (Some(vault), Some(check)) = (vault, value(CHECK))
+        && vault.open(CHECK, check).ok().as_ref() != installation
+    {
+        return Err(StoreError::WrongKey);
+    }
+    Ok(installation.is_some())
 }
 
 /// Reads the installation's id, made once when the database was new, and refuses a master key that is not the one that

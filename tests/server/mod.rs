@@ -1,5 +1,6 @@
 //! The deployment server over HTTP, on each engine that may hold its tables.
 
+mod check;
 mod folder;
 mod killed;
 mod nodes;
