@@ -4,6 +4,7 @@ mod check;
 mod folder;
 mod killed;
 mod nodes;
+mod tables;
 mod trouble;
 
 #[path = "."]
