@@ -4,9 +4,11 @@
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TOOLS := $(TARGET)/tools
 OCTARM := $(TARGET)/debug/octarm
+# How long `make fuzz` tries each target.
+FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check tools tools-python clean-tools
+.PHONY: help demo build test fuzz check bench tools tools-python clean-tools
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,11 +25,18 @@ test: tools ## Run all tests; installs what they need
 	cd packaging/examples/elb-log-processor && '$(TOOLS)/venv/bin/python' -B -m unittest discover --quiet -t . -s tests
 	OCTARM_TOOLS='$(TOOLS)' cargo test --locked
 
+fuzz: ## Try random input on all that reads strangers' bytes, FUZZ_SECONDS (30) for each target
+	@tests/tools/prerequisites.sh build
+	tests/fuzz/run.sh '$(TARGET)/fuzz' '$(FUZZ_SECONDS)'
+
 check: ## Check format, lints, documentation and licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 	cargo deny --config .cargo/deny.toml check bans licenses sources
+
+bench: ## Measure repacking in a release build, beside other tools
+	python3 -B tests/benches/repack.py --folder '$(TARGET)/benches'
 
 tools: ## Install the pinned tools of the demo and the tests into target/tools
 	@tests/tools/prerequisites.sh test

@@ -3,9 +3,12 @@
 //! Reads are retried by the SDK. Calls that change something run with the SDK's retries off: the step that makes
 //! them decides, after it has looked at what the first try did.
 
+mod body;
+mod code;
 mod lambda;
 mod names;
 mod refusal;
+mod s3;
 
 use std::time::Duration;
 
@@ -13,9 +16,11 @@ use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutCo
 use aws_credential_types::provider::ProvideCredentials;
 use secrecy::{ExposeSecret, SecretString};
 
+pub use code::{Code, CodeWriter};
 pub use lambda::{DIRECT_LIMIT, Function, Settled};
-pub use names::{FunctionName, FunctionNameError};
+pub use names::{BucketName, BucketNameError, FunctionName, FunctionNameError, ObjectKey, ObjectKeyError};
 pub use refusal::{AwsError, Kind};
+pub use s3::{Place, Stored};
 
 /// A static key pair, whole by construction.
 #[derive(Debug, Clone)]
@@ -30,6 +35,7 @@ pub struct Credentials {
 #[derive(Debug, Clone)]
 pub struct Aws {
     lambda: aws_sdk_lambda::Client,
+    s3: aws_sdk_s3::Client,
     sts: aws_sdk_sts::Client,
     region: String,
 }
@@ -76,7 +82,10 @@ impl Aws {
                 .await
                 .map_err(|source| AwsError::NoCredentials { source: Some(source.into()) })?;
         }
+        // An endpoint of one's own seldom answers to a name for each bucket.
+        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(config.endpoint_url().is_some());
         Ok(Self {
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
             lambda: aws_sdk_lambda::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
             region,

@@ -10,6 +10,7 @@ mod project;
 mod release;
 mod server;
 mod task;
+mod template;
 mod variables;
 mod worker;
 
@@ -23,7 +24,7 @@ pub use output::{Output, unwritten};
 use crate::{
     config::Environment,
     exit::Exit,
-    model::{DeploymentId, MachineId, Permission, TaskId},
+    model::{DeploymentId, Fingerprint, MachineId, Permission, TaskId},
 };
 
 /// Deploys versioned packages to AWS Lambda.
@@ -50,7 +51,7 @@ enum Command {
     /// The deployment server
     #[command(subcommand)]
     Server(ServerCommand),
-    /// Packages: make and push them
+    /// Packages: make, inspect, repack and push them
     #[command(subcommand)]
     Package(PackageCommand),
     /// Releases: create and deploy them
@@ -77,11 +78,14 @@ enum Command {
     /// API keys: what people and pipelines show to the server
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
+    /// The variable language of `#{…}`
+    #[command(subcommand)]
+    Template(TemplateCommand),
 }
 
 #[derive(Debug, Args)]
 struct DeployArgs {
-    /// The package: a .nupkg or .zip
+    /// The package: a .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2
     package: PathBuf,
     /// The environment: `Octopus.Environment.Name`
     #[arg(long)]
@@ -115,6 +119,12 @@ struct ServerArgs {
     /// A file that holds the API key; or set `OCTARM_API_KEY`
     #[arg(long, env = "OCTARM_API_KEY_FILE", value_name = "FILE")]
     api_key_file: Option<PathBuf>,
+    /// Take only the certificate with this fingerprint for the server's; the server prints it when it starts
+    #[arg(long, env = "OCTARM_FINGERPRINT", value_name = "SHA256")]
+    fingerprint: Option<Fingerprint>,
+    /// A PEM file of authorities that vouch for the server, beside those of this system
+    #[arg(long, env = "OCTARM_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -175,38 +185,44 @@ enum WorkerCommand {
 enum ServerCommand {
     /// Serve until SIGTERM
     Run {
-        /// The configuration file
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-        /// The folder for packages and keys, and for the database where it has no URL
-        #[arg(long, value_name = "FOLDER")]
-        data: Option<PathBuf>,
-        /// The URL of a PostgreSQL that holds the tables instead of a file in that folder. A password is refused here:
-        /// with one the URL goes into the environment or a file
-        #[arg(long, value_name = "URL")]
-        database_url: Option<String>,
-        /// The address to listen on
-        #[arg(long, value_name = "ADDRESS:PORT")]
-        listen: Option<SocketAddr>,
+        #[command(flatten)]
+        settings: ServerSettings,
         /// Write the server's URL into this file once it listens
         #[arg(long, value_name = "FILE")]
         address_file: Option<PathBuf>,
     },
-    /// Look whether a server could start: settings, folder, database, master key, address. Changes nothing
+    /// Look whether a server could start: settings, folder, database, master key, certificate, address. Changes nothing
     CheckConfig {
-        /// The configuration file
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-        /// The folder for packages and keys, and for the database where it has no URL
-        #[arg(long, value_name = "FOLDER")]
-        data: Option<PathBuf>,
-        /// The URL of a PostgreSQL, without a password
-        #[arg(long, value_name = "URL")]
-        database_url: Option<String>,
-        /// The address to listen on
-        #[arg(long, value_name = "ADDRESS:PORT")]
-        listen: Option<SocketAddr>,
+        #[command(flatten)]
+        settings: ServerSettings,
     },
+}
+
+#[derive(Debug, Args)]
+struct ServerSettings {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder for packages and keys, and for the database where it has no URL
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// The URL of a PostgreSQL that holds the tables instead of a file in that folder. A password is refused here:
+    /// with one the URL goes into the environment or a file
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// `auto`: TLS with a certificate of its own making unless it listens on this machine alone; `self-made`: always; `off`:
+    /// plain HTTP, behind a proxy that has TLS
+    #[arg(long, value_name = "auto|self-made|off")]
+    tls: Option<String>,
+    /// The server's certificate, in PEM, followed by those that vouch for it
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -227,6 +243,28 @@ enum PackageCommand {
         /// The folder to write it to
         #[arg(long, value_name = "FOLDER", default_value = ".")]
         output: PathBuf,
+    },
+    /// Check a package file and show what it holds and what its function would be
+    Inspect {
+        /// The package: a .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2
+        file: PathBuf,
+        /// A folder whose conventions lie over the built-in ones
+        #[arg(long, value_name = "FOLDER")]
+        conventions: Option<PathBuf>,
+    },
+    /// Check every byte of a package and make the zip of it that Lambda gets
+    Repack {
+        /// The package
+        package: PathBuf,
+        /// The folder in it that holds the function; else the convention's, or the root where that is missing
+        #[arg(long, value_name = "FOLDER")]
+        folder: Option<String>,
+        /// The zip to write; a file of that name is replaced when all is done
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// A folder whose conventions lie over the built-in ones
+        #[arg(long, value_name = "FOLDER")]
+        conventions: Option<PathBuf>,
     },
     /// Push package files to the server
     Push {
@@ -491,6 +529,26 @@ enum ApiKeyCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum TemplateCommand {
+    /// Show what a text comes to; one that does not come out whole is no success
+    Eval(EvalArgs),
+}
+
+#[derive(Debug, Args)]
+struct EvalArgs {
+    /// The text, such as "#{Name | `ToUpper`}"
+    #[arg(required_unless_present = "jsonl")]
+    text: Option<String>,
+    /// A JSON file of variables, as of `deploy`; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    variables: Option<PathBuf>,
+    /// Read one {"variables": {"Name": "value"}, "template": "text"} a line from standard input, and answer each by
+    /// one {"value", "missing", "error"}
+    #[arg(long, conflicts_with_all = ["text", "variables"])]
+    jsonl: bool,
+}
+
 fn exit_codes() -> String {
     use std::fmt::Write as _;
     let mut text = "Exit codes:\n".to_owned();
@@ -521,6 +579,7 @@ impl Cli {
             Command::Deployment(command) => task::deployment(command, environment, output).await,
             Command::Machine(command) => project::machine(command, environment, output).await,
             Command::ApiKey(command) => api_key::run(command, environment, output).await,
+            Command::Template(command) => template::run(command, output),
         }
     }
 }

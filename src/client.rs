@@ -3,6 +3,7 @@
 mod error;
 mod retry;
 mod server;
+mod trust;
 mod worker;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 pub use error::ClientError;
 pub use retry::Backoff;
 pub use server::{LogPart, NewRelease, Overwrite, ServerClient};
+pub use trust::Trust;
 pub use worker::WorkerClient;
 
 use reqwest::{Client, RequestBuilder, Response, Url, redirect};
@@ -23,7 +25,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(server: &str) -> Result<Self, ClientError> {
+    fn new(server: &str, trust: &Trust) -> Result<Self, ClientError> {
         let refused = |reason: String| ClientError::Address { server: server.to_owned(), reason };
         let mut base = Url::parse(server).map_err(|error| refused(error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
@@ -35,15 +37,14 @@ impl Connection {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let http = Client::builder()
+        let builder = Client::builder()
             .user_agent(concat!("octarm/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
             // Of silence, not of the whole: packages are large and polls are long.
             .read_timeout(Duration::from_mins(1))
             // A redirect would carry the key somewhere else.
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(|error| refused(error.to_string()))?;
+            .redirect(redirect::Policy::none());
+        let http = trust.apply(builder)?.build().map_err(|error| refused(error.to_string()))?;
         Ok(Self { http, base })
     }
 
@@ -90,7 +91,7 @@ mod tests {
 
     #[test]
     fn addresses_are_checked_and_joined() {
-        let connection = Connection::new("http://127.0.0.1:8060/octarm").unwrap();
+        let connection = Connection::new("http://127.0.0.1:8060/octarm", &Trust::default()).unwrap();
         assert_eq!(
             connection.url(&["api/packages", "a b"]).as_str(),
             "http://127.0.0.1:8060/octarm/api/packages/a%20b"
@@ -100,7 +101,7 @@ mod tests {
             ("ftp://x", "expected http://HOST:PORT"),
             ("http://user:pw@x", "credentials do not belong into an address"),
         ] {
-            let error = Connection::new(server).unwrap_err();
+            let error = Connection::new(server, &Trust::default()).unwrap_err();
             let chain = format!("{error} {error:?}");
             assert!(chain.contains(expected), "{chain}");
         }

@@ -4,12 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::ZonedDateTime;
 use serde::Deserialize;
 
 use crate::{
     model::Variable,
     package::Layout,
-    template::{Unclean, Variables, render},
+    template::{self, Unclean, Variables, render},
 };
 
 /// The version of the files that this octarm reads.
@@ -34,12 +35,19 @@ pub struct Conventions {
 #[serde(deny_unknown_fields)]
 struct Naming {
     function: FunctionNaming,
+    object: ObjectNaming,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FunctionNaming {
     name: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectNaming {
+    key: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -130,7 +138,7 @@ impl Conventions {
     /// Every template of the conventions.
     pub fn templates(&self) -> impl Iterator<Item = &str> {
         let defaults = self.variables.iter().filter_map(|known| known.default.as_deref());
-        std::iter::once(self.naming.function.name.as_str()).chain(defaults)
+        [self.naming.function.name.as_str(), &self.naming.object.key].into_iter().chain(defaults)
     }
 
     /// Whether the conventions call the variable sensitive.
@@ -144,19 +152,63 @@ impl Conventions {
     }
 
     /// The name of the function that a deployment with these variables goes to, not yet checked against Lambda's
-    /// rules.
-    pub fn function_name(&self, variables: &Variables) -> Result<String, FunctionNameError> {
+    /// rules. `now` is the time when the deployment started.
+    pub fn function_name(
+        &self,
+        variables: &Variables,
+        now: &ZonedDateTime,
+    ) -> Result<String, FunctionNameError> {
         for name in ["Octopus.Environment.Name", "Lambda.Function"] {
-            let value = render(&format!("#{{{name}}}"), variables).clean();
-            if value.is_ok_and(|value| value.trim().is_empty()) {
+            let value = template::value(name, variables, now).map(template::Rendered::clean);
+            if value.is_some_and(|value| value.is_ok_and(|value| value.trim().is_empty())) {
                 return Err(FunctionNameError::Empty { name });
             }
         }
         let template = &self.naming.function.name;
-        render(template, variables)
+        render(template, variables, now)
             .clean()
             .map_err(|source| FunctionNameError::Unclean { template: template.clone(), source })
     }
+
+    /// The key of the S3 object of a zip with this SHA-256 (lower-case hex), not yet checked against S3's rules.
+    pub fn object_key(
+        &self,
+        variables: &Variables,
+        sha256: &str,
+        now: &ZonedDateTime,
+    ) -> Result<String, ObjectKeyError> {
+        let mut all = variables.clone();
+        all.set(Variable::plain("Lambda.CodeSha256", sha256));
+        let template = &self.naming.object.key;
+        let key = render(template, &all, now)
+            .clean()
+            .map_err(|source| ObjectKeyError::Unclean { template: template.clone(), source })?;
+        if key.contains(sha256) {
+            Ok(key)
+        } else {
+            Err(ObjectKeyError::NoDigest { template: template.clone() })
+        }
+    }
+}
+
+/// The convention gives no key.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectKeyError {
+    /// A variable is missing or wrong.
+    #[error("naming the S3 object by the convention `{template}`")]
+    Unclean {
+        /// The convention.
+        template: String,
+        /// Why.
+        #[source]
+        source: Unclean,
+    },
+    /// Two zips could get the same key.
+    #[error("naming the S3 object by the convention `{template}`: expected `#{{Lambda.CodeSha256}}` in it")]
+    NoDigest {
+        /// The convention.
+        template: String,
+    },
 }
 
 /// The convention gives no function name.
@@ -248,8 +300,28 @@ mod tests {
         let conventions = Conventions::load(Some(folder.path())).unwrap();
         let mut variables: Variables = conventions.defaults().collect();
         variables.set(Variable::plain("Octopus.Environment.Name", "CI"));
-        assert_eq!(conventions.function_name(&variables).unwrap(), "CI-fixed");
+        assert_eq!(conventions.function_name(&variables, &ZonedDateTime::now()).unwrap(), "CI-fixed");
         assert!(conventions.is_sensitive("aws.deployment.secret"), "the rest stays built in");
+    }
+
+    #[test]
+    fn the_key_of_an_object_names_its_content() {
+        let variables = [("Octopus.Project.Name", "Shop"), ("Lambda.Function", "Orders")];
+        let variables: Variables =
+            variables.into_iter().map(|(name, value)| Variable::plain(name, value)).collect();
+        let key =
+            Conventions::load(None).unwrap().object_key(&variables, "0a1b", &ZonedDateTime::now()).unwrap();
+        assert_eq!(key, "octarm/Shop/Orders/0a1b.zip");
+
+        let folder = tempfile::tempdir().unwrap();
+        let text = "version = 1\n[object]\nkey = \"#{Lambda.Function}.zip\"";
+        fs_err::write(folder.path().join("naming.toml"), text).unwrap();
+        let conventions = Conventions::load(Some(folder.path())).unwrap();
+        let error = conventions.object_key(&variables, "0a1b", &ZonedDateTime::now()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "naming the S3 object by the convention `#{Lambda.Function}.zip`: expected `#{Lambda.CodeSha256}` in it"
+        );
     }
 
     #[test]

@@ -6,28 +6,30 @@
 mod error;
 mod guard;
 mod log;
+mod memory;
 mod plan;
 mod redact;
 mod settings;
 mod update_code;
+mod upload;
 
-use std::{
-    io::{Read, Seek},
-    path::PathBuf,
-};
+use std::{path::PathBuf, str::FromStr};
+
+use jiff::ZonedDateTime;
 
 pub use error::DeployError;
 pub use guard::{Guard, JournalWrite, Lease, Moment, Stop};
 pub use log::{Event, Log, Progress};
-pub use plan::{Action, Plan};
+pub use memory::{Known, Memory};
+pub use plan::{Action, Plan, Way};
 pub use redact::{Redactor, RedactorError};
 pub use settings::SettingsError;
 
 use crate::{
-    aws::{Aws, DIRECT_LIMIT},
+    aws::{Aws, Code, CodeWriter, DIRECT_LIMIT},
     conventions::Conventions,
     model::{Failure, JournalRecord, Outcome, causes},
-    package::{Package, Repacked},
+    package::{Identity, Package, Repacked},
     template::Variables,
 };
 
@@ -41,14 +43,29 @@ pub struct Job {
     pub package: PathBuf,
     /// Its name as it was pushed: it tells the format, and of a zip the id and version.
     pub file_name: String,
+    /// Which package the server named; none where nobody did.
+    pub expected: Option<Expected>,
     /// The variables, without the convention's defaults and without what the package itself says.
     pub variables: Variables,
     /// Where temporary files may go.
     pub work: PathBuf,
     /// What earlier hand-outs of this deployment recorded.
     pub journal: Vec<JournalRecord>,
+    /// When it started: what the variables take for the time.
+    pub started: ZonedDateTime,
+    /// What is known of this package from before, where there is a memory.
+    pub known: Option<Known>,
     /// Show the plan, change nothing.
     pub dry_run: bool,
+}
+
+/// The package that a deployment is meant for.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// Its id; ids compare without regard to case.
+    pub id: String,
+    /// Its version as it was pushed; versions compare normalised.
+    pub version: String,
 }
 
 /// What a run came to.
@@ -70,7 +87,8 @@ struct Reached {
 
 /// Runs a deployment to its end. `Err` only when the right to report an end is lost.
 pub async fn run(job: Job, conventions: &Conventions, log: &Log, guard: &Guard) -> Result<Ran, Stop> {
-    let mut reached = Reached { plan: None, is_established: job.journal.is_empty() };
+    let is_established = !job.journal.iter().any(JournalRecord::is_about_function);
+    let mut reached = Reached { plan: None, is_established };
     let result = try_run(job, conventions, log, guard, &mut reached).await;
     log.progress(Progress::Idle);
     let outcome = match result {
@@ -112,8 +130,11 @@ async fn try_run(
     log.progress(Progress::Repacking);
     let package = open(&job, conventions).await?;
     let identity = package.identity().clone();
-    let settings =
-        settings::resolve(&job.variables, conventions, &identity.id, &identity.version.to_string())?;
+    if let Some(expected) = &job.expected {
+        expected.check(&identity)?;
+    }
+    let version = identity.version.to_string();
+    let settings = settings::resolve(&job.variables, conventions, &identity.id, &version, &job.started)?;
     log.info(format!(
         "package {} {} goes to {} (named by the convention `{}`)",
         identity.id,
@@ -121,14 +142,17 @@ async fn try_run(
         settings.function,
         conventions.function_template()
     ));
-    let (repacked, zip) = repack(package, &job, conventions, log).await?;
+    let (repacked, code) = repack(package, &job, conventions, log).await?;
     // What an earlier attempt may have changed is established before a cancel counts.
     if reached.is_established {
         guard.check()?;
     }
-    if repacked.size > DIRECT_LIMIT {
-        return Err(DeployError::TooLarge { size: repacked.size, bucket: settings.bucket });
-    }
+    let place = settings.place(conventions, &repacked)?;
+    let way = match &place {
+        _ if repacked.size <= DIRECT_LIMIT => Way::Directly,
+        Some(place) => Way::Through(place.clone()),
+        None => return Err(DeployError::TooLarge { size: repacked.size }),
+    };
 
     log.progress(Progress::Asking);
     let aws = Aws::connect(settings.credentials.clone(), settings.region.clone()).await?;
@@ -138,15 +162,16 @@ async fn try_run(
         return Err(DeployError::Account { expected: expected.clone(), found: caller.account });
     }
 
-    let desired = settings.desired(aws.region(), &caller.account, &identity, &repacked);
-    let step = update_code::Step { aws: &aws, timeout: settings.update_timeout, log, guard };
-    step.run(desired, zip, &job.journal, job.dry_run, reached).await
+    let desired = settings.desired(aws.region(), &caller.account, &identity, &repacked, way);
+    let step = update_code::Step { aws: &aws, timeout: settings.update_timeout, log, guard, place };
+    step.run(desired, &code, &job.journal, job.dry_run, reached).await
 }
 
 /// Opens and checks the package, off the runtime's threads.
 async fn open(job: &Job, conventions: &Conventions) -> Result<Package, DeployError> {
-    let (path, name, layout) = (job.package.clone(), job.file_name.clone(), conventions.layout.clone());
-    let opened = tokio::task::spawn_blocking(move || Package::open(&path, Some(&name), &layout));
+    let (path, name) = (job.package.clone(), job.file_name.clone());
+    let (layout, work) = (conventions.layout.clone(), job.work.clone());
+    let opened = tokio::task::spawn_blocking(move || Package::open(&path, Some(&name), &layout, &work));
     Ok(opened.await.map_err(|_| DeployError::Panicked)??)
 }
 
@@ -156,8 +181,9 @@ async fn repack(
     job: &Job,
     conventions: &Conventions,
     log: &Log,
-) -> Result<(Repacked, Vec<u8>), DeployError> {
+) -> Result<(Repacked, Code), DeployError> {
     let (folder, work, log) = (conventions.layout.function_folder.clone(), job.work.clone(), log.clone());
+    let known = job.known.clone();
     tokio::task::spawn_blocking(move || {
         for dropped in package.dropped() {
             log.verbose(format!("dropped {}: {}", dropped.name, dropped.reason));
@@ -165,19 +191,34 @@ async fn repack(
         let folder = package.function_folder(&folder);
         let failed = |source| DeployError::Work { folder: work.clone(), source };
         // An unnamed file: nothing stays behind, whatever happens.
-        let mut file = tempfile::tempfile_in(&work).map_err(failed)?;
-        let repacked = package.repack(folder, &mut file)?;
+        let file = tempfile::tempfile_in(&work).map_err(failed)?;
+        let mut writer = CodeWriter::new(file).map_err(failed)?;
+        let repacked = match known {
+            Some(known) => known.repack(&package, folder, &mut writer, &log)?,
+            None => package.repack(folder, &mut writer)?,
+        };
+        let code = writer.finish(repacked.sha256).map_err(failed)?;
         show_repacked(&repacked, folder, &log);
-        let mut zip = Vec::new();
-        // Above the limit the bytes are not needed: the deployment fails before any call.
-        if repacked.size <= DIRECT_LIMIT {
-            zip.reserve_exact(usize::try_from(repacked.size).unwrap_or_default());
-            file.rewind().and_then(|()| file.read_to_end(&mut zip)).map_err(failed)?;
-        }
-        Ok((repacked, zip))
+        Ok((repacked, code))
     })
     .await
     .map_err(|_| DeployError::Panicked)?
+}
+
+impl Expected {
+    fn check(&self, found: &Identity) -> Result<(), DeployError> {
+        if self.id.eq_ignore_ascii_case(&found.id) && is_version(&self.version, &found.version) {
+            return Ok(());
+        }
+        Err(DeployError::OtherPackage {
+            expected: format!("{} {}", self.id, self.version),
+            found: format!("{} {}", found.id, found.version.as_str()),
+        })
+    }
+}
+
+fn is_version<V: FromStr + PartialEq>(text: &str, version: &V) -> bool {
+    text.parse::<V>().is_ok_and(|expected| expected == *version)
 }
 
 fn show_repacked(repacked: &Repacked, folder: &str, log: &Log) {
@@ -216,4 +257,24 @@ pub fn bytes(size: u64) -> String {
         unit += 1;
     }
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_package_must_be_the_one_that_the_server_named() {
+        let found = Identity { id: "Orders".into(), version: "1.0.0".parse().unwrap() };
+        let check = |id: &str, version: &str| {
+            let expected = Expected { id: id.into(), version: version.into() };
+            expected.check(&found).map_err(|error| error.to_string())
+        };
+        assert_eq!(check("Orders", "1.0.0"), Ok(()));
+        assert_eq!(check("orders", "1.0"), Ok(()), "ids without case, versions normalised");
+        for (id, version) in [("Other", "1.0.0"), ("Orders", "1.0.1")] {
+            let words = format!("the package holds Orders 1.0.0, but the server named {id} {version}");
+            assert_eq!(check(id, version), Err(words));
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod causes;
 pub mod deployment;
+pub mod fingerprint;
 pub mod ids;
 pub mod journal;
 pub mod log;
@@ -12,6 +13,7 @@ pub mod variable;
 
 pub use causes::{causes, chain};
 pub use deployment::{DeploymentEvent, DeploymentState, TaskState};
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use ids::{
     ApiKeyId, DeploymentId, EnvironmentId, Fence, MachineId, ProjectId, ReleaseId, SpaceId, TaskId,
 };

@@ -1,9 +1,12 @@
 //! Packages: open and check them, repack the function for Lambda, pack a folder.
 //!
 //! A package is either taken whole or refused with the reason: every name and size is checked when it is
-//! opened, every byte when it is repacked.
+//! opened, every byte when it is repacked. A tar is read whole when it is opened.
 
+mod copy;
+mod directory;
 mod error;
+mod excerpt;
 mod filename;
 mod inflate;
 mod layout;
@@ -14,6 +17,10 @@ mod open;
 mod output;
 mod pack;
 mod repack;
+mod save;
+mod tar;
+mod verification;
+mod verify;
 
 pub use error::{EntryProblem, PackageError, Structure};
 pub use filename::{Extension, FileName, FileNameError, is_valid_id};
@@ -22,3 +29,5 @@ pub use nuspec::NuspecProblem;
 pub use open::{Dialect, Dropped, Entry, Identity, Package};
 pub use pack::{Format, Packed, pack};
 pub use repack::{Repacked, RepackedEntry};
+pub use tar::TarProblem;
+pub use verification::{Remembered, Verification};

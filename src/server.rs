@@ -22,12 +22,16 @@ mod root;
 mod router;
 mod sweeper;
 mod tasks;
+mod tls;
 mod variables;
 mod workers;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+pub use tls::TlsError;
+
 use secrecy::{ExposeSecret as _, SecretString};
+use tls::Protection;
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +39,9 @@ pub use check::check;
 
 use crate::{
     blobs::{BlobError, Blobs},
+    config::Tls,
     conventions::{Conventions, ConventionsError},
+    model::Fingerprint,
     store::{Change, Database, Store, StoreError, Vault},
 };
 
@@ -61,6 +67,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long a deployment may stay lost before its end is given as unknown.
     pub unknown_after: Duration,
+    /// How connections are protected.
+    pub tls: Tls,
     /// How long a worker's claim waits for work.
     pub poll_wait: Duration,
     /// How long the head of a request may take to arrive, and then its body, where that is a document.
@@ -79,6 +87,7 @@ impl Settings {
             listen,
             lease: Duration::from_mins(1),
             unknown_after: Duration::from_mins(15),
+            tls: Tls::default(),
             poll_wait: Duration::from_secs(25),
             request_within: Duration::from_secs(30),
             upload_silence: Duration::from_mins(1),
@@ -121,6 +130,9 @@ pub enum ServerError {
     /// The packages could not be opened.
     #[error("the server's packages cannot be opened")]
     Blobs(#[from] BlobError),
+    /// The certificate cannot be used.
+    #[error("connections cannot be protected")]
+    Tls(#[from] TlsError),
     /// The address could not be taken.
     #[error("listening on {address} failed")]
     Listen {
@@ -143,6 +155,7 @@ impl ServerError {
                     .into(),
             ),
             Self::Store(error) => error.hint(),
+            Self::Tls(_) => Some("check `tls_cert` and `tls_key`, or leave both out: the server then makes a certificate itself".into()),
             _ => None,
         }
     }
@@ -196,6 +209,7 @@ pub struct Server {
     shared: Shared,
     listener: TcpListener,
     address: SocketAddr,
+    protection: Option<Protection>,
     first_key: Option<FirstKey>,
     /// Held until the server is gone.
     _lock: Option<std::fs::File>,
@@ -204,6 +218,7 @@ pub struct Server {
 /// Takes the data folder, makes what is missing in it, and binds the address.
 pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     let folder = folder::open(&settings.data, settings.database.as_ref())?;
+    let protection = tls::prepare(&settings.tls, &settings.data, settings.listen)?;
     let database = Database::open(&folder.database).await?;
     let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), database.is_new().await?)?)?;
     let abandoned = if folder.lock.is_some() { Duration::ZERO } else { ABANDONED };
@@ -229,13 +244,24 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
         news: Arc::new(Notify::new()),
         closing: CancellationToken::new(),
     };
-    Ok(Server { shared, listener, address, first_key, _lock: folder.lock })
+    Ok(Server { shared, listener, address, protection, first_key, _lock: folder.lock })
 }
 
 impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address as clients are given it.
+    pub fn url(&self) -> String {
+        let scheme = if self.protection.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// What clients know the server's certificate by, where it has one.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.protection.as_ref().map(|protection| protection.fingerprint)
     }
 
     /// The API key that was made at this start, if one was.
@@ -250,14 +276,20 @@ impl Server {
 
     /// Serves until `shutdown`; then open long polls answer at once and other requests may end.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), ServerError> {
-        let Self { shared, listener, _lock, .. } = self;
+        let Self { shared, listener, protection, _lock, .. } = self;
         let closing = shared.closing.clone();
         // Also when this future is dropped: nothing of the server outlives it.
         let _closed = closing.clone().drop_guard();
         let sweeper = tokio::spawn(sweeper::run(shared.clone()));
         let hearing = tokio::spawn(listener::run(shared.clone()));
         let app = router::app(shared.clone());
-        let serving = connections::serve(listener, app, shared.settings.request_within, closing.clone());
+        let serving = connections::serve(
+            listener,
+            protection.map(|protection| protection.acceptor),
+            app,
+            shared.settings.request_within,
+            closing.clone(),
+        );
         let cut_off = async {
             shutdown.cancelled().await;
             closing.cancel();

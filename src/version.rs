@@ -1,8 +1,8 @@
 //! Versions: NuGet's, Octopus's "semver" of packages, and Octopus's release numbers.
 //!
-//! All three keep the text as it was written and compare what it means: `1.0` equals `1.0.0.0`, a
-//! pre-release comes before its release, labels compare part by part without regard to case, and build
-//! metadata does not count. Two versions of a kind are equal exactly when their normalised texts are,
+//! All three keep the text as it was written (and show it, save for what NuGet itself shows otherwise) and compare
+//! what it means: `1.0` equals `1.0.0.0`, a pre-release comes before its release, labels compare part by part
+//! without regard to case, and build metadata does not count. Two versions of a kind are equal exactly when their normalised texts are,
 //! up to the case of letters.
 
 mod nuget;
@@ -18,7 +18,7 @@ const LARGEST: u32 = i32::MAX.cast_unsigned();
 
 /// A text is not a version of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not {kind}: {problem}")]
+#[error("`{}` is not {kind}: {problem}", shown(text))]
 pub struct VersionError {
     text: String,
     kind: &'static str,
@@ -53,18 +53,39 @@ enum Problem {
     Empty,
     #[error("it begins with `v`")]
     LeadingV,
-    #[error("`{0}` stands where a number is expected")]
+    #[error("`{}` stands where a number is expected", shown(.0))]
     Number(String),
-    #[error("the number {0} is over {LARGEST}")]
+    #[error("the number {} is over {LARGEST}", shown(.0))]
     Overflow(String),
     #[error("it has {0} numbers and may have at most 4")]
     Numbers(usize),
     #[error("it has an empty part after `{0}`")]
     EmptyPart(char),
-    #[error("the part `{0}` holds `{1}`")]
+    #[error("the part `{}` holds `{}`", shown(.0), shown(.1.encode_utf8(&mut [0; 4])))]
     Character(String, char),
-    #[error("the number `{0}` after `-` has a leading zero")]
+    #[error("the number `{}` after `-` has a leading zero", shown(.0))]
     LeadingZero(String),
+    #[error("its numbers `{}` are not three without leading zeros", shown(.0))]
+    NotStrict(String),
+}
+
+/// How much of a text a message repeats: what is longer is not a version, and a log is no place for it.
+const LONGEST_SHOWN: usize = 100;
+
+/// A text for a message: on one line whatever it holds, and not longer than a version can reasonably be.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars().take(LONGEST_SHOWN) {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    if text.chars().nth(LONGEST_SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// What counts when versions are compared. `labels` is empty for a release.
@@ -190,9 +211,9 @@ fn dotted(text: &str, after: char) -> Result<Vec<&str>, Problem> {
         .collect()
 }
 
-/// The traits that every kind of version has in common: shown as written, compared by what counts.
+/// The traits that every kind of version has in common: shown as its field says, compared by what counts.
 macro_rules! version_traits {
-    ($name:ident, $separator:literal) => {
+    ($name:ident, $separator:literal, $shown:ident) => {
         impl $name {
             /// The shortest text with the same meaning: three numbers, or four when the fourth is not
             /// zero, then the pre-release; build metadata is left out and letters keep their case.
@@ -213,7 +234,7 @@ macro_rules! version_traits {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(&self.text)
+                f.pad(&self.$shown)
             }
         }
 
@@ -258,6 +279,15 @@ mod tests {
         assert!(Label::of("100000000000000000000") < Label::of("a"));
         assert!(Label::of("007") == Label::of("7"));
         assert!(Label::of("") < Label::of("a"));
+    }
+
+    #[test]
+    fn what_is_shown_is_short_and_on_one_line() {
+        assert_eq!(shown("1.0\n\u{1b}[31m"), "1.0\\n\\u{1b}[31m");
+        assert_eq!(shown(&"é".repeat(100)), "é".repeat(100));
+        assert_eq!(shown(&"é".repeat(101)), "é".repeat(100) + "…");
+        let error = "1.0-\r\n".repeat(1_000).parse::<NuGetVersion>().unwrap_err().to_string();
+        assert!(error.len() < 1_000 && !error.contains(char::is_control), "{error}");
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub use state::{Identity, StateError, StateFolder};
 use crate::{
     client::{Backoff, ClientError, WorkerClient},
     conventions::Conventions,
+    deploy::Memory,
     model::{Variable, chain},
     protocol::{Assignment, ErrorCode, Machine},
 };
@@ -42,6 +43,8 @@ pub struct Worker {
     pub conventions: Conventions,
     /// The variables from its own environment.
     pub variables: Vec<Variable>,
+    /// The packages that it has verified.
+    pub memory: Memory,
 }
 
 /// How a worker is asked to stop.
@@ -85,7 +88,7 @@ impl WorkerError {
 /// Runs until it is asked to stop or cannot go on.
 pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> {
     let token = SecretString::from(worker.identity.token.0.clone());
-    let client = WorkerClient::new(&worker.identity.server, token)?;
+    let client = WorkerClient::new(&worker.identity.server, &worker.identity.trust, token)?;
     let worker = Arc::new(worker);
     worker.state.prune();
     let mut backoff = Backoff::default();

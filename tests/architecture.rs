@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 /// The rooms in the order of the layers; a room may import only rooms before it in this list.
 const ROOMS: [&str; 19] = [
     "model",
-    "template",
     "version",
+    "template",
     "package",
     "conventions",
     "protocol",
@@ -33,12 +33,14 @@ const STRANGERS: [(&str, &str, &str); 5] = [
     ("deploy", "client", "the engine runs without a server too"),
 ];
 /// Vocabularies of others, each at home in one room.
-const VOCABULARIES: [(&str, &[&str]); 8] = [
+const VOCABULARIES: [(&str, &[&str]); 10] = [
     ("aws_sdk_", &["aws"]),
     ("sqlx::", &["store"]),
     ("axum::", &["server"]),
     ("clap::", &["cli", "main"]),
     ("zip::", &["package"]),
+    ("tar::", &["package"]),
+    ("bzip2::", &["package"]),
     ("reqwest::", &["client"]),
     ("indicatif::", &["cli"]),
     ("std::env::", &["config", "cli"]),

@@ -44,7 +44,8 @@ fn the_reference_of_the_workers_settings_holds() {
 fn the_reference_of_the_servers_settings_holds() {
     let file = uncommented("server.toml");
     let text = fs_err::read_to_string(file.path()).unwrap();
-    for key in ["data", "database_url", "listen", "lease_seconds", "unknown_after_seconds", "format", "level"]
+    for key in
+        ["data", "database_url", "listen", "tls", "lease_seconds", "unknown_after_seconds", "format", "level"]
     {
         assert!(text.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key} is not described");
     }

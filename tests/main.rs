@@ -4,11 +4,14 @@
 
 mod architecture;
 mod conventions;
+mod corpus;
 mod deploy;
 mod documents;
 mod fake;
 mod package;
 mod server;
 mod support;
+mod template;
+mod version;
 mod whole;
 mod worker;

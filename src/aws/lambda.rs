@@ -6,13 +6,14 @@ use aws_config::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_lambda::types::{FunctionConfiguration, LastUpdateStatus, PackageType, State};
 use aws_smithy_types::Blob;
 
-use super::{Aws, AwsError, FunctionName, refusal};
+use super::{Aws, AwsError, Code, FunctionName, Place, Stored, body::Streamed, refusal};
 
 /// The most bytes that the request of a direct upload may have: 50 MiB in base64, with the JSON around it.
 /// Older error texts of Lambda give this number.
 const DIRECT_REQUEST_LIMIT: u64 = 69_905_067;
-/// How long one try to send the code may take: 50 MiB on a slow line.
+/// How long one try to send as much as this may take, on a slow line.
 const UPLOAD: Duration = Duration::from_mins(10);
+const UPLOAD_SIZE: u64 = 64 << 20;
 /// Room for the JSON around the zip.
 const FRAME: u64 = 1_024;
 /// The largest zip for the direct way, in bytes.
@@ -63,29 +64,62 @@ impl Aws {
         describe(answer.configuration().ok_or_else(unusable)?).ok_or_else(unusable)
     }
 
-    /// UpdateFunctionCode with a zip, guarded by the revision that was read. Never retried here.
+    /// UpdateFunctionCode with the zip in the request, guarded by the revision that was read. Never retried here.
     pub async fn update_code(
         &self,
         name: &FunctionName,
-        zip: bytes::Bytes,
+        code: &Code,
         revision_id: Option<&str>,
     ) -> Result<(), AwsError> {
         self.lambda
             .update_function_code()
             .function_name(name.as_str())
-            .zip_file(Blob::new(zip))
-            .set_revision_id(revision_id.map(str::to_owned))
+            // Only a place to put the streamed body: with the zip in it the SDK would hold the request several times.
+            .zip_file(Blob::new([]))
             .customize()
-            .config_override(
-                aws_sdk_lambda::config::Builder::new()
-                    .retry_config(RetryConfig::disabled())
-                    .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(UPLOAD).build()),
-            )
+            .interceptor(Streamed::new(code.json(revision_id)))
+            .config_override(once(patience(code)))
             .send()
             .await
             .map_err(|error| refusal::classify("UpdateFunctionCode", name.as_str(), &self.region, error))?;
         Ok(())
     }
+
+    /// UpdateFunctionCode with a zip that lies in S3, guarded by the revision that was read. Never retried here.
+    pub async fn update_code_from(
+        &self,
+        name: &FunctionName,
+        place: &Place,
+        stored: &Stored,
+        revision_id: Option<&str>,
+    ) -> Result<(), AwsError> {
+        self.lambda
+            .update_function_code()
+            .function_name(name.as_str())
+            .s3_bucket(place.bucket.as_str())
+            .s3_key(place.key.as_str())
+            .set_s3_object_version(stored.version.clone())
+            .set_revision_id(revision_id.map(str::to_owned))
+            .customize()
+            // Lambda answers when it has read the object.
+            .config_override(once(UPLOAD))
+            .send()
+            .await
+            .map_err(|error| refusal::classify("UpdateFunctionCode", name.as_str(), &self.region, error))?;
+        Ok(())
+    }
+}
+
+/// One try, for as long as this.
+fn once(patience: Duration) -> aws_sdk_lambda::config::Builder {
+    aws_sdk_lambda::config::Builder::new()
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(patience).build())
+}
+
+/// How long sending this zip may take.
+pub(super) fn patience(code: &Code) -> Duration {
+    UPLOAD * u32::try_from(1 + code.size() / UPLOAD_SIZE).unwrap_or(u32::MAX)
 }
 
 fn describe(configuration: &FunctionConfiguration) -> Option<Function> {
@@ -118,4 +152,16 @@ fn describe(configuration: &FunctionConfiguration) -> Option<Function> {
         settled,
         is_image: configuration.package_type() == Some(&PackageType::Image),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_direct_limit_is_the_largest_zip_whose_request_fits() {
+        let request = |zip: u64| zip.div_ceil(3) * 4 + FRAME;
+        assert!(request(DIRECT_LIMIT) <= DIRECT_REQUEST_LIMIT);
+        assert!(request(DIRECT_LIMIT + 1) > DIRECT_REQUEST_LIMIT);
+    }
 }

@@ -70,6 +70,12 @@ pub enum Kind {
     Denied,
     /// Too large for the direct way.
     TooLarge,
+    /// There is no such bucket.
+    NoBucket,
+    /// The bucket is in another region than the function.
+    OtherRegion,
+    /// Lambda may not read the object on behalf of these credentials.
+    ObjectDenied,
     /// A fault of AWS: the call may have taken effect or not.
     Fault,
     /// Anything else: repeating will not help.
@@ -120,6 +126,18 @@ impl AwsError {
                 Kind::NotFound => format!(
                     "octarm updates functions that exist: create `{target}` in {region} first, or set `Lambda.Function` or `AWS.Deployment.Region`"
                 ),
+                Kind::TooLarge => {
+                    format!("set `AWS.Deployment.Bucket` to a bucket in {region}: the code then goes through S3")
+                }
+                Kind::NoBucket => {
+                    format!("create the bucket in {region}, the region of the function, or correct `AWS.Deployment.Bucket`")
+                }
+                Kind::OtherRegion => {
+                    format!("set `AWS.Deployment.Bucket` to a bucket in {region}, the region of the function")
+                }
+                Kind::ObjectDenied => {
+                    "allow `s3:GetObject` and `s3:GetObjectVersion` of the objects in `AWS.Deployment.Bucket` to these credentials, and the use of its key where it is encrypted with one".to_owned()
+                }
                 Kind::Busy | Kind::Throttled => {
                     "raise `Lambda.UpdateTimeout`, or deploy again later".to_owned()
                 }
@@ -133,6 +151,7 @@ impl AwsError {
 fn permission(action: &str) -> String {
     match action {
         "GetCallerIdentity" => format!("sts:{action}"),
+        "PutObject" => format!("s3:{action}"),
         _ => format!("lambda:{action}"),
     }
 }
@@ -160,8 +179,12 @@ where
         let code = service.err().code().unwrap_or("no error code").to_owned();
         // The first line only: AWS explains a wrong signature with all that was signed.
         let words = service.err().message().unwrap_or("no message");
-        let message = words.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
+        let mut message = words.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
         let kind = kind_of(status, &code, &message);
+        let elsewhere = error.raw_response().and_then(|answer| answer.headers().get("x-amz-bucket-region"));
+        if let Some(found) = elsewhere.filter(|_| kind == Kind::OtherRegion) {
+            message = format!("{message}; the bucket is in {found}");
+        }
         return AwsError::Refused { action, target, region, kind, code, message, retry_after };
     }
     // An answer that could not be read, or none at all; either way nobody knows what was done.
@@ -171,7 +194,15 @@ where
 /// The only place that looks at AWS's codes and texts.
 fn kind_of(status: u16, code: &str, message: &str) -> Kind {
     match code {
-        "TooManyRequestsException" | "ThrottlingException" | "Throttling" => Kind::Throttled,
+        "TooManyRequestsException" | "ThrottlingException" | "Throttling" | "SlowDown" => Kind::Throttled,
+        // What Lambda says when it could not read the object.
+        "InvalidParameterValueException" if message.contains("PermanentRedirect") => Kind::OtherRegion,
+        "InvalidParameterValueException" if message.contains("NoSuchBucket") => Kind::NoBucket,
+        "AccessDeniedException" if message.contains("denied by S3") => Kind::ObjectDenied,
+        "NoSuchBucket" => Kind::NoBucket,
+        "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" => Kind::OtherRegion,
+        // S3 waited for the rest of the body, or met another write of the same object.
+        "RequestTimeout" | "OperationAborted" => Kind::Fault,
         "ResourceConflictException" if is_under_way(message) => Kind::Busy,
         "PreconditionFailedException" => Kind::Changed,
         "ResourceNotFoundException" => Kind::NotFound,
@@ -181,6 +212,8 @@ fn kind_of(status: u16, code: &str, message: &str) -> Kind {
         | "SignatureDoesNotMatch"
         | "InvalidClientTokenId"
         | "InvalidAccessKeyId"
+        | "InvalidToken"
+        | "RequestTimeTooSkewed"
         | "MissingAuthenticationTokenException"
         | "MissingAuthenticationToken"
         | "IncompleteSignature"
@@ -188,6 +221,7 @@ fn kind_of(status: u16, code: &str, message: &str) -> Kind {
         | "ExpiredToken" => Kind::Credentials,
         "AccessDeniedException" | "AccessDenied" => Kind::Denied,
         _ => match status {
+            301 | 307 => Kind::OtherRegion,
             413 => Kind::TooLarge,
             429 => Kind::Throttled,
             500.. => Kind::Fault,
@@ -213,5 +247,14 @@ mod tests {
         assert_eq!(kind_of(409, "ResourceConflictException", "Function already exist: x"), Kind::Other);
         assert_eq!(kind_of(500, "ServiceException", ""), Kind::Fault);
         assert_eq!(kind_of(400, "SomethingNew", ""), Kind::Other);
+    }
+
+    #[test]
+    fn what_lambda_says_of_s3_is_told_apart() {
+        let denied = "Your access has been denied by S3, please make sure your request credentials have permission to GetObject for b/k. S3 Error Code: AccessDenied. S3 Error Message: Access Denied";
+        assert_eq!(kind_of(403, "AccessDeniedException", denied), Kind::ObjectDenied);
+        let elsewhere = "Error occurred while GetObject. S3 Error Code: PermanentRedirect. S3 Error Message: The bucket is in this region: us-east-1. Please use this region to retry the request";
+        assert_eq!(kind_of(400, "InvalidParameterValueException", elsewhere), Kind::OtherRegion);
+        assert_eq!(kind_of(503, "SlowDown", "Please reduce your request rate."), Kind::Throttled);
     }
 }

@@ -6,7 +6,10 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{CliError, ServerArgs};
-use crate::{client::ServerClient, config::Environment};
+use crate::{
+    client::{ServerClient, Trust},
+    config::Environment,
+};
 
 /// No key file is as long as this.
 const KEY_FILE_LIMIT: u64 = 4096;
@@ -39,7 +42,12 @@ pub(super) fn server_and_key(
 /// A client for them.
 pub(super) fn client(args: &ServerArgs, environment: &Environment) -> Result<ServerClient, CliError> {
     let (server, key) = server_and_key(args, environment)?;
-    Ok(ServerClient::new(&server, key)?)
+    Ok(ServerClient::new(&server, &trust(args), key)?)
+}
+
+/// Whom to take for the server.
+pub(super) fn trust(args: &ServerArgs) -> Trust {
+    Trust { fingerprint: args.fingerprint, ca_file: args.ca_file.clone() }
 }
 
 /// A text field that an answer must have.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::ZonedDateTime;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +39,8 @@ pub(super) async fn run(
     let gathered = gather(&args, &conventions, environment)?;
 
     let (events, received) = mpsc::unbounded_channel();
-    let log = Log::new(events, Redactor::of(&gathered.variables)?);
+    let started = ZonedDateTime::now();
+    let log = Log::new(events, Redactor::of(&gathered.variables, &started)?);
     for origin in &gathered.origins {
         log.info(origin);
     }
@@ -53,9 +55,12 @@ pub(super) async fn run(
     let job = Job {
         package: args.package,
         file_name,
+        expected: None,
         variables: gathered.variables,
         work: std::env::temp_dir(),
         journal: Vec::new(),
+        started,
+        known: None,
         dry_run: args.dry_run,
     };
     let guard = Guard::Alone { cancel };
@@ -168,7 +173,10 @@ fn gather(
         gathered.origins.push(format!("{} = {} (from the conventions)", default.name, default.value));
     }
     let told = |name: &str| (is_octopus(name) || is_lambda(name)) && !is_the_packages(name);
-    for variable in gathered.variables.iter().filter(|variable| told(&variable.name)) {
+    let mut told: Vec<&Variable> =
+        gathered.variables.iter().filter(|variable| told(&variable.name)).collect();
+    told.sort_by_key(|variable| key(&variable.name));
+    for variable in told {
         let from = origin.get(&key(&variable.name)).map_or("", String::as_str);
         let value = if variable.sensitive { "********" } else { &variable.value };
         gathered.origins.push(format!("{} = {value} (from {from})", variable.name));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     client::ClientError, config::ConfigError, conventions::ConventionsError, deploy::RedactorError,
     exit::Exit, package::PackageError, server::ServerError, store::StoreError, telemetry::TelemetryError,
-    worker::StateError, worker::WorkerError,
+    template::Unclean, worker::StateError, worker::WorkerError,
 };
 
 /// Why a command did not do what it was asked.
@@ -76,6 +76,12 @@ pub enum CliError {
         #[source]
         source: Box<CliError>,
     },
+    /// A text that does not come out whole.
+    #[error("rendering the text")]
+    Template {
+        #[source]
+        source: Unclean,
+    },
     /// A package that is not there.
     #[error("the package `{}` does not exist or is not a regular file", .0.display())]
     NoPackage(PathBuf),
@@ -110,13 +116,11 @@ impl CliError {
             Self::Config(_) | Self::Conventions(_) | Self::Telemetry(_) | Self::Disagreement { .. } => {
                 Exit::Configuration
             }
-            Self::Package(error) => {
-                if matches!(error, PackageError::Io { .. }) {
-                    Exit::Io
-                } else {
-                    Exit::Input
-                }
-            }
+            Self::Package(error) => match error {
+                PackageError::Io { .. } => Exit::Io,
+                PackageError::Occupied { .. } => Exit::Usage,
+                _ => Exit::Input,
+            },
             Self::Server(_) | Self::Io { .. } => Exit::Io,
             Self::NoServer
             | Self::NoKey
@@ -124,7 +128,7 @@ impl CliError {
             | Self::SensitiveArgument { .. }
             | Self::NothingToSet
             | Self::Version { .. } => Exit::Usage,
-            Self::Variables { .. } | Self::NoPackage(_) => Exit::Input,
+            Self::Variables { .. } | Self::Template { .. } | Self::NoPackage(_) => Exit::Input,
             Self::Answer { .. } => Exit::Refused,
             Self::Redactor(_) => Exit::Bug,
             Self::Partly { source, .. } => source.exit(),

@@ -54,6 +54,11 @@ impl Output {
         self.audience == Audience::Program
     }
 
+    /// Whether a person wants everything.
+    pub fn is_verbose(self) -> bool {
+        self.audience == Audience::Curious
+    }
+
     /// Whether a person looks at standard error.
     pub fn is_interactive(self) -> bool {
         !self.is_json() && io::stderr().is_terminal()

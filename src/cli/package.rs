@@ -1,7 +1,11 @@
 //! `octarm package`.
 
+mod inspect;
+mod repack;
+
 use serde_json::json;
 
+use self::repack::Repack;
 use super::{CliError, Output, OverwriteMode, PackFormat, PackageCommand, connection};
 use crate::{
     client::Overwrite,
@@ -39,6 +43,12 @@ pub(super) async fn run(
                 text,
                 &json!({ "path": path, "files": packed.entries, "size": packed.size, "sha256": sha256 }),
             );
+        }
+        PackageCommand::Inspect { file, conventions } => {
+            return inspect::run(file, conventions.as_deref(), output);
+        }
+        PackageCommand::Repack { package, folder, output: to, conventions } => {
+            repack::run(&Repack { package, folder, to, conventions }, output)?;
         }
         PackageCommand::Push { server, files, overwrite } => {
             let client = connection::client(&server, environment)?;

@@ -19,24 +19,24 @@ pub(super) async fn run(
     environment: &Environment,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let (config, data, database_url, listen, run) = match command {
-        ServerCommand::Run { config, data, database_url, listen, address_file } => {
-            (config, data, database_url, listen, Some(address_file))
-        }
-        ServerCommand::CheckConfig { config, data, database_url, listen } => {
-            (config, data, database_url, listen, None)
-        }
+    let (given, run) = match command {
+        ServerCommand::Run { settings, address_file } => (settings, Some(address_file)),
+        ServerCommand::CheckConfig { settings } => (settings, None),
     };
     let mut flags = Vec::new();
-    flags.extend(data.map(|data| ("data", data.display().to_string())));
-    flags.extend(database_url.map(|url| ("database_url", url)));
-    flags.extend(listen.map(|listen| ("listen", listen.to_string())));
-    let config = ServerConfig::read(config.as_deref(), environment, flags)?;
+    flags.extend(given.data.map(|data| ("data", data.display().to_string())));
+    flags.extend(given.database_url.map(|url| ("database_url", url)));
+    flags.extend(given.listen.map(|listen| ("listen", listen.to_string())));
+    flags.extend(given.tls.map(|tls| ("tls", tls)));
+    flags.extend(given.tls_cert.map(|file| ("tls_cert", file.display().to_string())));
+    flags.extend(given.tls_key.map(|file| ("tls_key", file.display().to_string())));
+    let config = ServerConfig::read(given.config.as_deref(), environment, flags)?;
     let settings = Settings {
         database: config.database_url,
         master_key: config.master_key,
         lease: config.lease,
         unknown_after: config.unknown_after,
+        tls: config.tls,
         ..Settings::new(config.data, config.listen)
     };
     let Some(address_file) = run else {
@@ -57,12 +57,14 @@ pub(super) async fn run(
             output.say(format!("the first API key is {}", first.key.expose_secret()));
         }
     }
-    let url = format!("http://{}", server.address());
+    let url = server.url();
     if let Some(file) = &address_file {
         write_whole(file, &url)?;
     }
     // Last: who has read this line finds the file.
-    info!(url, "listening");
+    // With it, workers and clients know this server: `--fingerprint`.
+    let fingerprint = server.fingerprint().map(tracing::field::display);
+    info!(url, fingerprint, "listening");
     server.serve(stop).await?;
     info!("stopped");
     Ok(Exit::Done)

@@ -2,10 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     io::Read,
     path::Path,
 };
 
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::{Value, json};
 
 use super::{CliError, Output, ScopeArgs, VariableCommand, connection::client, project::lines};
@@ -74,14 +79,18 @@ pub(super) fn read_file(file: &Path, conventions: &Conventions) -> Result<Vec<Va
         .read_to_string(&mut text)
         .map_err(|source| CliError::Io { act: format!("reading the variables of {origin}"), source })?;
     let wrong = |reason: String| CliError::Variables { origin: origin.clone(), reason };
-    let value: Value = serde_json::from_str(&text).map_err(|error| {
+    let not_json = |error: serde_json::Error| {
         // serde_json's own words may repeat the text, which may be secret: only the place is told.
         wrong(format!("it is not JSON at line {}, column {}", error.line(), error.column()))
-    })?;
-    let variables = match value {
-        Value::Object(map) => map.into_iter().map(|(name, value)| of_parts(name, value, false)).collect(),
-        Value::Array(items) => items.into_iter().map(of_item).collect(),
-        _ => Err("it is neither an object nor an array".to_owned()),
+    };
+    let variables = if text.trim_start().starts_with('{') {
+        let pairs: Pairs = serde_json::from_str(&text).map_err(not_json)?;
+        pairs.0.into_iter().map(|(name, value)| of_parts(name, value, false)).collect()
+    } else {
+        match serde_json::from_str(&text).map_err(not_json)? {
+            Value::Array(items) => items.into_iter().map(of_item).collect(),
+            _ => Err("it is neither an object nor an array".to_owned()),
+        }
     };
     let mut variables: Vec<Variable> = variables.map_err(wrong)?;
     for variable in &mut variables {
@@ -90,7 +99,32 @@ pub(super) fn read_file(file: &Path, conventions: &Conventions) -> Result<Vec<Va
     Ok(variables)
 }
 
-fn of_parts(name: String, value: Value, sensitive: bool) -> Result<Variable, String> {
+/// An object in the order in which it was written: loops run over variables in the order in which they were set.
+pub(super) struct Pairs(pub(super) Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+pub(super) fn of_parts(name: String, value: Value, sensitive: bool) -> Result<Variable, String> {
     let value = match value {
         Value::String(text) => text,
         Value::Number(number) => number.to_string(),

@@ -10,6 +10,7 @@ use super::{CliError, Output, StateArgs, WorkerCommand, connection};
 use crate::{
     config::{Environment, WorkerConfig},
     conventions::{Conventions, environment_name},
+    deploy::Memory,
     exit::Exit,
     model::{DeploymentId, Variable},
     protocol::Machine,
@@ -28,10 +29,11 @@ pub(super) async fn run(
     match command {
         WorkerCommand::Register { server, state, name, environment: to, replace } => {
             let config = read_config(&state, environment)?;
+            let trust = connection::trust(&server);
             let (server, key) = connection::server_and_key(&server, environment)?;
             let folder = StateFolder::open(&config.state)?;
             let registration =
-                Registration { server, name, environment: to, machine: machine(&config), replace };
+                Registration { server, trust, name, environment: to, machine: machine(&config), replace };
             let (identity, existed) = worker::register(&folder, &key, registration).await?;
             let verb = if existed { "is registered" } else { "registered" };
             let text = format!(
@@ -82,6 +84,7 @@ async fn serve(config: &WorkerConfig, environment: &Environment, output: Output)
         machine: machine(config),
         variables: own_variables(config, &conventions, environment),
         conventions,
+        memory: Memory::default(),
     };
     let stopping = Stopping::default();
     let leave = CancellationToken::new();

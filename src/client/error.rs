@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
+use crate::model::chain;
 use crate::protocol::{ErrorBody, ErrorCode, ErrorEnvelope};
 
 /// Why the server did not do what it was asked.
@@ -140,6 +141,16 @@ impl ClientError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Unreachable { source, .. } if chain(source).contains("certificate has the fingerprint") => {
+                Some(
+                    "the server's certificate was replaced, or somebody else answers: compare with what the server printed at its start"
+                        .to_owned(),
+                )
+            }
+            Self::Unreachable { source, .. } if chain(source).contains("certificate") => Some(
+                "give the fingerprint that the server prints at its start (`--fingerprint sha256:…`), or the authority that vouches for it (`--ca-file`)"
+                    .to_owned(),
+            ),
             Self::Unreachable { .. } => {
                 Some("check that the server runs and that the address is right".to_owned())
             }

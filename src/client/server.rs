@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
-use super::{ClientError, Connection};
+use super::{ClientError, Connection, Trust};
 
 const PROMPT: Duration = Duration::from_mins(1);
 
@@ -61,8 +61,8 @@ pub struct ServerClient {
 
 impl ServerClient {
     /// A client for the server at this address.
-    pub fn new(server: &str, key: SecretString) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(server)?, key })
+    pub fn new(server: &str, trust: &Trust, key: SecretString) -> Result<Self, ClientError> {
+        Ok(Self { connection: Connection::new(server, trust)?, key })
     }
 
     /// Pushes a package file; answers the package.

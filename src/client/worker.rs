@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
-use super::{ClientError, Connection};
+use super::{ClientError, Connection, Trust};
 use crate::{
     model::{DeploymentId, Fence, JournalEntry, Outcome},
     protocol::{
@@ -35,10 +35,11 @@ impl WorkerClient {
     /// Exchanges an API key for the worker's own token.
     pub async fn register(
         server: &str,
+        trust: &Trust,
         key: &SecretString,
         request: &RegisterRequest,
     ) -> Result<RegisterResponse, ClientError> {
-        let connection = Connection::new(server)?;
+        let connection = Connection::new(server, trust)?;
         let act = format!("registering worker `{}` in `{}`", request.name, request.environment);
         let call = connection
             .http
@@ -50,8 +51,8 @@ impl WorkerClient {
     }
 
     /// A client for a worker that is registered.
-    pub fn new(server: &str, token: SecretString) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(server)?, token, instance: Uuid::now_v7() })
+    pub fn new(server: &str, trust: &Trust, token: SecretString) -> Result<Self, ClientError> {
+        Ok(Self { connection: Connection::new(server, trust)?, token, instance: Uuid::now_v7() })
     }
 
     /// Starts this process's session.

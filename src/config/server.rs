@@ -11,6 +11,25 @@ use serde::Deserialize;
 
 use super::{ConfigError, Environment, Flags, LogConfig, default_folder, read};
 
+/// How connections are protected.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Tls {
+    /// Plain HTTP for this machine alone, a certificate of our own making for everybody else.
+    #[default]
+    Automatic,
+    /// Plain HTTP, whoever listens: a proxy in front of the server has TLS.
+    Off,
+    /// A certificate of our own making.
+    SelfMade,
+    /// These files: a chain of certificates and its key, in PEM.
+    Files {
+        /// The server's certificate, then those that vouch for it.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+}
+
 /// The server's settings, whole.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -26,6 +45,8 @@ pub struct ServerConfig {
     pub lease: Duration,
     /// How long a silent worker's deployment waits for somebody to come back before it is `unknown`.
     pub unknown_after: Duration,
+    /// How connections are protected.
+    pub tls: Tls,
     /// What operators read.
     pub log: LogConfig,
 }
@@ -45,8 +66,20 @@ struct File {
     lease_seconds: u32,
     #[serde(default = "default_unknown_after")]
     unknown_after_seconds: u32,
+    tls: Option<Choice>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     #[serde(default)]
     log: LogConfig,
+}
+
+/// What can be chosen in a word.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Choice {
+    Auto,
+    SelfMade,
+    Off,
 }
 
 fn default_listen() -> SocketAddr {
@@ -81,7 +114,22 @@ impl ServerConfig {
         }
         // As it stands there: digits alone would have been read as a number.
         let master_key = environment.get("OCTARM_SERVER_MASTER_KEY").map(str::to_owned).or(file.master_key);
+        let tls = match (file.tls, file.tls_cert, file.tls_key) {
+            (None | Some(Choice::Auto), Some(certificate), Some(key)) => Tls::Files { certificate, key },
+            (None | Some(Choice::Auto), None, None) => Tls::Automatic,
+            (Some(Choice::SelfMade), None, None) => Tls::SelfMade,
+            (Some(Choice::Off), None, None) => Tls::Off,
+            (Some(_), ..) => {
+                return Err(wrong(
+                    "`tls` says one thing and `tls_cert` and `tls_key` another: leave one of the two out",
+                ));
+            }
+            (None, ..) => {
+                return Err(wrong("of `tls_cert` and `tls_key` only one is set, expected both"));
+            }
+        };
         Ok(Self {
+            tls,
             data: file.data.map_or_else(|| default_folder("data", "server", environment), Ok)?,
             database_url: database_url(file.database_url, file.database_url_in.as_deref())?,
             master_key: master_key.map(Into::into),

@@ -31,13 +31,23 @@ pub enum DeployError {
         #[source]
         source: std::io::Error,
     },
-    /// The zip does not fit into a request.
-    #[error("the repacked zip has {}, and a direct upload takes at most {}", bytes(*size), bytes(crate::aws::DIRECT_LIMIT))]
+    /// The server named another package than the file holds.
+    #[error("the package holds {found}, but the server named {expected}")]
+    OtherPackage {
+        /// What the server named.
+        expected: String,
+        /// What the package says of itself.
+        found: String,
+    },
+    /// The zip does not fit into a request, and there is no other way.
+    #[error(
+        "the repacked zip has {}, a direct upload takes at most {}, and `AWS.Deployment.Bucket` is not set",
+        bytes(*size),
+        bytes(crate::aws::DIRECT_LIMIT)
+    )]
     TooLarge {
         /// Its size in bytes.
         size: u64,
-        /// `AWS.Deployment.Bucket`, if set.
-        bucket: Option<String>,
     },
     /// The credentials are for another account.
     #[error("the credentials belong to AWS account {found}, but `AWS.Deployment.Account` is {expected}")]
@@ -134,11 +144,9 @@ impl DeployError {
             Self::Settings(error) => error.hint(),
             Self::Aws(error) => error.hint(),
             Self::Work { .. } => Some(MORE_SPACE.to_owned()),
-            Self::TooLarge { bucket: None, .. } => Some(
-                "make the package smaller; uploads through S3 (`AWS.Deployment.Bucket`) are not in this version".to_owned(),
-            ),
-            Self::TooLarge { bucket: Some(_), .. } => Some(
-                "make the package smaller; `AWS.Deployment.Bucket` is set, but uploads through S3 are not in this version".to_owned(),
+            Self::OtherPackage { .. } => Some("push the package again under its own id and version".to_owned()),
+            Self::TooLarge { .. } => Some(
+                "set `AWS.Deployment.Bucket` to an S3 bucket in the region of the function: the code then goes through it".to_owned(),
             ),
             Self::Account { .. } => Some("use the credentials of the account that is meant".to_owned()),
             Self::Timeout { .. } => Some("look at the function's LastUpdateStatus; raise `Lambda.UpdateTimeout`".to_owned()),

@@ -1,10 +1,12 @@
 //! What a deployment would do, decided from what is wanted and what was observed. Pure; shown before anything is
 //! changed, and all that a dry run prints.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::{
-    aws::{Function, FunctionName, Settled},
+    aws::{Function, FunctionName, Place, Settled},
     model::JournalRecord,
 };
 
@@ -32,6 +34,27 @@ pub struct Desired {
     pub unzipped_bytes: u64,
     /// How many files it has.
     pub files: usize,
+    /// How the zip gets to Lambda.
+    #[serde(serialize_with = "display")]
+    pub way: Way,
+}
+
+/// How a zip gets to Lambda.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// In the request.
+    Directly,
+    /// Through an object in S3.
+    Through(Place),
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directly => f.write_str("directly"),
+            Self::Through(place) => write!(f, "through {place}"),
+        }
+    }
 }
 
 /// What will be done.
@@ -56,7 +79,7 @@ pub struct Plan {
     pub action: Action,
 }
 
-fn display<T: std::fmt::Display, S: serde::Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+fn display<T: fmt::Display, S: serde::Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
 
@@ -86,7 +109,7 @@ pub(super) enum Conclusion {
     Elsewhere,
 }
 
-/// Asks the journal and AWS what happened. The last record decides; the function must be at rest.
+/// Asks the journal and AWS what happened. The last record about the function decides; the function must be at rest.
 pub(super) fn conclude(
     journal: &[JournalRecord],
     name: &FunctionName,
@@ -94,7 +117,7 @@ pub(super) fn conclude(
     observed: &Function,
 ) -> Conclusion {
     let is_ours = |function: &str, there: &str| function == name.as_str() && there == region;
-    match journal.last() {
+    match journal.iter().rfind(|record| record.is_about_function()) {
         None => Conclusion::NotBegun,
         Some(JournalRecord::UpdateCodeEffect { function, region, sha256, .. })
             if is_ours(function, region) && *sha256 == observed.code_sha256 =>
@@ -156,6 +179,11 @@ mod tests {
         };
         let begun = intent("old", "new");
         let again = intent("same", "same");
+        let uploaded = JournalRecord::UploadEffect {
+            bucket: "zips".into(),
+            key: "octarm/x.zip".into(),
+            version_id: None,
+        };
         let done = |sha256: &str| Conclusion::Done { sha256: sha256.into() };
         for (journal, observed, expected) in [
             (vec![], function("old", "r1"), Conclusion::NotBegun),
@@ -165,6 +193,9 @@ mod tests {
             (vec![begun.clone()], function("other", "r3"), Conclusion::Elsewhere),
             (vec![again.clone()], function("same", "r1"), Conclusion::NotDone),
             (vec![again], function("same", "r2"), done("same")),
+            (vec![uploaded.clone()], function("other", "r3"), Conclusion::NotBegun),
+            (vec![begun.clone(), uploaded.clone()], function("old", "r1"), Conclusion::NotDone),
+            (vec![uploaded, begun.clone()], function("new", "r2"), done("new")),
             (vec![begun.clone(), effect.clone()], function("new", "r2"), done("new")),
             (vec![begun.clone(), effect], function("other", "r3"), Conclusion::Elsewhere),
             (vec![begun, JournalRecord::Unreadable], function("new", "r2"), Conclusion::Elsewhere),

@@ -2,9 +2,10 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use jiff::ZonedDateTime;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::template::{Variables, render};
+use crate::template::{self, Variables};
 
 /// What stands where a sensitive value stood.
 const MASK: &str = "********";
@@ -57,11 +58,12 @@ impl Redactor {
         Ok(Self { matcher: Some(matcher), long })
     }
 
-    /// Hides every sensitive value of a set, as written and as rendered.
-    pub fn of(variables: &Variables) -> Result<Self, RedactorError> {
+    /// Hides every sensitive value of a set, as written and as rendered at this time.
+    pub fn of(variables: &Variables, now: &ZonedDateTime) -> Result<Self, RedactorError> {
         let sensitive = || variables.iter().filter(|variable| variable.sensitive);
-        let rendered: Vec<String> =
-            sensitive().map(|variable| render(&variable.value, variables).value).collect();
+        let rendered: Vec<String> = sensitive()
+            .filter_map(|variable| template::value(&variable.name, variables, now)?.value)
+            .collect();
         Self::new(
             sensitive().map(|variable| variable.value.as_str()).chain(rendered.iter().map(String::as_str)),
         )

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use super::plan::Desired;
+use jiff::ZonedDateTime;
+
+use super::plan::{Desired, Way};
 use crate::{
-    aws::{Credentials, FunctionName, FunctionNameError},
+    aws::{BucketName, BucketNameError, Credentials, FunctionName, FunctionNameError, ObjectKeyError, Place},
     conventions::{self, Conventions},
     model::Variable,
     package::{Identity, Repacked},
-    template::{Unclean, Variables, render},
+    template::{self, Unclean, Variables},
 };
 
 /// A variable cannot be used.
@@ -58,6 +60,15 @@ pub enum SettingsError {
     /// Lambda would refuse the name.
     #[error(transparent)]
     Function(#[from] FunctionNameError),
+    /// No bucket has this name.
+    #[error("reading the variable `AWS.Deployment.Bucket`")]
+    Bucket(#[from] BucketNameError),
+    /// The convention gives no key.
+    #[error(transparent)]
+    Key(#[from] conventions::ObjectKeyError),
+    /// S3 would refuse the key.
+    #[error(transparent)]
+    Object(#[from] ObjectKeyError),
 }
 
 impl SettingsError {
@@ -69,11 +80,15 @@ impl SettingsError {
             }
             Self::Naming(conventions::FunctionNameError::Unclean {
                 source: Unclean::Missing(names), ..
-            }) if names.iter().any(|name| name == "Octopus.Environment.Name") => {
+            }) if names.iter().any(|name| name == "#{Octopus.Environment.Name}") => {
                 "say which environment: `--environment`"
             }
             Self::Naming(_) | Self::Function(_) => "set the variable `Lambda.Function` to the name you want",
             Self::Unclean { .. } => "set the missing variable, or correct the value",
+            Self::Bucket(_) => "say the bucket's name alone, without `s3://` and without a path",
+            Self::Key(_) | Self::Object(_) => {
+                "correct `key` of `[object]` in `naming.toml`, or the variables in it"
+            }
             Self::Seconds { .. } | Self::Account { .. } => return None,
         };
         Some(hint.to_owned())
@@ -87,10 +102,13 @@ pub(super) struct Settings {
     pub(super) credentials: Option<Credentials>,
     pub(super) region: Option<String>,
     pub(super) account: Option<String>,
-    pub(super) bucket: Option<String>,
+    pub(super) bucket: Option<BucketName>,
     pub(super) update_timeout: Duration,
     environment: String,
     release: Option<String>,
+    variables: Variables,
+    /// What templates take for the present.
+    started: ZonedDateTime,
 }
 
 /// Reads the variables; the conventions' defaults lie under them, what the package says over them.
@@ -99,14 +117,15 @@ pub(super) fn resolve(
     conventions: &Conventions,
     package: &str,
     version: &str,
+    now: &ZonedDateTime,
 ) -> Result<Settings, SettingsError> {
     let mut all: Variables = conventions.defaults().collect();
     all.extend(variables.iter().cloned());
     all.set(Variable::plain("Octopus.Action.Package.PackageId", package));
     all.set(Variable::plain("Octopus.Action.Package.PackageVersion", version));
 
-    let function = conventions.function_name(&all)?.parse()?;
-    let account = value(&all, "AWS.Deployment.Account")?;
+    let function = conventions.function_name(&all, now)?.parse()?;
+    let account = value(&all, "AWS.Deployment.Account", now)?;
     if let Some(found) =
         account.as_ref().filter(|id| id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit()))
     {
@@ -114,23 +133,38 @@ pub(super) fn resolve(
     }
     Ok(Settings {
         function,
-        credentials: credentials(&all)?,
-        region: value(&all, "AWS.Deployment.Region")?,
+        credentials: credentials(&all, now)?,
+        region: value(&all, "AWS.Deployment.Region", now)?,
         account,
-        bucket: value(&all, "AWS.Deployment.Bucket")?,
-        update_timeout: seconds(&all, "Lambda.UpdateTimeout")?,
-        environment: value(&all, "Octopus.Environment.Name")?.unwrap_or_default(),
-        release: value(&all, "Octopus.Release.Number")?,
+        bucket: value(&all, "AWS.Deployment.Bucket", now)?.map(|name| name.parse()).transpose()?,
+        update_timeout: seconds(&all, "Lambda.UpdateTimeout", now)?,
+        environment: value(&all, "Octopus.Environment.Name", now)?.unwrap_or_default(),
+        release: value(&all, "Octopus.Release.Number", now)?,
+        variables: all,
+        started: now.clone(),
     })
 }
 
 impl Settings {
+    /// Where a zip goes in S3; none without a bucket.
+    pub(super) fn place(
+        &self,
+        conventions: &Conventions,
+        code: &Repacked,
+    ) -> Result<Option<Place>, SettingsError> {
+        let Some(bucket) = self.bucket.clone() else { return Ok(None) };
+        let key =
+            conventions.object_key(&self.variables, &hex::encode(code.sha256), &self.started)?.parse()?;
+        Ok(Some(Place { bucket, key }))
+    }
+
     pub(super) fn desired(
         &self,
         region: &str,
         account: &str,
         package: &Identity,
         code: &Repacked,
+        way: Way,
     ) -> Desired {
         Desired {
             function: self.function.clone(),
@@ -143,27 +177,32 @@ impl Settings {
             zip_bytes: code.size,
             unzipped_bytes: code.unzipped_size,
             files: code.entries.len(),
+            way,
         }
     }
 }
 
 /// The rendered value; none when the variable is absent or empty.
-fn value(variables: &Variables, name: &'static str) -> Result<Option<String>, SettingsError> {
-    Ok(present(variables, name)?.filter(|value| !value.is_empty()))
+fn value(
+    variables: &Variables,
+    name: &'static str,
+    now: &ZonedDateTime,
+) -> Result<Option<String>, SettingsError> {
+    Ok(present(variables, name, now)?.filter(|value| !value.is_empty()))
 }
 
 /// The rendered value; none only when the variable is absent.
-fn present(variables: &Variables, name: &'static str) -> Result<Option<String>, SettingsError> {
-    if variables.get(name).is_none() {
-        return Ok(None);
-    }
-    let value = render(&format!("#{{{name}}}"), variables)
-        .clean()
-        .map_err(|source| SettingsError::Unclean { name, source })?;
+fn present(
+    variables: &Variables,
+    name: &'static str,
+    now: &ZonedDateTime,
+) -> Result<Option<String>, SettingsError> {
+    let Some(rendered) = template::value(name, variables, now) else { return Ok(None) };
+    let value = rendered.clean().map_err(|source| SettingsError::Unclean { name, source })?;
     Ok(Some(value.trim().to_owned()))
 }
 
-fn credentials(variables: &Variables) -> Result<Option<Credentials>, SettingsError> {
+fn credentials(variables: &Variables, now: &ZonedDateTime) -> Result<Option<Credentials>, SettingsError> {
     const KEY: &str = "AWS.Deployment.Key";
     const SECRET: &str = "AWS.Deployment.Secret";
     let half = |present, absent, other: Option<String>| SettingsError::HalfCredentials {
@@ -171,7 +210,7 @@ fn credentials(variables: &Variables) -> Result<Option<Credentials>, SettingsErr
         absent,
         found: if other.is_some() { "empty" } else { "missing" },
     };
-    match (present(variables, KEY)?, present(variables, SECRET)?) {
+    match (present(variables, KEY, now)?, present(variables, SECRET, now)?) {
         (None, None) => Ok(None),
         (Some(key), Some(secret)) if !key.is_empty() && !secret.is_empty() => {
             Ok(Some(Credentials { key: key.into(), secret: secret.into() }))
@@ -184,8 +223,12 @@ fn credentials(variables: &Variables) -> Result<Option<Credentials>, SettingsErr
     }
 }
 
-fn seconds(variables: &Variables, name: &'static str) -> Result<Duration, SettingsError> {
-    let found = value(variables, name)?.unwrap_or_default();
+fn seconds(
+    variables: &Variables,
+    name: &'static str,
+    now: &ZonedDateTime,
+) -> Result<Duration, SettingsError> {
+    let found = value(variables, name, now)?.unwrap_or_default();
     match found.parse() {
         Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
         _ => Err(SettingsError::Seconds { name, found }),

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::{
     DeployError, Guard, Log, Progress, Reached, Stop,
-    plan::{Action, Conclusion, Desired, conclude, plan},
+    plan::{Action, Conclusion, Desired, Way, conclude, plan},
 };
 use crate::{
-    aws::{Aws, AwsError, Function, FunctionName, Kind, Settled},
+    aws::{Aws, AwsError, Code, Function, FunctionName, Kind, Place, Settled},
     deploy::bytes,
     model::JournalRecord,
 };
@@ -25,6 +25,8 @@ pub(super) struct Step<'a> {
     pub(super) timeout: Duration,
     pub(super) log: &'a Log,
     pub(super) guard: &'a Guard,
+    /// Where the zip may go in S3.
+    pub(super) place: Option<Place>,
 }
 
 impl Step<'_> {
@@ -32,7 +34,7 @@ impl Step<'_> {
     pub(super) async fn run(
         &self,
         desired: Desired,
-        zip: Vec<u8>,
+        code: &Code,
         journal: &[JournalRecord],
         dry_run: bool,
         reached: &mut Reached,
@@ -57,9 +59,10 @@ impl Step<'_> {
         match plan.action {
             Action::Nothing => self.log.info("plan: nothing to do, the function holds this code already"),
             Action::Update => self.log.info(format!(
-                "plan: update the code of {name} from CodeSha256 {} to {target}, {} to send",
+                "plan: update the code of {name} from CodeSha256 {} to {target}, {} to send {}",
                 observed.code_sha256,
-                bytes(plan.desired.zip_bytes)
+                bytes(plan.desired.zip_bytes),
+                plan.desired.way
             )),
         }
         if dry_run {
@@ -97,7 +100,7 @@ impl Step<'_> {
         if plan.action == Action::Nothing {
             return Ok(done("already runs", target));
         }
-        self.update(&name, &observed, target, zip).await?;
+        self.update(&name, &observed, target, code, &plan.desired.way).await?;
         Ok(done("runs", target))
     }
 
@@ -107,10 +110,14 @@ impl Step<'_> {
         name: &FunctionName,
         before: &Function,
         target: &str,
-        zip: Vec<u8>,
+        code: &Code,
+        way: &Way,
     ) -> Result<(), DeployError> {
+        let mut stored = match way {
+            Way::Directly => None,
+            Way::Through(place) => Some((place, self.upload(place, code, target).await?)),
+        };
         let deadline = Instant::now() + self.timeout;
-        let zip = bytes::Bytes::from(zip);
         let mut revision = before.revision_id.clone();
         let mut recorded: Option<Option<String>> = None;
         let mut pause = Duration::from_secs(1);
@@ -128,12 +135,26 @@ impl Step<'_> {
             if let Err(stop) = self.guard.allow_change() {
                 break Err(stop.into());
             }
-            self.log.progress(Progress::Sending { bytes: zip.len() as u64 });
-            let error = match self.aws.update_code(name, zip.clone(), revision.as_deref()).await {
-                Ok(()) => break Ok(()),
-                Err(error) => error,
+            self.log.progress(Progress::Sending { bytes: code.size() });
+            let sent = match &stored {
+                None => self.aws.update_code(name, code, revision.as_deref()).await,
+                Some((place, stored)) => {
+                    self.aws.update_code_from(name, place, stored, revision.as_deref()).await
+                }
             };
+            let Err(error) = sent else { break Ok(()) };
             self.log.progress(Progress::Idle);
+            if error.kind() == Some(Kind::TooLarge)
+                && stored.is_none()
+                && let Some(place) = &self.place
+            {
+                self.log.warning(format!("{error}: the code goes through S3 instead"));
+                match self.upload(place, code, target).await {
+                    Ok(done) => stored = Some((place, done)),
+                    Err(error) => break Err(error),
+                }
+                continue;
+            }
             is_open |= error.may_have_acted();
             match self.after(name, &error, before, revision.as_deref(), target).await? {
                 After::Done => break Ok(()),

@@ -8,6 +8,24 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "record")]
 pub enum JournalRecord {
+    /// `PutObject` is about to be called. The key names the content, so that a second call changes nothing.
+    UploadIntent {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+        /// base64 of the SHA-256 of the zip.
+        sha256: String,
+    },
+    /// The zip lies in S3.
+    UploadEffect {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+        /// The object's version; absent in a bucket without versions.
+        version_id: Option<String>,
+    },
     /// UpdateFunctionCode is about to be called.
     UpdateCodeIntent {
         /// The function, as AWS names it in its ARN.
@@ -37,6 +55,13 @@ pub enum JournalRecord {
     Unreadable,
 }
 
+impl JournalRecord {
+    /// Whether it says, or may say, that the function was changed: an upload alone changes no function.
+    pub fn is_about_function(&self) -> bool {
+        !matches!(self, Self::UploadIntent { .. } | Self::UploadEffect { .. })
+    }
+}
+
 /// A record with its place; the pair (deployment, sequence) is written once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
@@ -44,4 +69,27 @@ pub struct JournalEntry {
     pub sequence: u32,
     /// The fact.
     pub record: JournalRecord,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_read_by_their_names_and_those_of_later_versions_stay_unreadable() {
+        let uploaded = JournalRecord::UploadEffect {
+            bucket: "zips".into(),
+            key: "octarm/x.zip".into(),
+            version_id: Some("v1".into()),
+        };
+        let text = r#"{"record":"upload_effect","bucket":"zips","key":"octarm/x.zip","version_id":"v1"}"#;
+        assert_eq!(serde_json::to_string(&uploaded).unwrap(), text);
+        assert_eq!(serde_json::from_str::<JournalRecord>(text).unwrap(), uploaded);
+        assert!(!uploaded.is_about_function());
+
+        let later: JournalRecord =
+            serde_json::from_str(r#"{"record":"of_a_later_version","what":1}"#).unwrap();
+        assert_eq!(later, JournalRecord::Unreadable);
+        assert!(later.is_about_function(), "nobody knows what it stands for");
+    }
 }

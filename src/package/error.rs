@@ -1,8 +1,12 @@
 //! Every way in which a package can be wrong, in words.
 
+mod structure;
+
 use std::{io, path::PathBuf};
 
-use super::{Extension, FileNameError, NuspecProblem};
+pub use self::structure::Structure;
+
+use super::{Extension, FileNameError, NuspecProblem, TarProblem};
 use crate::version::VersionError;
 
 /// Why a package could not be opened, repacked or packed.
@@ -21,21 +25,20 @@ pub enum PackageError {
     #[error(transparent)]
     FileName(#[from] FileNameError),
     /// The format has no reader.
-    #[error("`{package}` is a {extension} package: expected .nupkg or .zip")]
+    #[error("`{package}` is a {extension} package: expected .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2")]
     Format {
         /// The package's file name.
         package: String,
         /// Its extension.
         extension: Extension,
     },
-    /// No zip directory was found or it cannot be read.
-    #[error("reading the zip directory of `{package}`")]
+    /// No end record was found.
+    #[error(
+        "reading the zip directory of `{package}`: no end record was found, so it is no zip or not all of one"
+    )]
     NotZip {
         /// The package's file name.
         package: String,
-        /// The cause.
-        #[source]
-        source: io::Error,
     },
     /// The zip as a whole is not put together as it should be.
     #[error("`{package}` is not a sound zip: {problem}")]
@@ -111,6 +114,24 @@ pub enum PackageError {
         /// What the package holds instead.
         holds: String,
     },
+    /// What is remembered was not learnt from this package, or not by these rules.
+    #[error("what is remembered of `{package}` was learnt from {remembered}, but it is {found}")]
+    NotRemembered {
+        /// The package's file name.
+        package: String,
+        /// Which package, by which rules, the verification is of.
+        remembered: String,
+        /// Which this is.
+        found: String,
+    },
+    /// There is something in the output's place that must not be replaced.
+    #[error("writing `{}`: {found} is there: expected nothing, or a regular file to replace", path.display())]
+    Occupied {
+        /// The output.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
     /// The folder holds something that cannot be packed.
     #[error("packing `{}`: {problem}", path.display())]
     Unpackable {
@@ -119,49 +140,25 @@ pub enum PackageError {
         /// What is wrong.
         problem: EntryProblem,
     },
-}
-
-/// What is wrong with a zip as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Structure {
-    /// Data that belongs to no entry.
-    #[error("{length} bytes at offset {offset} belong to no entry")]
-    Gap {
-        /// Where they begin.
-        offset: u64,
-        /// How many.
-        length: u64,
+    /// The tar as a whole is not put together as it should be.
+    #[error("`{package}` is not a sound tar: {problem}")]
+    Tar {
+        /// The package's file name.
+        package: String,
+        /// What is wrong.
+        problem: TarProblem,
     },
-    /// Two entries share bytes, or an entry runs into the directory.
-    #[error("the entry `{entry}` at offset {offset} overlaps what comes before it")]
-    Overlap {
-        /// The stored name.
-        entry: String,
-        /// Where it begins.
-        offset: u64,
+    /// What compresses the package as a whole is damaged.
+    #[error("the {format} data of `{package}` is damaged")]
+    Compressed {
+        /// The package's file name.
+        package: String,
+        /// The compression.
+        format: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
     },
-    /// The last entry runs into the directory or past the end.
-    #[error("the entry `{entry}` runs past offset {limit}, where the directory begins")]
-    PastEnd {
-        /// The stored name.
-        entry: String,
-        /// Where the directory begins.
-        limit: u64,
-    },
-    /// No entry where the directory says one is.
-    #[error("the entry `{entry}` has no header at offset {offset}")]
-    NoHeader {
-        /// The stored name.
-        entry: String,
-        /// Where it was looked for.
-        offset: u64,
-    },
-    /// The end record is not the end of the file.
-    #[error("the file goes on after the end of the zip")]
-    Trailing,
-    /// Two directory records with one name.
-    #[error("two entries have the same stored name")]
-    SameName,
 }
 
 /// What is wrong with one file or folder of a package.
@@ -212,6 +209,83 @@ pub enum EntryProblem {
     /// Encrypted.
     #[error("it is encrypted")]
     Encrypted,
+    /// Encrypted by a method with headers of its own.
+    #[error("it is encrypted by the strong method")]
+    StronglyEncrypted,
+    /// What its header says is hidden.
+    #[error("its header is masked by encryption of the directory")]
+    Masked,
+    /// A patch.
+    #[error("it is a patch for another file")]
+    Patch,
+    /// In another part of an archive of several files.
+    #[error("it lies in part {0} of several: only zips of one file are taken")]
+    Disk(u64),
+    /// The header before the data names another file.
+    #[error("its local header names it `{found}`")]
+    LocalName {
+        /// The name there.
+        found: String,
+    },
+    /// The directory and another record say different things.
+    #[error("its {place} gives its {field} as {found}, but the directory as {expected}")]
+    Differs {
+        /// Which record.
+        place: &'static str,
+        /// What about.
+        field: &'static str,
+        /// What the record says.
+        found: String,
+        /// What the directory says.
+        expected: String,
+    },
+    /// No sizes after the data, where the flags announce them.
+    #[error("its flags announce a data descriptor, but none follows its data")]
+    NoDescriptor,
+    /// An extra field is longer than what is there.
+    #[error("its extra field {id:#06x} of {length} bytes is cut off")]
+    ExtraCut {
+        /// Its number.
+        id: u16,
+        /// Its length, as it says.
+        length: u16,
+    },
+    /// Bytes after the extra fields.
+    #[error("its extra fields end in {0} bytes that are no field")]
+    ExtraTail(usize),
+    /// An extra field comes twice.
+    #[error("its extra field {0:#06x} comes twice")]
+    ExtraTwice(u16),
+    /// The 64-bit field has not the numbers that it should.
+    #[error("its 64-bit extra field is {found} bytes long, where {expected} are called for")]
+    Zip64Length {
+        /// How long it is.
+        found: usize,
+        /// What the numbers that it stands in for take.
+        expected: usize,
+    },
+    /// The 64-bit field differs from a number that it does not stand in for.
+    #[error("its {field} is {plain}, but its 64-bit extra field says {wide}")]
+    Zip64Value {
+        /// Which number.
+        field: &'static str,
+        /// The number itself.
+        plain: u64,
+        /// In the extra field.
+        wide: u64,
+    },
+    /// The field with the name in UTF-8 is none.
+    #[error("its extra field with the name in UTF-8 cannot be read")]
+    UnicodePathForm,
+    /// The field with the name in UTF-8 has another name.
+    #[error("its extra field with the name in UTF-8 names it `{other}`")]
+    UnicodePath {
+        /// The name there.
+        other: String,
+    },
+    /// The field with the name in UTF-8 was made for another name.
+    #[error("its extra field with the name in UTF-8 has the checksum of another name")]
+    UnicodePathCrc,
     /// Another compression method.
     #[error("it is compressed by method {0}: only stored (0) and deflate (8) are taken")]
     Method(u16),
@@ -254,6 +328,21 @@ pub enum EntryProblem {
         /// What the name is for.
         reason: String,
     },
+    /// A second name of another file.
+    #[error("it is a hard link: only files and folders are taken")]
+    HardLink,
+    /// A device.
+    #[error("it is a device: only files and folders are taken")]
+    Device,
+    /// A named pipe.
+    #[error("it is a named pipe: only files and folders are taken")]
+    Pipe,
+    /// A file with holes that are not stored.
+    #[error("it is a sparse file: only whole files are taken")]
+    Sparse,
+    /// What a tar calls otherwise.
+    #[error("it is of the tar type {0:?}: only files and folders are taken")]
+    TarType(char),
 }
 
 impl PackageError {
@@ -262,18 +351,20 @@ impl PackageError {
         let hint = match self {
             Self::FileName(error) => return error.hint(),
             Self::Version { source, .. } => return source.hint(),
-            Self::Format { .. } => "pack it as a .zip, for example with `octarm pack`",
-            Self::NotZip { .. } => "the file is damaged or was not fully copied: compare it with its source",
-            Self::Structure { problem: Structure::Gap { .. } | Structure::Trailing, .. } => {
-                "self-extracting and concatenated zips are not taken: pack the files again"
+            Self::Format { .. } => "pack it as a .zip, for example with `octarm package pack`",
+            Self::NotZip { .. } | Self::Compressed { .. } => {
+                "the file is damaged or was not fully copied: compare it with its source"
             }
+            Self::Structure { problem, .. } => return problem.hint(),
             Self::Entry { problem, .. } | Self::Unpackable { problem, .. } => return problem.hint(),
+            Self::Tar { problem, .. } => return problem.hint(),
             Self::TooManyEntries { .. } | Self::TooLarge { .. } => {
                 "leave out what the function does not need, or deploy it as a container image"
             }
             Self::Disagree { .. } => "rename the file, or build the package again under one id and version",
             Self::Empty { .. } => "pack the folder that holds the function's files",
-            Self::Io { .. } | Self::Structure { .. } | Self::Nuspec { .. } => return None,
+            Self::Occupied { .. } => "name another file with `--output`",
+            Self::Io { .. } | Self::Nuspec { .. } | Self::NotRemembered { .. } => return None,
         };
         Some(hint.to_owned())
     }
@@ -290,12 +381,17 @@ impl EntryProblem {
         let hint = match self {
             Self::NotUtf8 => "pack again with a tool that writes UTF-8 names",
             Self::Symlink => "put the file itself in its place",
-            Self::Encrypted => "pack again without a password",
+            Self::Encrypted | Self::StronglyEncrypted | Self::Masked => "pack again without a password",
             Self::Method(_) => "pack again with deflate",
             Self::Damaged | Self::Crc { .. } | Self::Longer(_) | Self::Shorter { .. } => {
                 "the package is damaged or was tampered with: compare it with its source"
             }
+            Self::Differs { .. } | Self::LocalName { .. } => {
+                "readers would differ on what it is: the package was tampered with, or pack again with another tool"
+            }
             Self::Reserved { .. } => "leave it out, or pack as .zip",
+            Self::HardLink => "pack again with `tar --hard-dereference`",
+            Self::Sparse => "pack again without `--sparse`",
             _ => return None,
         };
         Some(hint.to_owned())

@@ -2,13 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
+use percent_encoding::percent_decode_str;
+
 use crate::version::{SemanticVersion, VersionError};
 
 /// The longest package id that NuGet accepts.
 const LONGEST_ID: usize = 100;
 
-/// The extensions that end a package file name. All are cut from names; only `.nupkg` and `.zip` can be
-/// opened.
+/// The extensions that end a package file name. All are cut from names; all but `.jar` can be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Extension {
     /// A NuGet package.
@@ -74,13 +75,13 @@ pub struct FileName {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileNameError {
     /// The extension is not known.
-    #[error("the file name `{name}` does not end in a known package extension ({})", known())]
+    #[error("the file name `{}` does not end in a known package extension ({})", super::names::shown(name.as_bytes()), known())]
     Extension {
         /// The file name.
         name: String,
     },
     /// No id and version stand before the extension.
-    #[error("the file name `{name}` is not of the form `Id.Version{extension}`")]
+    #[error("the file name `{}` is not of the form `Id.Version{extension}`", super::names::shown(name.as_bytes()))]
     Form {
         /// The file name.
         name: String,
@@ -96,7 +97,7 @@ pub enum FileNameError {
         id: String,
     },
     /// The version cannot be compared.
-    #[error("the file name `{name}` holds a version that cannot be read")]
+    #[error("the file name `{}` holds a version that cannot be read", super::names::shown(name.as_bytes()))]
     Version {
         /// The file name.
         name: String,
@@ -125,9 +126,10 @@ impl FileNameError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Extension { .. } | Self::Form { .. } => {
-                Some("name the file like Acme.Web.1.2.3.nupkg or Acme.Web.1.2.3.zip".to_owned())
-            }
+            Self::Extension { .. } | Self::Form { .. } => Some(
+                "name the file like Acme.Web.1.2.3.nupkg, Acme.Web.1.2.3.zip or Acme.Web.1.2.3.tar.gz"
+                    .to_owned(),
+            ),
             Self::Ambiguous { .. } => Some(
                 "choose an id without a part that is a number, or a version with other numbers".to_owned(),
             ),
@@ -190,6 +192,9 @@ impl FromStr for FileName {
     type Err = FileNameError;
 
     fn from_str(name: &str) -> Result<Self, FileNameError> {
+        if let Some(read) = cached(name) {
+            return Ok(read);
+        }
         let (stem, extension) =
             Extension::cut(name).ok_or_else(|| FileNameError::Extension { name: name.to_owned() })?;
         let (id, version) = stem
@@ -201,6 +206,25 @@ impl FromStr for FileName {
             version.parse().map_err(|source| FileNameError::Version { name: name.to_owned(), source })?;
         Ok(Self { id: id.to_owned(), version, extension })
     }
+}
+
+/// Reads the name that Octopus gives a package in its caches: `Id@SVersion@Digits.extension`, the first two
+/// percent-encoded. `S` marks the versions that we compare; what is marked otherwise has another order.
+fn cached(name: &str) -> Option<FileName> {
+    let mut parts = name.split('@');
+    let (id, version, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let (digits, extension) = Extension::cut(rest)?;
+    if parts.next().is_some() || digits.is_empty() || digits.contains('.') {
+        return None;
+    }
+    let id = percent_decode_str(id).decode_utf8().ok()?;
+    // An id may have a path before it, which is not its name.
+    let id = id.rsplit('/').next().filter(|id| is_valid_id(id))?;
+    let version = percent_decode_str(version.strip_prefix('S')?).decode_utf8().ok()?;
+    if !has_version_form(&version) {
+        return None;
+    }
+    Some(FileName { id: id.to_owned(), version: version.parse().ok()?, extension })
 }
 
 /// Whether `text` has the form of a version, too large a number included: that one is an error to report,
@@ -289,6 +313,29 @@ mod tests {
         the file name `Acme.1.0.0.rar` does not end in a known package extension (.tar.gz .tar.bz2 .nupkg .zip .tar .tgz .jar)
         the file name `a/b.1.0.0.zip` is not of the form `Id.Version.zip`
         the file name `` does not end in a known package extension (.tar.gz .tar.bz2 .nupkg .zip .tar .tgz .jar)
+        ");
+    }
+
+    #[test]
+    fn reads_the_names_of_octopus_caches() {
+        let table = [
+            "Acme.Web@S1.2.3-beta.1@0123456789ABCDEF0123456789ABCDEF.nupkg",
+            "team%2FAcme%2EWeb@S1.0%2Bmeta@AB.tar.gz",
+            // Not of that form: read as any other name.
+            "Acme.Web@O1.2.3@AB.zip",
+            "Acme.Web@S1.2.3@.zip",
+            "Acme.Web@S1.2.3@AB@CD.zip",
+            "a@Sx@AB.zip",
+        ]
+        .map(read)
+        .join("\n");
+        insta::assert_snapshot!(table, @"
+        Acme.Web@S1.2.3-beta.1@0123456789ABCDEF0123456789ABCDEF.nupkg: Acme.Web | 1.2.3-beta.1 | .nupkg
+        team%2FAcme%2EWeb@S1.0%2Bmeta@AB.tar.gz: Acme.Web | 1.0+meta | .tar.gz
+        the file name `Acme.Web@O1.2.3@AB.zip` is not of the form `Id.Version.zip`
+        the file name `Acme.Web@S1.2.3@.zip` is not of the form `Id.Version.zip`
+        the file name `Acme.Web@S1.2.3@AB@CD.zip` is not of the form `Id.Version.zip`
+        the file name `a@Sx@AB.zip` is not of the form `Id.Version.zip`
         ");
     }
 

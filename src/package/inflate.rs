@@ -3,18 +3,22 @@
 use std::io;
 
 use flate2::{Decompress, FlushDecompress, Status};
-use fs_err::{File, os::unix::fs::FileExt};
+use fs_err::File;
 
-use super::{EntryProblem, open::Stored};
+use super::{EntryProblem, excerpt::Excerpt, open::Stored};
 
-/// Enough to keep the system calls few and the memory bounded.
-const BUFFER: usize = 64 * 1024;
-/// How much of the content tells an executable.
-const HEAD: usize = 4;
+/// How much is inflated at once. Between two steps the stream copies what later bytes may refer to, which is
+/// the smaller a share of the work the larger the steps are, as long as they stay in the processor's cache.
+const STEP: usize = 256 * 1024;
+/// The first bytes of a Linux program.
+const ELF: &[u8] = b"\x7fELF";
+/// The first bytes of a script.
+const SCRIPT: &[u8] = b"#!";
 
 /// Buffers that serve one entry after the other.
 pub(super) struct Inflater {
-    compressed: Vec<u8>,
+    /// What was read of the package.
+    pub(super) excerpt: Excerpt,
     plain: Vec<u8>,
     stream: Decompress,
 }
@@ -30,68 +34,77 @@ pub(super) enum Failure {
 }
 
 /// The content while it goes by.
-struct Checked<'a> {
+struct Checked<F> {
     size: u64,
     expected: u64,
     crc: crc32fast::Hasher,
-    head: Vec<u8>,
-    content: &'a mut dyn FnMut(&[u8]),
+    head: [u8; ELF.len()],
+    content: F,
 }
 
-impl Checked<'_> {
+impl<F: FnMut(&[u8])> Checked<F> {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let before = usize::try_from(self.size).unwrap_or(usize::MAX);
         self.size += bytes.len() as u64;
         if self.size > self.expected {
             return Err(Failure::Entry(EntryProblem::Longer(self.expected)));
         }
         self.crc.update(bytes);
-        let missing = HEAD.saturating_sub(self.head.len()).min(bytes.len());
-        self.head.extend_from_slice(&bytes[..missing]);
+        for (place, byte) in self.head.iter_mut().skip(before).zip(bytes) {
+            *place = *byte;
+        }
         (self.content)(bytes);
         Ok(())
+    }
+
+    /// Whether the content begins as a program or a script does. Neither beginning holds a zero, which is what
+    /// stands where there is no content.
+    fn is_program(&self) -> bool {
+        self.head.starts_with(ELF) || self.head.starts_with(SCRIPT)
     }
 }
 
 impl Inflater {
     pub(super) fn new() -> Self {
-        Self { compressed: vec![0; BUFFER], plain: vec![0; BUFFER], stream: Decompress::new(false) }
+        Self { excerpt: Excerpt::new(), plain: vec![0; STEP], stream: Decompress::new(false) }
     }
 
-    /// Reads `entry` of `file` to its end. The bytes as they lie in the file go to `raw`, the content goes to
-    /// `content`, both in order. Returns the first bytes of the content.
+    /// Reads `entry` of `file` to its end, and passes its content to `content` in order. Returns whether it
+    /// begins as a program or a script does.
     ///
-    /// At most one buffer more than the entry's stated size is ever inflated.
+    /// At most one step more than the entry's stated size is ever inflated.
     pub(super) fn run(
         &mut self,
         file: &File,
         entry: &Stored,
-        raw: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-        content: &mut dyn FnMut(&[u8]),
-    ) -> Result<Vec<u8>, Failure> {
+        content: impl FnMut(&[u8]),
+    ) -> Result<bool, Failure> {
         let mut checked = Checked {
             size: 0,
             expected: entry.size,
             crc: crc32fast::Hasher::new(),
-            head: Vec::with_capacity(HEAD),
+            head: [0; ELF.len()],
             content,
         };
         let mut offset = entry.data_start;
         let mut left = entry.compressed_size;
         let mut ended = !entry.deflated;
-        self.stream.reset(false);
+        if entry.deflated {
+            self.stream.reset(false);
+        }
         while left > 0 {
-            let length = usize::try_from(left).map_or(BUFFER, |left| left.min(BUFFER));
-            let chunk = &mut self.compressed[..length];
-            file.read_exact_at(chunk, offset).map_err(Failure::Read)?;
-            offset += length as u64;
-            left -= length as u64;
-            raw(chunk).map_err(Failure::Write)?;
+            let chunk = self.excerpt.get(file, offset, left).map_err(Failure::Read)?;
+            offset += chunk.len() as u64;
+            left -= chunk.len() as u64;
             if !entry.deflated {
                 checked.take(chunk)?;
                 continue;
             }
-            let used = inflate(&mut self.stream, chunk, &mut self.plain, &mut checked, &mut ended)?;
-            let after = (length - used) as u64 + left;
+            // A stream that fits into one step need not remember what it has passed on.
+            let at_once = left == 0 && entry.size < STEP as u64;
+            let flush = if at_once { FlushDecompress::Finish } else { FlushDecompress::None };
+            let used = inflate(&mut self.stream, chunk, &mut self.plain, flush, &mut checked, &mut ended)?;
+            let after = (chunk.len() - used) as u64 + left;
             if ended && after > 0 {
                 return Err(Failure::Entry(EntryProblem::After(after)));
             }
@@ -104,7 +117,7 @@ impl Inflater {
             let found = checked.crc.clone().finalize();
             (found != entry.crc32).then_some(EntryProblem::Crc { found, expected: entry.crc32 })
         };
-        problem.map_or(Ok(checked.head), |problem| Err(Failure::Entry(problem)))
+        problem.map_or(Ok(checked.is_program()), |problem| Err(Failure::Entry(problem)))
     }
 }
 
@@ -113,14 +126,15 @@ fn inflate(
     stream: &mut Decompress,
     chunk: &[u8],
     plain: &mut [u8],
-    checked: &mut Checked<'_>,
+    flush: FlushDecompress,
+    checked: &mut Checked<impl FnMut(&[u8])>,
     ended: &mut bool,
 ) -> Result<usize, Failure> {
     let mut used = 0;
     while !*ended {
         let (read, written) = (stream.total_in(), stream.total_out());
         let status = stream
-            .decompress(&chunk[used..], plain, FlushDecompress::None)
+            .decompress(&chunk[used..], plain, flush)
             .map_err(|_| Failure::Entry(EntryProblem::Damaged))?;
         let read = step(read, stream.total_in());
         let written = step(written, stream.total_out());

@@ -1,6 +1,6 @@
 //! Names of files in a package: from bytes to a path that is safe to write anywhere.
 
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use super::{EntryProblem, Layout, PackageError};
 
@@ -58,38 +58,50 @@ pub(super) fn check(name: &str) -> Result<(), EntryProblem> {
     Ok(())
 }
 
-/// A name twice, or a file that is a folder too: the stored name of the second and what is wrong with it.
-type Clash = (String, EntryProblem);
+/// Two of a package's names that cannot both be: their places, in the order of the package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Clash {
+    pub(super) first: usize,
+    pub(super) second: usize,
+    /// The name is the same; else one of them is a folder of the other.
+    pub(super) same: bool,
+}
 
-/// Finds names that come twice, and files that are folders too. Each name comes with how the package spells
-/// it.
+/// Finds files that come twice, and files that are folders too.
 ///
 /// Names are sorted as if `/` came before all other characters: what lies in a folder then follows the folder
 /// directly, so neighbours tell all. Looking up every folder of every name would let a package of deep names
 /// cost more than its size.
-pub(super) fn find_clash(mut names: Vec<(Name, String)>) -> Result<(), Clash> {
-    let order =
-        |name: &Name| name.text.bytes().map(|byte| if byte == b'/' { 0 } else { byte }).collect::<Vec<_>>();
-    names.sort_by_cached_key(|(name, stored)| (order(name), name.is_folder, stored.clone()));
-    for pair in names.windows(2) {
-        let [(first, first_stored), (second, second_stored)] = pair else { continue };
-        let same = first.text == second.text;
-        let inside = second
-            .text
-            .strip_prefix(&first.text)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        // Among equal names files are sorted first.
-        if first.is_folder || !inside {
-            continue;
+pub(super) fn find_clash<T>(items: &[T], name: impl Fn(&T) -> &Name) -> Option<Clash> {
+    let named = |place: u32| name(&items[place as usize]);
+    let mut order: Vec<u32> = (0_u32..).take(items.len()).collect();
+    // Among equal names files come first, and then in the order of the package.
+    order.sort_unstable_by(|&one, &other| {
+        let (first, second) = (named(one), named(other));
+        by_folders(&first.text, &second.text)
+            .then(first.is_folder.cmp(&second.is_folder))
+            .then(one.cmp(&other))
+    });
+    order.windows(2).find_map(|pair| {
+        let &[one, other] = pair else { return None };
+        let (above, below) = (named(one), named(other));
+        let rest = below.text.strip_prefix(&above.text)?;
+        if above.is_folder || !(rest.is_empty() || rest.starts_with('/')) {
+            return None;
         }
-        let problem = if same && !second.is_folder {
-            EntryProblem::Duplicate { other: first_stored.clone() }
-        } else {
-            EntryProblem::FileAndFolder { name: first.text.clone() }
-        };
-        return Err((second_stored.clone(), problem));
-    }
-    Ok(())
+        let (one, other) = (one as usize, other as usize);
+        Some(Clash {
+            first: one.min(other),
+            second: one.max(other),
+            same: rest.is_empty() && !below.is_folder,
+        })
+    })
+}
+
+/// The order of names in which `/` comes before all other characters.
+fn by_folders(one: &str, other: &str) -> Ordering {
+    let rank = |byte: u8| if byte == b'/' { 0 } else { byte };
+    one.bytes().map(rank).cmp(other.bytes().map(rank))
 }
 
 /// How many entries a message lists before it says how many more there are.
@@ -188,14 +200,19 @@ mod tests {
     #[test]
     fn clashes_are_found_in_either_order() {
         let clash = |texts: &[&str]| {
-            let name = |text: &&str| (read(text.as_bytes(), false).unwrap().unwrap(), (*text).to_owned());
-            find_clash(texts.iter().map(name).collect())
+            let names: Vec<_> =
+                texts.iter().map(|text| read(text.as_bytes(), false).unwrap().unwrap()).collect();
+            find_clash(&names, |name| name)
         };
         for (first, second) in [("a", "a/b"), ("a/", "a"), ("a/b", "a/b/c/"), ("x", "x"), ("a", "a/b/c")] {
-            for texts in [[first, second, "a!", "a-", "z"], ["a-", "a!", "z", second, first]] {
-                assert!(clash(&texts).is_err(), "{texts:?}");
+            let same = first == second;
+            for (texts, places) in
+                [([first, second, "a!", "a-", "z"], (0, 1)), (["a-", "a!", "z", second, first], (3, 4))]
+            {
+                let expected = Clash { first: places.0, second: places.1, same };
+                assert_eq!(clash(&texts), Some(expected), "{texts:?}");
             }
         }
-        assert_eq!(clash(&["a/", "a/", "a/b", "a/c", "A", "ab", "a.b", "a/b.c/", "a-/b", "é", "é!"]), Ok(()));
+        assert_eq!(clash(&["a/", "a/", "a/b", "a/c", "A", "ab", "a.b", "a/b.c/", "a-/b", "é", "é!"]), None);
     }
 }

@@ -1,28 +1,98 @@
-//! Opening a package: its directory is read once, and every name, size and place in it is checked.
+//! Opening a package: what it is, what of it is payload, and how its parts are named.
 
-use std::{
-    io::{BufReader, ErrorKind, Seek, SeekFrom},
-    path::Path,
-};
+use std::{fmt, path::Path};
 
-use fs_err::{File, os::unix::fs::FileExt};
-use zip::{CompressionMethod, ZipArchive};
+use fs_err::File;
+use serde::Serialize;
 
 use super::{
-    EntryProblem, Extension, FileName, Layout, NuspecProblem, PackageError, Structure,
+    EntryProblem, Extension, FileName, Layout, NuspecProblem, PackageError,
+    directory::{Directory, Member},
     inflate::{Failure, Inflater},
     layout::ends_with_ignoring_case,
-    names, nuspec,
+    names, nuspec, tar,
 };
 use crate::version::SemanticVersion;
 
-/// The file name extension decides how a package is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a package is put together. The file name's extension says how it is read, what lies in it who made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// Percent-encoded names, a manifest, and parts that are not payload.
-    Nupkg,
-    /// All payload.
+    /// A NuGet package with the parts that make it an OPC package, by NuGet or a tool that writes as it does.
+    NuGet,
+    /// The same by NuGet on Mono: names in UTF-8 that are not marked as such.
+    Mono,
+    /// A NuGet package with a manifest and files alone, by Octopus's packers.
+    Octopus,
+    /// A zip, all payload.
     Zip,
+    /// All payload; read once and spooled.
+    Tar,
+    /// A tar in gzip.
+    #[serde(rename = "tar.gz")]
+    TarGz,
+    /// A tar in bzip2.
+    #[serde(rename = "tar.bz2")]
+    TarBz2,
+}
+
+impl Dialect {
+    /// Whether names are percent-encoded, a manifest says id and version, and some parts are not payload.
+    pub(super) fn is_nupkg(self) -> bool {
+        match self {
+            Self::NuGet | Self::Mono | Self::Octopus => true,
+            Self::Zip | Self::Tar | Self::TarGz | Self::TarBz2 => false,
+        }
+    }
+
+    /// Who made a `.nupkg`. Mono cannot be told from NuGet where all names are ASCII.
+    fn of_nupkg(members: &[Member]) -> Self {
+        let is_opc = |member: &Member| {
+            let name = member.name.text.as_str();
+            name.eq_ignore_ascii_case("[Content_Types].xml") || name.eq_ignore_ascii_case("_rels/.rels")
+        };
+        if !members.iter().any(is_opc) {
+            Self::Octopus
+        } else if members.iter().any(Member::is_unmarked_utf8) {
+            Self::Mono
+        } else {
+            Self::NuGet
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NuGet => "NuGet package",
+            Self::Mono => "NuGet package written on Mono",
+            Self::Octopus => "NuGet package without OPC parts, as Octopus packs it",
+            Self::Zip => "zip",
+            Self::Tar => "tar",
+            Self::TarGz => "tar in gzip",
+            Self::TarBz2 => "tar in bzip2",
+        })
+    }
+}
+
+/// How a package is read.
+enum Format {
+    Nupkg,
+    Zip,
+    Tar(Dialect),
+}
+
+impl Format {
+    fn of(extension: Extension) -> Option<Self> {
+        match extension {
+            Extension::Nupkg => Some(Self::Nupkg),
+            Extension::Zip => Some(Self::Zip),
+            Extension::Tar => Some(Self::Tar(Dialect::Tar)),
+            Extension::TarGz | Extension::Tgz => Some(Self::Tar(Dialect::TarGz)),
+            Extension::TarBz2 => Some(Self::Tar(Dialect::TarBz2)),
+            Extension::Jar => None,
+        }
+    }
 }
 
 /// Id and version of a package.
@@ -61,15 +131,14 @@ pub struct Dropped {
 /// Where an entry's bytes lie in the file, and what they should be.
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
-    pub(super) raw_name: Vec<u8>,
-    pub(super) header_start: u64,
+    /// The name as it is stored, where the checked name is another: most packages would have each name twice.
+    pub(super) raw_name: Option<Box<[u8]>>,
     pub(super) data_start: u64,
     pub(super) compressed_size: u64,
     pub(super) size: u64,
     pub(super) crc32: u32,
     pub(super) deflated: bool,
-    has_descriptor: bool,
-    mode: u32,
+    pub(super) mode: u32,
 }
 
 /// A package whose directory was read and found sound. The file stays open, so that what is repacked is what
@@ -91,32 +160,50 @@ pub struct Package {
 }
 
 impl Package {
+    /// Whether packages with this extension are read.
+    pub fn reads(extension: Extension) -> bool {
+        Format::of(extension).is_some()
+    }
+
     /// Opens and checks a package. Its format comes from `original_file_name`, or from `path` when the file
-    /// still has its own name; id and version from the NuGet manifest, or from that name.
+    /// still has its own name; id and version from the NuGet manifest, or from that name. A tar is read whole;
+    /// what it holds goes to an unnamed file in the folder `work`.
     pub fn open(
         path: &Path,
         original_file_name: Option<&str>,
         layout: &Layout,
+        work: &Path,
     ) -> Result<Self, PackageError> {
         let shown = match original_file_name {
             Some(name) => name.to_owned(),
             None => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let dialect = match Extension::cut(&shown) {
-            Some((_, Extension::Nupkg)) => Dialect::Nupkg,
-            Some((_, Extension::Zip)) => Dialect::Zip,
-            Some((_, extension)) => return Err(PackageError::Format { package: shown, extension }),
-            None => return Err(super::FileNameError::Extension { name: shown }.into()),
+        let Some((_, extension)) = Extension::cut(&shown) else {
+            return Err(super::FileNameError::Extension { name: shown }.into());
+        };
+        let Some(format) = Format::of(extension) else {
+            return Err(PackageError::Format { package: shown, extension });
         };
         let file = File::open(path).map_err(PackageError::io(format!("opening the package `{shown}`")))?;
-        let directory = Directory { file: &file, shown: &shown, layout };
-        let stored = directory.read()?;
-
-        let identity = match dialect {
-            Dialect::Nupkg => directory.nuspec_identity(&stored)?,
-            Dialect::Zip => {
-                let name: FileName = shown.parse()?;
-                Identity { id: name.id().to_owned(), version: name.version().clone() }
+        let (file, dialect, identity, members) = match format {
+            Format::Nupkg => {
+                let members =
+                    Directory { file: &file, shown: &shown, layout, percent_decode: true }.read()?;
+                check_clashes(&shown, &members)?;
+                let identity = Manifest { file: &file, shown: &shown, layout }.identity(&members)?;
+                (file, Dialect::of_nupkg(&members), identity, members)
+            }
+            Format::Zip => {
+                let members =
+                    Directory { file: &file, shown: &shown, layout, percent_decode: false }.read()?;
+                check_clashes(&shown, &members)?;
+                (file, Dialect::Zip, named(&shown)?, members)
+            }
+            Format::Tar(dialect) => {
+                let identity = named(&shown)?;
+                let (spool, members) = tar::read(file, dialect, &shown, layout, work)?;
+                check_clashes(&shown, &members)?;
+                (spool, dialect, identity, members)
             }
         };
         let mut package = Self {
@@ -125,36 +212,24 @@ impl Package {
             layout: layout.clone(),
             identity,
             dialect,
-            entries: Vec::new(),
-            payload: Vec::new(),
+            entries: Vec::with_capacity(members.len()),
+            payload: Vec::with_capacity(members.len()),
             dropped: Vec::new(),
             rest: Vec::new(),
         };
-        package.sort_out(stored)?;
+        package.sort_out(members);
         Ok(package)
     }
 
-    /// Checks every name and parts payload from the rest.
-    fn sort_out(&mut self, stored: Vec<Stored>) -> Result<(), PackageError> {
-        let mut seen = Vec::with_capacity(stored.len());
+    /// Parts payload from the rest.
+    fn sort_out(&mut self, members: Vec<Member>) {
         let mut folders = Vec::new();
-        for stored in stored {
-            let shown = names::shown(&stored.raw_name);
-            let refused =
-                |problem| PackageError::Entry { package: self.shown.clone(), entry: shown.clone(), problem };
-            let name = names::read(&stored.raw_name, self.dialect == Dialect::Nupkg).map_err(refused)?;
-            stored.check(name.as_ref().is_none_or(|name| name.is_folder)).map_err(refused)?;
-            let Some(name) = name else {
-                folders.push(stored);
-                continue;
-            };
-            seen.push((name.clone(), shown));
+        for Member { name, stored, .. } in members {
             if name.is_folder {
                 folders.push(stored);
                 continue;
             }
-            let dropped =
-                if self.dialect == Dialect::Nupkg { self.layout.dropped_part(&name.text) } else { None };
+            let dropped = if self.dialect.is_nupkg() { self.layout.dropped_part(&name.text) } else { None };
             if let Some(dropped) = dropped {
                 self.dropped.push(Dropped { name: name.text, reason: dropped.reason.clone() });
                 self.rest.push(stored);
@@ -170,11 +245,6 @@ impl Package {
             }
         }
         self.rest.append(&mut folders);
-        names::find_clash(seen).map_err(|(entry, problem)| PackageError::Entry {
-            package: self.shown.clone(),
-            entry,
-            problem,
-        })
     }
 
     /// Id and version.
@@ -192,6 +262,11 @@ impl Package {
         &self.entries
     }
 
+    /// How many folders it lists; what lies in them is listed by itself.
+    pub fn folders(&self) -> usize {
+        self.rest.len() - self.dropped.len()
+    }
+
     /// The files that are not payload.
     pub fn dropped(&self) -> &[Dropped] {
         &self.dropped
@@ -202,6 +277,28 @@ impl Package {
         let wanted = wanted.trim_end_matches('/');
         let holds = |entry: &Entry| relative(&entry.name, wanted).is_some();
         if self.entries.iter().any(holds) { wanted } else { "" }
+    }
+}
+
+/// Id and version as the file name says.
+fn named(shown: &str) -> Result<Identity, PackageError> {
+    let name: FileName = shown.parse()?;
+    Ok(Identity { id: name.id().to_owned(), version: name.version().clone() })
+}
+
+impl Package {
+    /// The error of an entry that could not be read to its end.
+    pub(super) fn failed(&self, failure: Failure, stored: &Stored) -> PackageError {
+        failed(failure, &self.shown, self.stored_name(stored))
+    }
+
+    /// The name as it is stored, for a message.
+    fn stored_name(&self, stored: &Stored) -> String {
+        let payload = self.payload.iter().zip(self.entries.iter().map(|entry| &entry.name));
+        let rest = self.rest.iter().zip(self.dropped.iter().map(|dropped| &dropped.name));
+        let checked = payload.chain(rest).find(|(one, _)| std::ptr::eq(*one, stored)).map(|(_, name)| name);
+        let raw = stored.raw_name.as_deref().or(checked.map(String::as_bytes));
+        names::shown(raw.unwrap_or_default())
     }
 }
 
@@ -224,7 +321,7 @@ impl Stored {
         self.mode & 0o111 != 0
     }
 
-    fn check(&self, is_folder: bool) -> Result<(), EntryProblem> {
+    pub(super) fn check(&self, is_folder: bool) -> Result<(), EntryProblem> {
         match self.mode & 0o170_000 {
             // Some tools give folders the mode of a file. The name decides, and a folder has no content.
             0 | 0o100_000 => {}
@@ -243,159 +340,48 @@ impl Stored {
     }
 }
 
-/// The directory of a zip while it is read.
-struct Directory<'a> {
+/// Refuses names that cannot all be.
+fn check_clashes(package: &str, members: &[Member]) -> Result<(), PackageError> {
+    let Some(clash) = names::find_clash(members, |member| &member.name) else { return Ok(()) };
+    let (first, second) = (&members[clash.first], &members[clash.second]);
+    let shorter = if first.name.text.len() < second.name.text.len() { first } else { second };
+    let problem = if clash.same {
+        EntryProblem::Duplicate { other: first.shown() }
+    } else {
+        EntryProblem::FileAndFolder { name: shorter.name.text.clone() }
+    };
+    Err(PackageError::Entry { package: package.to_owned(), entry: second.shown(), problem })
+}
+
+/// The manifest of a `.nupkg` while it is looked for and read.
+struct Manifest<'a> {
     file: &'a File,
     shown: &'a str,
     layout: &'a Layout,
 }
 
-/// A local header without its name and extra field.
-const LOCAL_HEADER: usize = 30;
-/// The sizes that the record after an entry's data can have, with and without signature and 64-bit sizes.
-const DESCRIPTORS: [u64; 4] = [12, 16, 20, 24];
-
-impl Directory<'_> {
-    fn read(&self) -> Result<Vec<Stored>, PackageError> {
-        let not_zip = |source: zip::result::ZipError| PackageError::NotZip {
-            package: self.shown.to_owned(),
-            source: source.into(),
-        };
-        let archive = ZipArchive::new(BufReader::new(self.file)).map_err(not_zip)?;
-        if archive.offset() > 0 {
-            return Err(self.unsound(Structure::Gap { offset: 0, length: archive.offset() }));
-        }
-        if archive.has_duplicate_names() {
-            return Err(self.unsound(Structure::SameName));
-        }
-        names::check_limits(self.shown, self.layout, archive.len(), 0)?;
-        self.check_end(archive.comment().len())?;
-
-        let mut stored = Vec::with_capacity(archive.len());
-        let mut total = 0_u64;
-        for index in 0..archive.len() {
-            let entry = archive.by_index_data(index).map_err(not_zip)?;
-            let refused = |problem| PackageError::Entry {
-                package: self.shown.to_owned(),
-                entry: names::shown(entry.name_raw()),
-                problem,
-            };
-            if entry.encrypted() {
-                return Err(refused(EntryProblem::Encrypted));
-            }
-            let deflated = match entry.compression() {
-                CompressionMethod::Stored => false,
-                CompressionMethod::Deflated => true,
-                other => return Err(refused(EntryProblem::Method(number_of(other)))),
-            };
-            // Octopus's packer writes folders and empty files as deflated, with no data at all. Taken as stored,
-            // they are what they say, and are written so that every unzipper takes them.
-            let deflated = deflated && (entry.compressed_size() > 0 || entry.size() > 0);
-            total = total.saturating_add(entry.size());
-            stored.push(Stored {
-                raw_name: entry.name_raw().to_vec(),
-                header_start: entry.header_start(),
-                data_start: self.data_start(entry.header_start(), entry.name_raw())?,
-                compressed_size: entry.compressed_size(),
-                size: entry.size(),
-                crc32: entry.crc32(),
-                deflated,
-                has_descriptor: entry.flags().is_using_data_descriptor(),
-                mode: entry.external_attributes() >> 16,
-            });
-        }
-        names::check_limits(self.shown, self.layout, stored.len(), total)?;
-        self.check_tiling(&stored, archive.central_directory_start())?;
-        Ok(stored)
-    }
-
-    fn unsound(&self, problem: Structure) -> PackageError {
-        PackageError::Structure { package: self.shown.to_owned(), problem }
-    }
-
-    /// The end record, with its comment, is the end of the file: nothing can hide behind it.
-    fn check_end(&self, comment: usize) -> Result<(), PackageError> {
-        let doing = || PackageError::io(format!("reading the end of `{}`", self.shown));
-        let mut file = self.file;
-        let length = file.seek(SeekFrom::End(0)).map_err(doing())?;
-        let mut signature = [0; 4];
-        let record = length.checked_sub(22 + comment as u64);
-        let found = match record {
-            Some(record) => {
-                self.file.read_exact_at(&mut signature, record).map_err(doing())?;
-                signature == *b"PK\x05\x06"
-            }
-            None => false,
-        };
-        if found { Ok(()) } else { Err(self.unsound(Structure::Trailing)) }
-    }
-
-    /// Where the data of the entry with its header at `offset` begins.
-    fn data_start(&self, offset: u64, raw_name: &[u8]) -> Result<u64, PackageError> {
-        let mut header = [0; LOCAL_HEADER];
-        let no_header = || self.unsound(Structure::NoHeader { entry: names::shown(raw_name), offset });
-        self.file.read_exact_at(&mut header, offset).map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => no_header(),
-            _ => PackageError::io(format!("reading `{}`", self.shown))(error),
-        })?;
-        if !header.starts_with(b"PK\x03\x04") {
-            return Err(no_header());
-        }
-        let [.., name_low, name_high, extra_low, extra_high] = header;
-        let name = u64::from(u16::from_le_bytes([name_low, name_high]));
-        let extra = u64::from(u16::from_le_bytes([extra_low, extra_high]));
-        Ok(offset + header.len() as u64 + name + extra)
-    }
-
-    /// The entries, one after the other, are all that stands before the directory. That alone refuses bombs
-    /// whose entries share data, entries that are in no directory, and data put before or between them.
-    fn check_tiling(&self, stored: &[Stored], directory_start: u64) -> Result<(), PackageError> {
-        let mut in_order: Vec<&Stored> = stored.iter().collect();
-        in_order.sort_unstable_by_key(|stored| stored.header_start);
-        let mut end = 0;
-        let mut descriptor = false;
-        for stored in in_order {
-            let start = stored.header_start;
-            self.check_gap(end, start, descriptor, &stored.raw_name)?;
-            end = stored.data_start.saturating_add(stored.compressed_size);
-            descriptor = stored.has_descriptor;
-            if end > directory_start {
-                let entry = names::shown(&stored.raw_name);
-                return Err(self.unsound(Structure::PastEnd { entry, limit: directory_start }));
-            }
-        }
-        self.check_gap(end, directory_start, descriptor, b"")
-    }
-
-    fn check_gap(&self, end: u64, start: u64, descriptor: bool, next: &[u8]) -> Result<(), PackageError> {
-        match start.checked_sub(end) {
-            None => Err(self.unsound(Structure::Overlap { entry: names::shown(next), offset: start })),
-            Some(0) => Ok(()),
-            Some(gap) if descriptor && DESCRIPTORS.contains(&gap) => Ok(()),
-            Some(length) => Err(self.unsound(Structure::Gap { offset: end, length })),
-        }
-    }
-
+impl Manifest<'_> {
     /// Id and version of the one manifest at the root, which the file name may not contradict.
-    fn nuspec_identity(&self, stored: &[Stored]) -> Result<Identity, PackageError> {
+    fn identity(&self, members: &[Member]) -> Result<Identity, PackageError> {
         let wrong = |problem| PackageError::Nuspec { package: self.shown.to_owned(), problem };
-        let mut manifests = stored.iter().filter_map(|stored| {
-            let name = names::read(&stored.raw_name, true).ok()??;
+        let mut manifests = members.iter().filter(|member| {
+            let name = &member.name;
             let at_root = !name.is_folder && !name.text.contains('/');
-            (at_root && ends_with_ignoring_case(&name.text, ".nuspec")).then_some((name.text, stored))
+            at_root && ends_with_ignoring_case(&name.text, ".nuspec")
         });
-        let (name, manifest) = manifests.next().ok_or_else(|| wrong(NuspecProblem::Missing))?;
-        if let Some((other, _)) = manifests.next() {
-            return Err(wrong(NuspecProblem::Two(name, other)));
+        let member = manifests.next().ok_or_else(|| wrong(NuspecProblem::Missing))?;
+        if let Some(other) = manifests.next() {
+            return Err(wrong(NuspecProblem::Two(member.name.text.clone(), other.name.text.clone())));
         }
+        let manifest = &member.stored;
         let limit = self.layout.limits.nuspec_size;
         if manifest.size > limit {
             return Err(wrong(NuspecProblem::TooLarge { found: manifest.size, limit }));
         }
         let mut bytes = Vec::new();
         Inflater::new()
-            .run(self.file, manifest, &mut |_| Ok(()), &mut |content| bytes.extend_from_slice(content))
-            .map_err(|failure| failed(failure, self.shown, &manifest.raw_name))?;
+            .run(self.file, manifest, |content| bytes.extend_from_slice(content))
+            .map_err(|failure| failed(failure, self.shown, member.shown()))?;
         let (id, version) = nuspec::read(&bytes).map_err(wrong)?;
         let version = version
             .parse()
@@ -425,15 +411,8 @@ impl Directory<'_> {
     }
 }
 
-/// The number that stands for a compression method in a zip.
-#[expect(deprecated, reason = "the crate has no other way to the number, which the message shows")]
-fn number_of(method: CompressionMethod) -> u16 {
-    method.to_u16()
-}
-
 /// The error of an entry that could not be read to its end.
-pub(super) fn failed(failure: Failure, package: &str, raw_name: &[u8]) -> PackageError {
-    let entry = names::shown(raw_name);
+fn failed(failure: Failure, package: &str, entry: String) -> PackageError {
     match failure {
         Failure::Read(source) => {
             PackageError::Io { doing: format!("reading `{entry}` of `{package}`"), source }

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+/// How much is passed on at once.
+const BLOCK: usize = 128 * 1024;
 /// 1980-01-01, the earliest date a zip can hold; the time is zero.
 const DATE: u16 = 0x0021;
 /// Version 2.0: deflate and folders.
@@ -15,6 +17,8 @@ const VERSION_MADE_BY: u16 = 3 << 8 | VERSION_NEEDED;
 const UTF8: u16 = 1 << 11;
 /// A regular file.
 const REGULAR: u32 = 0o100_000;
+/// The length of the header before an entry's data, without the name.
+const LOCAL_HEADER: usize = 30;
 
 /// What an entry's headers say.
 #[derive(Debug, Clone)]
@@ -30,9 +34,10 @@ pub(super) struct Header<'a> {
 pub(super) struct Output<W> {
     to: W,
     digest: Context,
+    /// What is not passed on yet.
+    block: Vec<u8>,
+    filled: usize,
     written: u64,
-    directory: Vec<u8>,
-    entries: u16,
 }
 
 /// The finished zip.
@@ -43,57 +48,89 @@ pub(super) struct Finished {
 
 impl<W: Write> Output<W> {
     pub(super) fn new(to: W) -> Self {
-        Self { to, digest: Context::new(&SHA256), written: 0, directory: Vec::new(), entries: 0 }
+        Self { to, digest: Context::new(&SHA256), block: vec![0; BLOCK], filled: 0, written: 0 }
     }
 
-    /// Passes on the bytes of the entry whose header was begun.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.to.write_all(bytes)?;
+    /// Passes on bytes of the entry whose header was begun, or of the directory.
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let space = self.space()?;
+            let (now, later) = bytes.split_at(space.len().min(bytes.len()));
+            space[..now.len()].copy_from_slice(now);
+            self.filled += now.len();
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    /// Room for at least one more byte. Whoever puts bytes there says so by [`Self::fill`].
+    pub(super) fn space(&mut self) -> io::Result<&mut [u8]> {
+        if self.filled == self.block.len() {
+            self.pass_on()?;
+        }
+        Ok(&mut self.block[self.filled..])
+    }
+
+    /// The first `length` bytes of the room are now filled.
+    pub(super) fn fill(&mut self, length: usize) {
+        self.filled += length;
+    }
+
+    fn pass_on(&mut self) -> io::Result<()> {
+        let bytes = &self.block[..self.filled];
         self.digest.update(bytes);
-        self.written += bytes.len() as u64;
+        self.to.write_all(bytes)?;
+        self.written += self.filled as u64;
+        self.filled = 0;
         Ok(())
     }
 
-    /// Writes the header that stands before an entry's data; returns where it begins.
-    pub(super) fn begin(&mut self, header: &Header<'_>) -> io::Result<u64> {
-        let start = self.written;
-        let mut bytes = b"PK\x03\x04".to_vec();
-        header.append(&mut bytes)?;
-        bytes.extend(0_u16.to_le_bytes());
-        bytes.extend(header.name.as_bytes());
+    /// Writes the header that stands before an entry's data.
+    pub(super) fn begin(&mut self, header: &Header<'_>) -> io::Result<()> {
+        let mut bytes = [0; LOCAL_HEADER];
+        let mut fields = Fields(&mut bytes);
+        fields.put(b"PK\x03\x04");
+        header.put(&mut fields)?;
         self.write(&bytes)?;
-        Ok(start)
+        self.write(header.name.as_bytes())
     }
 
-    /// Notes the entry that began at `start` for the directory. Its mode is known only now that its content
-    /// has gone by.
-    pub(super) fn end(&mut self, header: &Header<'_>, start: u64, mode: u32) -> io::Result<()> {
-        let mut bytes = b"PK\x01\x02".to_vec();
-        bytes.extend(VERSION_MADE_BY.to_le_bytes());
-        header.append(&mut bytes)?;
-        // No extra field, no comment, first disk, no internal attributes.
-        bytes.extend([0; 8]);
-        bytes.extend(((REGULAR | mode) << 16).to_le_bytes());
-        bytes.extend(narrow(start)?.to_le_bytes());
-        bytes.extend(header.name.as_bytes());
-        self.directory.append(&mut bytes);
-        // The largest number means that the count stands elsewhere, so it is not one.
-        self.entries = self.entries.checked_add(1).filter(|&count| count < u16::MAX).ok_or_else(too_large)?;
-        Ok(())
-    }
-
-    /// Writes the directory and its end record.
-    pub(super) fn finish(mut self) -> io::Result<Finished> {
-        let start = narrow(self.written)?;
-        let mut directory = std::mem::take(&mut self.directory);
-        let length = narrow(directory.len() as u64)?;
-        directory.extend(b"PK\x05\x06\0\0\0\0");
-        directory.extend(self.entries.to_le_bytes());
-        directory.extend(self.entries.to_le_bytes());
-        directory.extend(length.to_le_bytes());
-        directory.extend(start.to_le_bytes());
-        directory.extend(0_u16.to_le_bytes());
-        self.write(&directory)?;
+    /// Writes the directory of all entries that were begun, in their order, and its end record. Modes are known
+    /// only now that every content has gone by.
+    pub(super) fn finish<'a>(
+        mut self,
+        entries: impl Iterator<Item = (Header<'a>, u32)>,
+    ) -> io::Result<Finished> {
+        let directory = self.written + self.filled as u64;
+        let mut start = 0;
+        let mut length = 0;
+        let mut count: u16 = 0;
+        for (header, mode) in entries {
+            let mut bytes = [0; 46];
+            let mut fields = Fields(&mut bytes);
+            fields.put(b"PK\x01\x02");
+            fields.put(&VERSION_MADE_BY.to_le_bytes());
+            header.put(&mut fields)?;
+            // No extra field, no comment, first disk, no internal attributes.
+            fields.put(&[0; 8]);
+            fields.put(&((REGULAR | mode) << 16).to_le_bytes());
+            fields.put(&narrow(start)?.to_le_bytes());
+            self.write(&bytes)?;
+            self.write(header.name.as_bytes())?;
+            length += (bytes.len() + header.name.len()) as u64;
+            start += (LOCAL_HEADER + header.name.len()) as u64 + header.compressed_size;
+            // The largest number means that the count stands elsewhere, so it is not one.
+            count = count.checked_add(1).filter(|&count| count < u16::MAX).ok_or_else(too_large)?;
+        }
+        let mut bytes = [0; 22];
+        let mut fields = Fields(&mut bytes);
+        fields.put(b"PK\x05\x06\0\0\0\0");
+        fields.put(&count.to_le_bytes());
+        fields.put(&count.to_le_bytes());
+        fields.put(&narrow(length)?.to_le_bytes());
+        fields.put(&narrow(directory)?.to_le_bytes());
+        self.write(&bytes)?;
+        self.pass_on()?;
         self.to.flush()?;
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(self.digest.finish().as_ref());
@@ -101,19 +138,30 @@ impl<W: Write> Output<W> {
     }
 }
 
+/// A record being put together, field by field.
+struct Fields<'a>(&'a mut [u8]);
+
+impl Fields<'_> {
+    fn put(&mut self, field: &[u8]) {
+        let (now, later) = std::mem::take(&mut self.0).split_at_mut(field.len());
+        now.copy_from_slice(field);
+        self.0 = later;
+    }
+}
+
 impl Header<'_> {
     /// The fields that both headers have in common, up to the length of the name.
-    fn append(&self, bytes: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, fields: &mut Fields<'_>) -> io::Result<()> {
         let method: u16 = if self.deflated { 8 } else { 0 };
         let flags = if self.name.is_ascii() { 0 } else { UTF8 };
         let name = u16::try_from(self.name.len()).map_err(|_| too_large())?;
         for field in [VERSION_NEEDED, flags, method, 0, DATE] {
-            bytes.extend(field.to_le_bytes());
+            fields.put(&field.to_le_bytes());
         }
         for field in [self.crc32, narrow(self.compressed_size)?, narrow(self.size)?] {
-            bytes.extend(field.to_le_bytes());
+            fields.put(&field.to_le_bytes());
         }
-        bytes.extend(name.to_le_bytes());
+        fields.put(&name.to_le_bytes());
         Ok(())
     }
 }
@@ -131,16 +179,20 @@ fn too_large() -> io::Error {
 mod tests {
     use super::*;
 
+    const EMPTY: Header<'_> = Header { name: "a", deflated: false, crc32: 0, compressed_size: 0, size: 0 };
+
     #[test]
     fn what_does_not_fit_is_refused() {
-        let mut output = Output::new(io::sink());
-        let header = Header { name: "a", deflated: false, crc32: 0, compressed_size: 0, size: 0 };
-        let large = Header { size: u64::from(u32::MAX), ..header.clone() };
-        assert!(output.begin(&large).is_err());
-        assert!(output.end(&header, u64::from(u32::MAX), 0o644).is_err());
-        for _ in 0..65_534 {
-            output.end(&header, 0, 0o644).unwrap();
-        }
-        assert!(output.end(&header, 0, 0o644).is_err());
+        let large = Header { size: u64::from(u32::MAX), ..EMPTY };
+        assert!(Output::new(io::sink()).begin(&large).is_err());
+        // The second would begin where no offset reaches.
+        let longest = Header { compressed_size: u64::from(u32::MAX) - 1, ..EMPTY };
+        let finish = |entries: &[Header<'static>]| {
+            Output::new(io::sink()).finish(entries.iter().map(|header| (header.clone(), 0o644)))
+        };
+        assert!(finish(std::slice::from_ref(&longest)).is_ok());
+        assert!(finish(&[longest, EMPTY]).is_err());
+        assert!(finish(&vec![EMPTY; 65_534]).is_ok());
+        assert!(finish(&vec![EMPTY; 65_535]).is_err());
     }
 }

@@ -1,23 +1,24 @@
 //! From a package to the zip that Lambda gets: one folder of it, the same bytes every time.
+//!
+//! One thread copies and hashes, and helps the others, which inflate and check, when it is done. What was
+//! written before the last of them is done is worth nothing.
 
-use std::io::{BufWriter, Write};
+use std::{borrow::Cow, io::Write, thread};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
-    Package, PackageError,
-    inflate::Inflater,
+    Package, PackageError, Verification,
+    copy::{Chosen, copy},
+    inflate::Failure,
     names,
-    open::{failed, relative},
-    output::{Header, Output},
+    open::{Stored, relative},
+    output::Output,
+    verify::Verifier,
 };
 
-/// Headers are small; without this each would be a system call.
-const BUFFER: usize = 128 * 1024;
-/// The first bytes of a Linux program.
-const ELF: &[u8] = b"\x7fELF";
-/// The first bytes of a script.
-const SCRIPT: &[u8] = b"#!";
+/// More threads than this only wait for the one that copies.
+const THREADS: usize = 4;
 
 /// A zip ready for Lambda. It depends only on names, contents as compressed, and what makes a file
 /// executable: not on times, order or the tool that made the package.
@@ -46,6 +47,15 @@ pub struct RepackedEntry {
     pub crc32: u32,
 }
 
+/// How it is known that every entry is what the directory says.
+#[derive(Clone, Copy)]
+enum Trust<'a> {
+    /// By looking, on so many threads.
+    Verify { threads: usize },
+    /// It was looked at before: where the data of programs and scripts begins.
+    Remember(&'a [u64]),
+}
+
 impl Repacked {
     /// The digest as Lambda writes it in `CodeSha256`.
     pub fn code_sha256(&self) -> String {
@@ -58,57 +68,111 @@ impl Package {
     /// not, is inflated and compared with its stated size and checksum; what was written is worth nothing
     /// unless this returns `Ok`.
     pub fn repack(&self, folder: &str, to: impl Write) -> Result<Repacked, PackageError> {
-        let folder = folder.trim_end_matches('/');
-        let mut chosen = Vec::new();
-        let mut others: Vec<_> = self.rest.iter().collect();
-        for (entry, stored) in self.entries().iter().zip(&self.payload) {
-            match relative(&entry.name, folder) {
-                Some(name) => chosen.push((name, stored)),
-                None => others.push(stored),
+        self.write(folder, to, Trust::Verify { threads: threads() }).map(|(repacked, _)| repacked)
+    }
+
+    /// The same, and returns what was learnt, so that the next repack of the same package need not look at
+    /// every byte again. `sha256` is that of the package file, in hexadecimal.
+    pub fn repack_verified(
+        &self,
+        folder: &str,
+        sha256: &str,
+        to: impl Write,
+    ) -> Result<(Repacked, Verification), PackageError> {
+        let (repacked, programs) = self.write(folder, to, Trust::Verify { threads: threads() })?;
+        Ok((repacked, Verification::new(sha256, programs.into_owned())))
+    }
+
+    /// The same bytes for a package that was verified before, without inflating anything. `sha256` is that of
+    /// this package file, as it was just computed: what was learnt from another is refused.
+    pub fn repack_remembered(
+        &self,
+        folder: &str,
+        sha256: &str,
+        verification: &Verification,
+        to: impl Write,
+    ) -> Result<Repacked, PackageError> {
+        let programs = verification.programs_of(sha256).map_err(|(remembered, found)| {
+            PackageError::NotRemembered { package: self.shown.clone(), remembered, found }
+        })?;
+        self.write(folder, to, Trust::Remember(programs)).map(|(repacked, _)| repacked)
+    }
+
+    /// Returns with the zip where the data of programs and scripts begins, in the whole package.
+    fn write<'a>(
+        &self,
+        folder: &str,
+        to: impl Write,
+        trust: Trust<'a>,
+    ) -> Result<(Repacked, Cow<'a, [u64]>), PackageError> {
+        let chosen = self.choose(folder.trim_end_matches('/'))?;
+        let mut output = Output::new(to);
+        let programs = match trust {
+            Trust::Verify { threads } => self.copy_and_verify(&chosen, &mut output, threads).map(Cow::Owned),
+            Trust::Remember(programs) => {
+                copy(&self.file, &chosen, &mut output, || false).map(|()| Cow::Borrowed(programs))
             }
-        }
+        };
+        let programs = programs.map_err(|(failure, stored)| self.failed(failure, stored))?;
+
+        let mode = |entry: &Chosen<'_>| {
+            let is_program =
+                entry.stored.size > 0 && programs.binary_search(&entry.stored.data_start).is_ok();
+            let is_executable =
+                is_program || entry.stored.is_executable() || self.layout.is_executable(entry.name);
+            if is_executable { 0o755 } else { 0o644 }
+        };
+        let finished = output
+            .finish(chosen.iter().map(|entry| (entry.header(), mode(entry))))
+            .map_err(PackageError::io(format!("writing the function of `{}`", self.shown)))?;
+        let entries: Vec<_> = chosen
+            .iter()
+            .map(|entry| RepackedEntry {
+                name: entry.name.to_owned(),
+                mode: mode(entry),
+                size: entry.stored.size,
+                crc32: entry.stored.crc32,
+            })
+            .collect();
+        let unzipped_size = entries.iter().map(|entry| entry.size).sum();
+        Ok((Repacked { sha256: finished.sha256, size: finished.size, unzipped_size, entries }, programs))
+    }
+
+    /// The entries under `folder`, in the order of their names there.
+    fn choose(&self, folder: &str) -> Result<Vec<Chosen<'_>>, PackageError> {
+        let mut chosen: Vec<_> = self
+            .entries()
+            .iter()
+            .zip(&self.payload)
+            .filter_map(|(entry, stored)| Some(Chosen { name: relative(&entry.name, folder)?, stored }))
+            .collect();
         if chosen.is_empty() {
             return Err(self.empty(folder));
         }
-        chosen.sort_unstable_by_key(|(name, _)| name.as_bytes());
+        chosen.sort_unstable_by_key(|entry| entry.name.as_bytes());
+        Ok(chosen)
+    }
 
-        let doing = || format!("writing the function of `{}`", self.shown);
-        let mut output = Output::new(BufWriter::with_capacity(BUFFER, to));
-        let mut inflater = Inflater::new();
-        let mut entries = Vec::with_capacity(chosen.len());
-        for (name, stored) in chosen {
-            let header = Header {
-                name,
-                deflated: stored.deflated,
-                crc32: stored.crc32,
-                compressed_size: stored.compressed_size,
-                size: stored.size,
-            };
-            let start = output.begin(&header).map_err(PackageError::io(doing()))?;
-            let head = inflater
-                .run(&self.file, stored, &mut |raw| output.write(raw), &mut |_| {})
-                .map_err(|failure| failed(failure, &self.shown, &stored.raw_name))?;
-            let executable = stored.is_executable()
-                || self.layout.is_executable(name)
-                || head.starts_with(ELF)
-                || head.starts_with(SCRIPT);
-            let mode = if executable { 0o755 } else { 0o644 };
-            output.end(&header, start, mode).map_err(PackageError::io(doing()))?;
-            entries.push(RepackedEntry {
-                name: name.to_owned(),
-                mode,
-                size: stored.size,
-                crc32: stored.crc32,
-            });
-        }
-        for stored in others {
-            inflater
-                .run(&self.file, stored, &mut |_| Ok(()), &mut |_| {})
-                .map_err(|failure| failed(failure, &self.shown, &stored.raw_name))?;
-        }
-        let finished = output.finish().map_err(PackageError::io(doing()))?;
-        let unzipped_size = entries.iter().map(|entry| entry.size).sum();
-        Ok(Repacked { sha256: finished.sha256, size: finished.size, unzipped_size, entries })
+    fn copy_and_verify<'a, W: Write>(
+        &'a self,
+        chosen: &[Chosen<'a>],
+        output: &mut Output<W>,
+        threads: usize,
+    ) -> Result<Vec<u64>, (Failure, &'a Stored)> {
+        let verifier = Verifier::new(&self.file, self.payload.iter().chain(&self.rest));
+        let copied = thread::scope(|scope| {
+            for _ in 1..threads.min(verifier.batches() + 1) {
+                // Without it this thread does all the work.
+                let _ = thread::Builder::new().spawn_scoped(scope, || verifier.work());
+            }
+            let copied = copy(&self.file, chosen, output, || verifier.has_failed());
+            if copied.is_err() {
+                verifier.give_up();
+            }
+            verifier.work();
+            copied
+        });
+        copied.and(verifier.verdict())
     }
 
     fn empty(&self, folder: &str) -> PackageError {
@@ -116,4 +180,9 @@ impl Package {
         let holds = names::top_level(self.entries().iter().map(|entry| entry.name.as_str()));
         PackageError::Empty { package: self.shown.clone(), folder, holds }
     }
+}
+
+/// How many threads the machine lets us use well.
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from).min(THREADS)
 }

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use rustix::fs::Access;
 use tokio::net::TcpListener;
 
-use super::{ServerError, Settings, folder};
+use super::{ServerError, Settings, TlsError, folder, tls};
 use crate::store::{Found, Vault};
 
 /// Finds out what would keep a server with these settings from starting; answers a sentence for each thing that is
@@ -25,6 +25,7 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
         return Err(folder.key_missing());
     }
     let address = settings.listen;
+    let protected = protection(settings)?;
     TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
     Ok(vec![
         format!("the data folder `{data}` {}", if is_there { "can be used" } else { "can be made" }),
@@ -37,8 +38,21 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
             (Found::New, Some(_)) => "there is a master key for it".to_owned(),
             (Found::New, None) => "a master key will be made in the data folder".to_owned(),
         },
+        protected,
         format!("the address {address} is free"),
     ])
+}
+
+/// How connections would be protected.
+fn protection(settings: &Settings) -> Result<String, TlsError> {
+    let Settings { tls, data, listen, .. } = settings;
+    if tls::is_to_be_made(tls, data, *listen)? {
+        return Ok("connections have TLS: a certificate will be made in the data folder".to_owned());
+    }
+    Ok(match tls::prepare(tls, data, *listen)? {
+        Some(protection) => format!("connections have TLS: the certificate is {}", protection.fingerprint),
+        None => "connections are plain HTTP".to_owned(),
+    })
 }
 
 /// Whether the folder can be written to, or one that is to hold it.

@@ -13,13 +13,19 @@ use hyper_util::{
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
-use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{net::TcpListener, time::timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{either::Either, sync::CancellationToken, task::TaskTracker};
 use tower::{BoxError, Service, ServiceExt as _};
 
 /// Serves until `closing`, and then until the requests that are open have ended.
-pub(super) async fn serve<S>(mut listener: TcpListener, app: S, within: Duration, closing: CancellationToken)
-where
+pub(super) async fn serve<S>(
+    mut listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    app: S,
+    within: Duration,
+    closing: CancellationToken,
+) where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     // Only the older protocol: the look at which of the two a client speaks has no time limit.
@@ -28,13 +34,21 @@ where
     builder.http1().timer(TokioTimer::new()).header_read_timeout(within);
     let open = TaskTracker::new();
     loop {
-        let (stream, _) = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = Listener::accept(&mut listener) => accepted,
             () = closing.cancelled() => break,
         };
         let service = TowerToHyperService::new(app.clone().map_request(taken));
-        let (builder, closing) = (builder.clone(), closing.clone());
+        let (builder, tls, closing) = (builder.clone(), tls.clone(), closing.clone());
         open.spawn(async move {
+            let stream = match tls {
+                None => Either::Left(stream),
+                Some(tls) => match timeout(within, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => Either::Right(stream),
+                    Ok(Err(error)) => return tracing::debug!(%error, %peer, "a TLS handshake failed"),
+                    Err(_) => return tracing::debug!(%peer, "a TLS handshake did not end in time"),
+                },
+            };
             let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,

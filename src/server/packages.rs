@@ -1,6 +1,6 @@
 //! Packages: push, list, fetch.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use axum::{
     Json,
@@ -19,9 +19,9 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    blobs::Incoming,
+    blobs::{BlobError, Incoming},
     model::chain,
-    package::{Extension, FileName, Package, PackageError},
+    package::{FileName, Package, PackageError},
     protocol::ErrorCode,
     store::{FEED, NewPackage, Overwrite, PackageRow},
 };
@@ -49,12 +49,10 @@ pub(super) async fn push(
         let name: FileName = file_name
             .parse()
             .map_err(|error| Problem::invalid(format!("package `{file_name}` cannot be taken: {error}")))?;
-        if !matches!(name.extension(), Extension::Nupkg | Extension::Zip) {
-            return Err(Problem::invalid(format!(
-                "package `{file_name}` cannot be taken: {} packages come with a later version, this one deploys .nupkg \
-                 and .zip",
-                name.extension()
-            )));
+        // Before the bytes come.
+        if !Package::reads(name.extension()) {
+            let error = PackageError::Format { package: file_name.clone(), extension: name.extension() };
+            return Err(refused(&file_name, &error));
         }
         let incoming = receive(&shared, field).await?;
         break (file_name, name, incoming);
@@ -97,18 +95,28 @@ async fn check(shared: &Shared, incoming: &mut Incoming, file_name: &str) -> Res
     let shown = file_name.to_owned();
     let conventions = shared.conventions.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        Package::open(&path, Some(&shown), &conventions.layout).map(drop).map_err(|error| {
-            let told = chain(&error);
+        // A tar is spooled beside the upload: there is room for packages, which other folders may not have.
+        let work = path.parent().unwrap_or(&path);
+        Package::open(&path, Some(&shown), &conventions.layout, work).map(drop).map_err(|error| match error {
+            PackageError::Io { source, .. } if is_full(&source) => BlobError::from(source).into(),
+            PackageError::Io { .. } => Problem::internal(&error),
             // A cause that names our file is trouble of ours.
-            if matches!(error, PackageError::Io { .. }) || told.contains(&*path.to_string_lossy()) {
-                return Problem::internal(&error);
-            }
-            let mut problem = Problem::invalid(format!("package `{shown}` cannot be taken: {told}"));
-            problem.body.hint = error.hint();
-            problem
+            _ if chain(&error).contains(&*work.to_string_lossy()) => Problem::internal(&error),
+            _ => refused(&shown, &error),
         })
     });
     opened.await.map_err(|error| Problem::internal(&error))?
+}
+
+/// What is told of a package that cannot be taken.
+fn refused(file_name: &str, error: &PackageError) -> Problem {
+    let mut problem = Problem::invalid(format!("package `{file_name}` cannot be taken: {}", chain(error)));
+    problem.body.hint = error.hint();
+    problem
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn overwrite(params: &Params) -> Result<Overwrite, Problem> {

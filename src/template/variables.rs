@@ -1,34 +1,126 @@
 //! A set of variables: names compare without regard to case, the last value set wins.
 
-use std::collections::BTreeMap;
+use std::{collections::HashMap, fmt, sync::OnceLock};
 
+use super::{
+    json::Json,
+    parser::{ParseError, parse},
+    symbol::fold,
+    syntax::Body,
+    tree::Tree,
+};
 use crate::model::Variable;
 
-/// Variables by name.
-#[derive(Debug, Clone, Default)]
+/// Variables by name, in the order in which they were first set: loops run in that order.
+#[derive(Clone, Default)]
 pub struct Variables {
-    by_name: BTreeMap<String, Variable>,
+    entries: Vec<Entry>,
+    places: HashMap<Box<str>, usize>,
+    /// Made when it is first needed.
+    tree: OnceLock<Tree>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    variable: Variable,
+    /// The value as a template, read when it is first needed.
+    template: OnceLock<Template>,
+    /// The value as JSON, read when it is first needed.
+    json: OnceLock<Option<Json>>,
+}
+
+/// A value as a template.
+#[derive(Clone)]
+pub(super) enum Template {
+    /// Text without a token, or one that cannot be read: it is used as it is written.
+    Plain,
+    /// Parts to evaluate.
+    Tokens(Body),
+    /// What it means cannot be established.
+    TooDeep,
+}
+
+impl Template {
+    /// Reads a value.
+    pub(super) fn of(value: &str) -> Self {
+        if !value.contains("#{") {
+            return Self::Plain;
+        }
+        match parse(value) {
+            Ok(tokens) => Self::Tokens(tokens),
+            Err(ParseError::Unreadable(_)) => Self::Plain,
+            Err(ParseError::TooDeep) => Self::TooDeep,
+        }
+    }
 }
 
 impl Variables {
     /// Sets a variable, in place of any of the same name.
     pub fn set(&mut self, variable: Variable) {
-        self.by_name.insert(key(&variable.name), variable);
+        self.tree.take();
+        let name = fold(&variable.name);
+        let entry = Entry { variable, template: OnceLock::new(), json: OnceLock::new() };
+        if let Some(place) = self.places.get(&name) {
+            self.entries[*place] = entry;
+        } else {
+            self.places.insert(name, self.entries.len());
+            self.entries.push(entry);
+        }
     }
 
-    /// The variable of this name.
+    /// The variable of exactly this name: no path is followed.
     pub fn get(&self, name: &str) -> Option<&Variable> {
-        self.by_name.get(&key(name))
+        self.place(name).map(|place| &self.entries[place].variable)
     }
 
-    /// All variables, ordered by name.
+    /// All variables, in the order in which they were first set.
     pub fn iter(&self) -> impl Iterator<Item = &Variable> {
-        self.by_name.values()
+        self.entries.iter().map(|entry| &entry.variable)
+    }
+
+    /// Where the variable of this name stands.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        self.places.get(&fold(name)).copied()
+    }
+
+    /// The value at a place.
+    pub(super) fn value(&self, place: usize) -> &str {
+        &self.entries[place].variable.value
+    }
+
+    /// Whether the value at a place must never be shown.
+    pub(super) fn is_sensitive(&self, place: usize) -> bool {
+        self.entries[place].variable.sensitive
+    }
+
+    /// The value at a place as a template.
+    pub(super) fn template(&self, place: usize) -> &Template {
+        let entry = &self.entries[place];
+        entry.template.get_or_init(|| Template::of(&entry.variable.value))
+    }
+
+    /// The value at a place as JSON: none when it is not, or when evaluating it, or a part of it, may change it.
+    pub(super) fn json(&self, place: usize) -> Option<&Json> {
+        let entry = &self.entries[place];
+        let value = &entry.variable.value;
+        let read = || {
+            let is_fixed = !value.contains('#') && !value.contains("\\u");
+            if is_fixed { Json::parse(value) } else { None }
+        };
+        entry.json.get_or_init(read).as_ref()
+    }
+
+    /// The names as paths.
+    pub(super) fn tree(&self) -> &Tree {
+        self.tree.get_or_init(|| Tree::new(self.iter().map(|variable| variable.name.as_str())))
     }
 }
 
-fn key(name: &str) -> String {
-    name.trim().to_lowercase()
+/// The variables alone: what was read of a sensitive value is never shown.
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl FromIterator<Variable> for Variables {

@@ -12,18 +12,35 @@ const KIND: &str = "a release number";
 pub struct OctopusVersion {
     text: String,
     parts: Parts,
+    prerelease: String,
+    metadata: String,
 }
 
-version_traits!(OctopusVersion, "-");
+impl OctopusVersion {
+    /// Major, minor, patch and revision; 0 where none is written.
+    pub fn numbers(&self) -> [u32; 4] {
+        self.parts.numbers
+    }
+
+    /// The pre-release as it was written, without the separator before it; empty for a release.
+    pub fn prerelease(&self) -> &str {
+        &self.prerelease
+    }
+
+    /// What was written after `+`, or nothing.
+    pub fn metadata(&self) -> &str {
+        &self.metadata
+    }
+}
+
+version_traits!(OctopusVersion, "-", text);
 
 impl FromStr for OctopusVersion {
     type Err = VersionError;
 
     fn from_str(text: &str) -> Result<Self, VersionError> {
         let text = text.trim();
-        parse(text)
-            .map(|parts| Self { text: text.to_owned(), parts })
-            .map_err(|problem| VersionError::new(text, KIND, problem))
+        parse(text).map_err(|problem| VersionError::new(text, KIND, problem))
     }
 }
 
@@ -31,7 +48,7 @@ fn is_separator(c: char) -> bool {
     matches!(c, '.' | '-' | '_' | '\\')
 }
 
-fn parse(text: &str) -> Result<Parts, Problem> {
+fn parse(text: &str) -> Result<OctopusVersion, Problem> {
     if text.is_empty() {
         return Err(Problem::Empty);
     }
@@ -53,7 +70,12 @@ fn parse(text: &str) -> Result<Parts, Problem> {
     } else {
         prerelease.split(is_separator).map(|label| without_zeros(label).to_owned()).collect()
     };
-    Ok(Parts { numbers, labels })
+    Ok(OctopusVersion {
+        text: text.to_owned(),
+        parts: Parts { numbers, labels },
+        prerelease: prerelease.to_owned(),
+        metadata: metadata.to_owned(),
+    })
 }
 
 /// Up to four numbers at the start, a `v` before them and spaces round each allowed; and what follows them.

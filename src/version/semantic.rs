@@ -14,7 +14,7 @@ pub struct SemanticVersion {
     parts: Parts,
 }
 
-version_traits!(SemanticVersion, ".");
+version_traits!(SemanticVersion, ".", text);
 
 impl FromStr for SemanticVersion {
     type Err = VersionError;

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use jiff::ZonedDateTime;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{error, info, warn};
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     client::{Backoff, ClientError, WorkerClient},
-    deploy::{self, Event, Guard, Job, Lease, Log, Redactor, Stop},
+    deploy::{self, Event, Expected, Guard, Job, Lease, Log, Redactor, Stop},
     model::{Failure, Outcome, causes, chain},
     protocol::{Assignment, ErrorCode},
     template::Variables,
@@ -112,9 +113,11 @@ impl Running<'_> {
                 }
             }
         }));
-        let variables = self.variables();
-        let outcome = match (prepared, Redactor::of(&variables)) {
-            (Ok(()), Ok(redactor)) => self.engine(folder, variables, Log::new(events, redactor)).await,
+        let (variables, started) = (self.variables(), ZonedDateTime::now());
+        let outcome = match (prepared, Redactor::of(&variables, &started)) {
+            (Ok(()), Ok(redactor)) => {
+                self.engine(folder, variables, started, Log::new(events, redactor)).await
+            }
             (Err(error), _) => {
                 let messages = vec!["preparing the deployment's folder".to_owned(), error.to_string()];
                 let hint = "free some space, or correct the folder's permissions";
@@ -136,7 +139,13 @@ impl Running<'_> {
         outcome
     }
 
-    async fn engine(&self, folder: &Path, variables: Variables, log: Log) -> Result<Outcome, Stop> {
+    async fn engine(
+        &self,
+        folder: &Path,
+        variables: Variables,
+        started: ZonedDateTime,
+        log: Log,
+    ) -> Result<Outcome, Stop> {
         let assignment = self.assignment;
         let package = &assignment.package;
         log.info(format!(
@@ -172,9 +181,12 @@ impl Running<'_> {
         let job = Job {
             package: path,
             file_name: package.file_name.clone(),
+            expected: Some(Expected { id: package.id.clone(), version: package.version.clone() }),
             variables,
             work: folder.to_owned(),
             journal: assignment.journal.iter().map(|entry| entry.record.clone()).collect(),
+            started,
+            known: Some(self.worker.memory.of(&package.sha256)),
             dry_run: false,
         };
         let (worker, engine_log) = (Arc::clone(self.worker), log.clone());
@@ -220,11 +232,12 @@ impl Running<'_> {
         let messages = messages.iter().map(|message| log.redact(message)).collect();
         let failure = Failure { step: step.to_owned(), messages, hint };
         log.failure(&failure);
-        if self.assignment.journal.is_empty() {
-            Outcome::Failed { failure }
-        } else {
-            Outcome::Unknown { failure }
-        }
+        if self.may_have_changed() { Outcome::Unknown { failure } } else { Outcome::Failed { failure } }
+    }
+
+    /// Whether an earlier attempt may have changed the function.
+    fn may_have_changed(&self) -> bool {
+        self.assignment.journal.iter().any(|entry| entry.record.is_about_function())
     }
 
     /// Fetches the package; again, when that may help.
@@ -235,7 +248,7 @@ impl Running<'_> {
         let began = Instant::now();
         // What an earlier attempt may have changed is established before a cancel counts.
         let cancel =
-            if assignment.journal.is_empty() { self.keeper.cancel.clone() } else { CancellationToken::new() };
+            if self.may_have_changed() { CancellationToken::new() } else { self.keeper.cancel.clone() };
         loop {
             let fetching =
                 self.client.fetch(assignment.deployment, assignment.fence, &assignment.package, path);

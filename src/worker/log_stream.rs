@@ -206,7 +206,8 @@ mod tests {
 
     async fn stream(url: &str, unsent: &[u8], later: &[u8]) -> LogStream {
         let keeper = Keeper {
-            client: WorkerClient::new(url, String::from("OWT-test").into()).unwrap(),
+            client: WorkerClient::new(url, &crate::client::Trust::default(), String::from("OWT-test").into())
+                .unwrap(),
             deployment: DeploymentId(1),
             fence: Fence(1),
             cancel: CancellationToken::new(),

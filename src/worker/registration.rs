@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::{Identity, StateError, StateFolder, WorkerError};
 use crate::{
-    client::{ClientError, WorkerClient},
+    client::{ClientError, Trust, WorkerClient},
     protocol::{Machine, RegisterRequest},
 };
 
@@ -13,6 +13,8 @@ use crate::{
 pub struct Registration {
     /// The server's address.
     pub server: String,
+    /// Whom to take for it.
+    pub trust: Trust,
     /// The worker's name.
     pub name: String,
     /// The environment, by name or id.
@@ -59,7 +61,7 @@ pub async fn register(
         replace: registration.replace,
         token: kept.as_ref().map(|kept| kept.token.clone()),
     };
-    let answer = WorkerClient::register(&registration.server, key, &request).await?;
+    let answer = WorkerClient::register(&registration.server, &registration.trust, key, &request).await?;
     let Some(token) = answer.token.or_else(|| kept.map(|kept| kept.token)) else {
         return Err(ClientError::Damaged {
             act: "registering the worker".to_owned(),
@@ -68,8 +70,14 @@ pub async fn register(
         }
         .into());
     };
-    let identity =
-        Identity::new(registration.server, answer.name, answer.environment, answer.worker_id, token);
+    let identity = Identity::new(
+        registration.server,
+        registration.trust,
+        answer.name,
+        answer.environment,
+        answer.worker_id,
+        token,
+    );
     folder.save(&identity)?;
     Ok((identity, answer.existed))
 }
@@ -77,7 +85,7 @@ pub async fn register(
 /// Deregisters the worker and forgets it. Repeating it is success.
 pub async fn deregister(folder: &StateFolder, force: bool) -> Result<Deregistered, WorkerError> {
     let Some(identity) = folder.identity()? else { return Ok(Deregistered::NothingToDo) };
-    WorkerClient::new(&identity.server, identity.token.0.into())?.deregister(force).await?;
+    WorkerClient::new(&identity.server, &identity.trust, identity.token.0.into())?.deregister(force).await?;
     folder.forget()?;
     Ok(Deregistered::Done { name: identity.name, environment: identity.environment })
 }

@@ -11,6 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    client::Trust,
     model::{DeploymentId, MachineId},
     protocol::Token,
 };
@@ -25,6 +26,9 @@ pub struct Identity {
     version: u32,
     /// The server's address.
     pub server: String,
+    /// Whom to take for it.
+    #[serde(default, flatten)]
+    pub trust: Trust,
     /// The worker's name.
     pub name: String,
     /// The environment it is bound to.
@@ -39,12 +43,13 @@ impl Identity {
     /// A new registration.
     pub fn new(
         server: String,
+        trust: Trust,
         name: String,
         environment: String,
         worker_id: MachineId,
         token: Token,
     ) -> Self {
-        Self { version: VERSION, server, name, environment, worker_id, token }
+        Self { version: VERSION, server, trust, name, environment, worker_id, token }
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{FUNCTION, Scene};
 use crate::support::{
     aws::{Action, code_sha256},
-    packages::unpack,
+    packages::{tar_gz, unpack, write},
 };
 
 #[test]
@@ -26,6 +26,18 @@ fn the_function_gets_the_code_below_the_function_folder() {
         output.stdout.contains("AWS account 111122223333 as arn:aws:iam::111122223333:user/"),
         "{output:?}"
     );
+}
+
+#[test]
+fn a_tar_is_deployed_like_any_package() {
+    let scene = Scene::new();
+    let bytes = tar_gz(&[("./src/function/index.js", "exports.handler = 1\n"), ("./README.md", "")]);
+    let package = write(scene.folder.path(), "Orders.1.0.0.tar.gz", &bytes);
+    let output = scene.deploy(&package).run();
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.contains("runs Orders 1.0.0 "), "{output:?}");
+    let files = unpack(&scene.aws.function(FUNCTION).zip);
+    assert_eq!(files, [("index.js".to_owned(), 0o100_644, b"exports.handler = 1\n".to_vec())]);
 }
 
 #[test]

@@ -1,9 +1,15 @@
 //! The engine through `octarm deploy`, against the strict fake of AWS.
 
+mod cut;
 mod errors;
 mod faults;
 mod happy;
+mod identity;
+mod memory;
 mod sources;
+mod through_s3;
+
+pub(crate) use through_s3::too_large;
 
 use std::path::PathBuf;
 

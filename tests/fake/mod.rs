@@ -5,6 +5,7 @@ mod cutting;
 mod faults;
 mod ministack;
 mod processes;
+mod storage;
 mod updates;
 
 use std::io::{Cursor, Write};

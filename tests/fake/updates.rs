@@ -43,7 +43,7 @@ async fn an_update_serves_the_old_code_until_it_settles() {
     assert_eq!(view.updates_applied, 1);
     let applied = Call {
         action: Action::UpdateFunctionCode,
-        function: Some("orders".to_owned()),
+        target: Some("orders".to_owned()),
         status: Some(200),
         error_type: None,
         applied: true,
@@ -234,8 +234,6 @@ async fn what_the_fake_does_not_imitate_is_refused_loudly() {
     let publish = client.update_function_code().function_name("orders").publish(true);
     let refused = refusal(publish.zip_file(Blob::new(zip_of("a", "1"))).send().await);
     assert!(refused.starts_with("501 FakeAwsDoesNotImitate"), "{refused}");
-    let from_s3 = client.update_function_code().function_name("orders").s3_bucket("bucket").s3_key("key");
-    assert!(refusal(from_s3.send().await).starts_with("501 FakeAwsDoesNotImitate"));
     let qualified = client.get_function().function_name("orders").qualifier("live").send().await;
     assert!(refusal(qualified).starts_with("501 FakeAwsDoesNotImitate"));
     assert!(refusal(client.list_functions().send().await).starts_with("501 FakeAwsDoesNotImitate"));

@@ -1,12 +1,9 @@
-//! Versions and file names for any text at all.
+//! File names for any text at all.
 
-use octarm::{
-    package::FileName,
-    version::{NuGetVersion, OctopusVersion, SemanticVersion},
-};
+use octarm::package::FileName;
 use proptest::prelude::*;
 
-/// Texts that are nearly versions or file names, which random characters hardly ever are.
+/// Texts that are nearly file names, which random characters hardly ever are.
 fn nearly() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "v",
@@ -34,32 +31,6 @@ fn nearly() -> impl Strategy<Value = String> {
     ]);
     prop_oneof![prop::collection::vec(pieces, 0..12).prop_map(|pieces| pieces.concat()), any::<String>()]
 }
-
-macro_rules! round_trips {
-    ($name:ident, $kind:ty) => {
-        proptest! {
-            #[test]
-            fn $name(one in nearly(), other in nearly()) {
-                let one = one.parse::<$kind>();
-                if let Ok(one) = &one {
-                    prop_assert_eq!(&one.to_string().parse::<$kind>().unwrap(), one);
-                    let normalised = one.normalised().parse::<$kind>().unwrap();
-                    prop_assert_eq!(&normalised, one);
-                    prop_assert_eq!(normalised.normalised(), one.normalised());
-                }
-                if let (Ok(one), Ok(other)) = (&one, &other.parse::<$kind>()) {
-                    let same_text = one.normalised().eq_ignore_ascii_case(&other.normalised());
-                    prop_assert_eq!(one == other, same_text);
-                    prop_assert_eq!(one.cmp(other), other.cmp(one).reverse());
-                }
-            }
-        }
-    };
-}
-
-round_trips!(nuget_versions, NuGetVersion);
-round_trips!(package_versions, SemanticVersion);
-round_trips!(release_numbers, OctopusVersion);
 
 proptest! {
     #[test]

@@ -50,7 +50,7 @@ fn what_was_packed_is_read_back() {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
         assert_eq!(packed.sha256, digest.as_ref());
 
-        let package = Package::open(&packed.path, None, &layout()).unwrap();
+        let package = Package::open(&packed.path, None, &layout(), to.path()).unwrap();
         assert_eq!(package.identity().id, "Acme.Web");
         assert_eq!(package.identity().version.to_string(), "1.2.0-beta+x");
         let mut names: Vec<_> = package.entries().iter().map(|entry| entry.name.as_str()).collect();

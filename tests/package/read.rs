@@ -11,23 +11,30 @@ fn names(package: &Package) -> Vec<&str> {
 #[test]
 fn every_producer_of_nuget_packages_is_read_the_same() {
     let files = [("src/function/index.js", "a"), ("src/function/caf\u{e9}.txt", "b"), ("a%20b.txt", "c")];
+    let mut seen = Vec::new();
     for producer in [Producer::NuGet, Producer::Mono, Producer::Octopus] {
         let package =
             open("acme.web.1.2.0.nupkg", &zip(&nupkg(producer, "Acme.Web", "1.2", &files))).unwrap();
-        assert_eq!(package.dialect(), Dialect::Nupkg);
         assert_eq!(package.identity().id, "Acme.Web");
         assert_eq!(package.identity().version.to_string(), "1.2");
         assert_eq!(names(&package), ["src/function/index.js", "src/function/caf\u{e9}.txt", "a b.txt"]);
-        let dropped = package.dropped().iter().map(|dropped| format!("{}: {}", dropped.name, dropped.reason));
-        insta::allow_duplicates! {
-            insta::assert_snapshot!(dropped.collect::<Vec<_>>().join("\n"), @"
-            _rels/.rels: NuGet's list of relations between the parts of the package
-            Acme.Web.nuspec: the NuGet manifest, read for id and version
-            [Content_Types].xml: NuGet's list of content types
-            package/services/metadata/core-properties/0af3.psmdcp: NuGet's metadata of the package
-            ");
-        }
+        seen.push(format!("{:?}: {}", package.dialect(), package.dialect()));
+        seen.extend(package.dropped().iter().map(|dropped| format!("{}: {}", dropped.name, dropped.reason)));
     }
+    insta::assert_snapshot!(seen.join("\n"), @"
+    NuGet: NuGet package
+    _rels/.rels: NuGet's list of relations between the parts of the package
+    Acme.Web.nuspec: the NuGet manifest, read for id and version
+    [Content_Types].xml: NuGet's list of content types
+    package/services/metadata/core-properties/0af3.psmdcp: NuGet's metadata of the package
+    Mono: NuGet package written on Mono
+    _rels/.rels: NuGet's list of relations between the parts of the package
+    Acme.Web.nuspec: the NuGet manifest, read for id and version
+    [Content_Types].xml: NuGet's list of content types
+    package/services/metadata/core-properties/0af3.psmdcp: NuGet's metadata of the package
+    Octopus: NuGet package without OPC parts, as Octopus packs it
+    Acme.Web.nuspec: the NuGet manifest, read for id and version
+    ");
 }
 
 #[test]
@@ -45,6 +52,7 @@ fn a_zip_is_all_payload_and_its_names_are_not_decoded() {
     let all = ["[Content_Types].xml", "_rels/.rels", "A.nuspec", "package/services/metadata/x", "my%20file"];
     let package = open("Acme.Web.1.2.3-beta.zip", &zip(&all.map(|name| Raw::new(name, "x")))).unwrap();
     assert_eq!(package.dialect(), Dialect::Zip);
+    assert_eq!(package.dialect().to_string(), "zip");
     assert_eq!(package.identity().id, "Acme.Web");
     assert_eq!(package.identity().version.to_string(), "1.2.3-beta");
     assert_eq!(names(&package), all);
@@ -56,13 +64,13 @@ fn the_file_keeps_its_own_name_or_is_told_it() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = zip(&[Raw::new("a", "x").mode(0o100_755)]);
     let named = packages::write(folder.path(), "Acme.1.0.zip", &bytes);
-    assert_eq!(Package::open(&named, None, &layout()).unwrap().identity().id, "Acme");
+    assert_eq!(Package::open(&named, None, &layout(), folder.path()).unwrap().identity().id, "Acme");
     let unnamed = packages::write(folder.path(), "9f86d081", &bytes);
-    let told = Package::open(&unnamed, Some("Other.2.0.zip"), &layout()).unwrap();
+    let told = Package::open(&unnamed, Some("Other.2.0.zip"), &layout(), folder.path()).unwrap();
     assert_eq!(told.identity().id, "Other");
     let entry = &told.entries()[0];
     assert_eq!((entry.size, entry.unix_mode, entry.crc32), (1, Some(0o100_755), crc32fast::hash(b"x")));
-    insta::assert_snapshot!(Package::open(&unnamed, None, &layout()).unwrap_err(), @"the file name `9f86d081` does not end in a known package extension (.tar.gz .tar.bz2 .nupkg .zip .tar .tgz .jar)");
+    insta::assert_snapshot!(Package::open(&unnamed, None, &layout(), folder.path()).unwrap_err(), @"the file name `9f86d081` does not end in a known package extension (.tar.gz .tar.bz2 .nupkg .zip .tar .tgz .jar)");
 }
 
 #[test]
@@ -119,7 +127,97 @@ fn identities_that_cannot_be_told_are_refused() {
     reading the NuGet manifest of `Acme.1.0.nupkg`: both `Acme.nuspec` and `Other.nuspec` lie at its root
     reading the NuGet manifest of `Acme.1.0.nupkg`: it is 2000000 bytes long: at most 1048576 are allowed
     the file name `Acme.zip` is not of the form `Id.Version.zip`
-    `Acme.1.0.tar.gz` is a .tar.gz package: expected .nupkg or .zip
-    reading the zip directory of `Acme.1.0.zip`
+    `Acme.1.0.tar.gz` is not a sound tar: it holds uncompressed data where its name promises gzip data
+    reading the zip directory of `Acme.1.0.zip`: no end record was found, so it is no zip or not all of one
     ");
+}
+
+/// Peak memory is counted where nothing else runs: by a process of its own, which is this test binary.
+#[test]
+fn as_many_files_as_may_be_are_opened_in_little_memory() {
+    // Set by this test for the process that it starts.
+    if let Some(path) = std::env::var_os("OCTARM_TEST_PACKAGE") {
+        let layout = layout();
+        // The code itself is read in by a package of one file.
+        open("A.1.0.zip", &zip(&[Raw::new("a", "")])).unwrap();
+        let before = peak();
+        let package =
+            Package::open(path.as_ref(), Some("A.1.0.zip"), &layout, &std::env::temp_dir()).unwrap();
+        assert_eq!(package.entries().len(), FILES);
+        println!("peak {}", peak() - before);
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let entries: Vec<Raw> =
+        (0..FILES).map(|number| Raw::stored(format!("node_modules/package/{number:05}.js"), "x")).collect();
+    let path = packages::write(folder.path(), "content", &zip(&entries));
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "package::read::as_many_files_as_may_be_are_opened_in_little_memory",
+            "--nocapture",
+        ])
+        .env("OCTARM_TEST_PACKAGE", &path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let bytes = text.lines().find_map(|line| line.split("peak ").nth(1)?.parse::<usize>().ok());
+    let bytes = bytes.unwrap_or_else(|| panic!("no peak in {text}"));
+    let names = entries.iter().map(|entry| entry.name.len()).sum::<usize>();
+    let each = bytes.saturating_sub(names) / FILES;
+    assert!((1..=250).contains(&each), "{each} bytes an entry");
+}
+
+/// As many as the limits allow.
+const FILES: usize = 65_534;
+
+/// The most memory that this process ever had, in bytes.
+fn peak() -> usize {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+#[test]
+fn habits_of_producers_are_read() {
+    let empty = |name| Raw { said_method: Some(8), ..Raw::stored(name, "") };
+    let entries = [
+        // adm-zip and Octopus: deflated, without data; Java: with the deflate stream of nothing.
+        empty("src/"),
+        empty("src/empty"),
+        Raw::new("META-INF/", ""),
+        // Java's jar.
+        Raw {
+            extra: packages::extra(0xcafe, b""),
+            descriptor: true,
+            ..Raw::new("META-INF/MANIFEST.MF", "x")
+        },
+        // Android's alignment.
+        Raw { extra: vec![0; 3], ..Raw::stored("aligned", "x") },
+        Raw { comment: b"a comment".to_vec(), ..Raw::new("./commented", "x") },
+        // UTF-8 that does not say so, and backslashes.
+        Raw { flags: 0, ..Raw::new("old\\windows\\caf\u{e9}", "x") },
+    ];
+    let end = packages::End { comment: b"made by hand".to_vec(), ..packages::End::of(&entries) };
+    let package = open("A.1.0.zip", &packages::zip_with(&entries, &end)).unwrap();
+    assert_eq!(
+        names(&package),
+        ["src/empty", "META-INF/MANIFEST.MF", "aligned", "commented", "old/windows/caf\u{e9}"]
+    );
+    package.repack("", std::io::sink()).unwrap();
+}
+
+#[test]
+fn who_made_a_nuget_package() {
+    let dialect = |producer, files: &[(&str, &str)]| {
+        open("A.1.0.nupkg", &zip(&nupkg(producer, "A", "1.0", files))).unwrap().dialect()
+    };
+    let (ascii, other) = ([("a", "")], [("\u{e9}", "")]);
+    assert_eq!(dialect(Producer::NuGet, &ascii), Dialect::NuGet);
+    assert_eq!(dialect(Producer::NuGet, &other), Dialect::NuGet);
+    assert_eq!(dialect(Producer::Mono, &other), Dialect::Mono);
+    // Where all names are ASCII nothing tells them apart.
+    assert_eq!(dialect(Producer::Mono, &ascii), Dialect::NuGet);
+    assert_eq!(dialect(Producer::Octopus, &ascii), Dialect::Octopus);
+    assert_eq!(dialect(Producer::Octopus, &other), Dialect::Octopus);
 }

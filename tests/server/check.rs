@@ -75,3 +75,36 @@ fn what_is_not_there_is_named() {
     let run = check(program.env("OCTARM_SERVER_DATA", folder.path().join("file/data")));
     assert!(run.code == Some(74) && run.stderr.contains("cannot be written to"), "{run:?}");
 }
+
+#[test]
+fn the_certificate_is_looked_at_and_none_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let program = Program::octarm().env("OCTARM_SERVER_DATA", &data);
+    let program = program.env("OCTARM_SERVER_LISTEN", "127.0.0.1:0");
+    let tls = |choice: &str| program.clone().args(["server", "check-config", "--tls", choice]).run();
+    for (choice, words) in
+        [("auto", "plain HTTP"), ("off", "plain HTTP"), ("self-made", "a certificate will be made")]
+    {
+        let run = tls(choice);
+        assert!(run.code == Some(0) && run.stdout.contains(words), "{choice}: {run:?}");
+        assert!(!data.exists());
+    }
+    let server = program.clone().args(["server", "run", "--tls", "self-made"]).spawn();
+    server.wait_until("the server", |seen| seen.line("listening").is_some());
+    server.terminate();
+    server.wait();
+    let made = tls("self-made");
+    assert!(made.code == Some(0) && made.stdout.contains("the certificate is sha256:"), "{made:?}");
+    let (certificate, key) = (data.join("tls-certificate.pem"), data.join("tls-key.pem"));
+    let files = |key: &std::path::Path| {
+        let program = program.clone().args(["server", "check-config"]);
+        program.arg_pair("--tls-cert", &certificate).arg_pair("--tls-key", key).run()
+    };
+    assert_eq!(files(&key).stdout, made.stdout);
+    let wrong = files(&certificate);
+    assert!(wrong.code == Some(74) && wrong.stderr.contains("reading the private key in"), "{wrong:?}");
+    let both = program.clone().args(["server", "check-config", "--tls", "off"]);
+    let both = both.arg_pair("--tls-cert", &certificate).arg_pair("--tls-key", &key).run();
+    assert!(both.code == Some(64) && both.stderr.contains("leave one of the two out"), "{both:?}");
+}

@@ -5,6 +5,7 @@ mod folder;
 mod killed;
 mod nodes;
 mod tables;
+mod tls;
 mod trouble;
 
 #[path = "."]

@@ -11,7 +11,7 @@ use tokio::{
 use super::TestServer;
 use crate::support::{
     PATIENCE,
-    packages::{Producer, Raw, nupkg, zip},
+    packages::{Producer, Raw, nupkg, tar_gz, zip},
     server::{Answer, package},
 };
 
@@ -112,9 +112,19 @@ async fn what_no_worker_could_deploy_is_refused_and_leaves_nothing() {
         ),
         ("Orders.1.0.0.nupkg", zip(&other), ["`Orders.1.0.0.nupkg` says Orders 1.0.0", "says Orders 2.0.0"]),
         (
+            "Orders.1.0.0.jar",
+            package(b"a"),
+            ["is a .jar package", "expected .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2"],
+        ),
+        (
             "Orders.1.0.0.tar.gz",
             package(b"a"),
-            [".tar.gz packages come with a later version", ".nupkg and .zip"],
+            ["`Orders.1.0.0.tar.gz` is not a sound tar", "it holds zip data"],
+        ),
+        (
+            "Orders.1.0.0.tgz",
+            tar_gz(&[("a", "x")])[..60].to_vec(),
+            ["the gzip data of `Orders.1.0.0.tgz` is damaged", "incomplete"],
         ),
     ] {
         let text = server.push_bytes(file, &bytes, "").await.refused(400);
@@ -125,6 +135,18 @@ async fn what_no_worker_could_deploy_is_refused_and_leaves_nothing() {
     assert_eq!(fs_err::read_dir(server.data.join("packages")).unwrap().count(), 0);
     assert_eq!(server.get("packages").await.expect(200)["TotalResults"], 0);
     server.push_bytes("Orders.2.0.0.nupkg", &zip(&other), "").await.expect(201);
+}
+
+#[tokio::test]
+async fn a_tar_is_kept_as_it_was_pushed() {
+    let server = TestServer::start().await;
+    let bytes = tar_gz(&[("index.js", "a")]);
+    let pushed = server.push_bytes("Orders.1.0.0.tar.gz", &bytes, "").await.expect(201);
+    assert_eq!((&pushed["Version"], &pushed["FileExtension"]), (&"1.0.0".into(), &".tar.gz".into()));
+    let raw = server.request(Method::GET, "packages/Orders.1.0.0/raw").send().await.unwrap();
+    assert_eq!(raw.bytes().await.unwrap(), bytes);
+    // Nothing of what was spooled to check it is left.
+    assert_eq!(fs_err::read_dir(server.data.join("packages")).unwrap().count(), 1);
 }
 
 #[tokio::test]

@@ -12,9 +12,11 @@ mod fault;
 mod function;
 mod refusal;
 mod signature;
+mod storage;
 mod wire;
 mod world;
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -30,8 +32,10 @@ pub(crate) use code::{MAX_UNZIPPED, code_sha256};
 pub(crate) use credentials::{ACCOUNT, Credentials};
 pub(crate) use fault::{Fault, Gate};
 pub(crate) use function::FunctionView;
+pub(crate) use storage::Object;
 
 use function::{Failure, Function};
+use storage::Bucket;
 use world::World;
 
 /// The region of the fake.
@@ -82,6 +86,16 @@ impl FakeAws {
         let arn = self.arn(name);
         let function = Function::new(&arn, name, zip.into());
         self.world.state().functions.insert(arn, function);
+    }
+
+    /// A bucket of the default account, with versions or without, in this region or another.
+    pub(crate) fn create_bucket(&self, name: &str, region: &str, is_versioned: bool) {
+        self.world.state().buckets.insert(name.to_owned(), Bucket::new(region, is_versioned));
+    }
+
+    /// Every object of a bucket with all its versions, the newest last.
+    pub(crate) fn objects(&self, bucket: &str) -> BTreeMap<String, Vec<Object>> {
+        self.world.state().buckets[bucket].objects()
     }
 
     /// The ARN of a function of the default account.

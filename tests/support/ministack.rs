@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{FunctionCode, Runtime};
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use serde_json::Value;
 use tokio::runtime;
 
@@ -99,6 +100,16 @@ impl Ministack {
                 .await
                 .unwrap();
         });
+    }
+
+    /// Makes a bucket as root.
+    pub(crate) fn create_bucket(&self, name: &str) {
+        let client = sdk::s3(&self.endpoint, REGION, ROOT.0, ROOT.1);
+        let place = CreateBucketConfiguration::builder()
+            .location_constraint(BucketLocationConstraint::from(REGION))
+            .build();
+        let created = client.create_bucket().bucket(name).create_bucket_configuration(place);
+        self.runtime.block_on(created.send()).unwrap();
     }
 
     /// Invokes a function as root and waits for its answer.

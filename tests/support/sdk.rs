@@ -37,3 +37,16 @@ pub(crate) fn sts(endpoint: &str, region: &str, key_id: &str, secret: &str) -> a
         .build();
     aws_sdk_sts::Client::from_conf(config)
 }
+
+/// An S3 client that tries each call once.
+pub(crate) fn s3(endpoint: &str, region: &str, key_id: &str, secret: &str) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(Credentials::new(key_id, secret, None, None, "test"))
+        .endpoint_url(endpoint)
+        .force_path_style(true)
+        .retry_config(RetryConfig::disabled())
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
+}

@@ -86,7 +86,7 @@ impl<E: Engine> TestServer<E> {
             Some(first) => first.key.expose_secret().to_owned(),
             None => fs_err::read_to_string(data.join("first-api-key")).unwrap().trim().to_owned(),
         };
-        let address = format!("http://{}", server.address());
+        let address = server.url();
         let store = server.store().clone();
         let token = CancellationToken::new();
         let serving = tokio::spawn(server.serve(token.clone()));

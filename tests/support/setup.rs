@@ -52,7 +52,10 @@ impl Access {
 /// A running server with its folder. Dropping it ends the server and deletes what it kept.
 pub(crate) struct Setup {
     folder: TempDir,
+    scheme: String,
     address: SocketAddr,
+    /// What the server said its certificate is known by.
+    fingerprint: Option<String>,
     program: Program,
     server: Option<Running>,
 }
@@ -82,8 +85,10 @@ impl Setup {
         }
         let server = listen(&program, "127.0.0.1:0");
         let url = fs_err::read_to_string(folder.path().join("address")).unwrap();
-        let address = url.trim().strip_prefix("http://").unwrap().parse().unwrap();
-        Self { folder, address, program, server: Some(server) }
+        let (scheme, address) = url.trim().split_once("://").unwrap();
+        let fingerprint = (scheme == "https").then(|| fingerprint_of(&server));
+        let (scheme, address) = (scheme.to_owned(), address.parse().unwrap());
+        Self { folder, scheme, address, fingerprint, program, server: Some(server) }
     }
 
     /// Where the server listens, also after a restart.
@@ -93,7 +98,7 @@ impl Setup {
 
     /// What `OCTARM_SERVER` is set to.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// The folder of everything of this set-up; the test may put its own files there.
@@ -142,11 +147,15 @@ impl Setup {
 
     /// A command for this server with the first API key.
     pub(crate) fn octarm<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Program {
-        Program::octarm()
+        let program = Program::octarm()
             .current_dir(self.folder())
             .env("OCTARM_SERVER", self.url())
             .env("OCTARM_API_KEY_FILE", self.key_file())
-            .args(arguments)
+            .args(arguments);
+        match &self.fingerprint {
+            Some(fingerprint) => program.env("OCTARM_FINGERPRINT", fingerprint),
+            None => program,
+        }
     }
 
     /// Runs a command that must succeed; answers what it printed.
@@ -251,6 +260,12 @@ fn listen(program: &Program, address: &str) -> Running {
     let running = program.clone().arg_pair("--listen", address).spawn();
     running.wait_for_line("listening");
     running
+}
+
+fn fingerprint_of(server: &Running) -> String {
+    let line = server.wait_for_line("fingerprint=");
+    let (_, rest) = line.split_once("fingerprint=").unwrap();
+    rest.split_whitespace().next().unwrap().to_owned()
 }
 
 /// Starts a worker and waits until its session stands.

@@ -2,7 +2,7 @@
 # Installs the pinned tools of the demo and the tests into a folder, and does nothing when they are there already.
 #
 #   install.sh python DIR    DIR/venv: ministack (an AWS emulator) with botocore, and what the example needs
-#   install.sh node DIR      DIR/node_modules: the Octopus client
+#   install.sh node DIR      DIR/node_modules: the Octopus client, and packers
 #
 # What is installed is known by a digest of the pins, not by times: a fresh clone has new times and the same pins.
 set -eu

@@ -5,3 +5,4 @@ mod line;
 mod packers;
 mod secrets;
 mod signatures;
+mod through_s3;

@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 /// A user of this AWS who may do everything.
-fn user(aws: &Ministack, name: &str) -> Access {
+pub(super) fn user(aws: &Ministack, name: &str) -> Access {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/iam_user.py");
     let output = Program::at(tools().join("venv/bin/python"))
         .args(["-B", script, name])

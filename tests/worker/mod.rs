@@ -5,7 +5,10 @@ mod crash;
 mod errors;
 mod identity;
 mod network;
+mod packages;
 mod stop;
+mod through_s3;
+mod tls;
 
 use crate::support::{
     aws::{Action, FakeAws, Fault, Gate, code_sha256},

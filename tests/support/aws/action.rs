@@ -9,15 +9,19 @@ pub(crate) enum Action {
     GetCallerIdentity,
     /// Fetching the zip that `Code.Location` of a `GetFunction` answer points at.
     DownloadCode,
+    HeadObject,
+    PutObject,
 }
 
 impl Action {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::GetFunction,
         Self::GetFunctionConfiguration,
         Self::UpdateFunctionCode,
         Self::GetCallerIdentity,
         Self::DownloadCode,
+        Self::HeadObject,
+        Self::PutObject,
     ];
 
     /// The name of the right in a policy.
@@ -27,13 +31,19 @@ impl Action {
             Self::GetFunctionConfiguration => "lambda:GetFunctionConfiguration",
             Self::UpdateFunctionCode => "lambda:UpdateFunctionCode",
             Self::GetCallerIdentity => "sts:GetCallerIdentity",
-            Self::DownloadCode => "s3:GetObject",
+            Self::DownloadCode | Self::HeadObject => "s3:GetObject",
+            Self::PutObject => "s3:PutObject",
         }
     }
 
     /// Whether the call is a write verb, be it a dry run or not.
     pub(crate) fn mutates(self) -> bool {
-        self == Self::UpdateFunctionCode
+        matches!(self, Self::UpdateFunctionCode | Self::PutObject)
+    }
+
+    /// Whether it is one of S3's own calls, which sign differently and answer in XML.
+    pub(super) fn is_storage(self) -> bool {
+        matches!(self, Self::HeadObject | Self::PutObject)
     }
 }
 
@@ -41,7 +51,8 @@ impl Action {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Call {
     pub(crate) action: Action,
-    pub(crate) function: Option<String>,
+    /// The function, or the object as `bucket/key`.
+    pub(crate) target: Option<String>,
     /// The status that was answered; `None` when the connection was closed without an answer.
     pub(crate) status: Option<u16>,
     /// The error as AWS names it, for a refusal.

@@ -18,6 +18,7 @@ use super::fault::Fault;
 use super::function::Function;
 use super::refusal::{Dialect, Refusal};
 use super::signature;
+use super::storage;
 use super::wire::Received;
 use super::world::{World, WorldState};
 
@@ -25,16 +26,17 @@ use super::world::{World, WorldState};
 pub(crate) const MAX_BODY: usize = 69_905_067;
 
 /// What a call asks for.
-struct Route {
-    action: Action,
-    function: Option<String>,
+pub(super) struct Route {
+    pub(super) action: Action,
+    /// The function, or the object as `bucket/key`.
+    target: Option<String>,
 }
 
 /// What a call did.
-struct Done {
-    content_type: &'static str,
-    body: Bytes,
-    applied: bool,
+pub(super) struct Done {
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Bytes,
+    pub(super) applied: bool,
 }
 
 /// The answer; `None` is a cut connection.
@@ -93,7 +95,11 @@ fn enter(world: &World, route: &Route, request: &Received) -> Result<(Credential
     let caller = if route.action == Action::DownloadCode {
         presigned(request)?
     } else {
-        let service = if route.action == Action::GetCallerIdentity { "sts" } else { "lambda" };
+        let service = match route.action {
+            Action::GetCallerIdentity => "sts",
+            action if action.is_storage() => "s3",
+            _ => "lambda",
+        };
         signature::verify(request, service, &world.region, &state.credentials, Timestamp::now())?
     };
     let caller = allow(world, route, caller)?;
@@ -114,7 +120,9 @@ fn presigned(request: &Received) -> Result<Credentials, Refusal> {
 fn allow(world: &World, route: &Route, caller: Credentials) -> Result<Credentials, Refusal> {
     let mut resource = "*".to_owned();
     let mut own = true;
-    if let Some(function) = &route.function {
+    if route.action.is_storage() {
+        resource = format!("arn:aws:s3:::{}", route.target());
+    } else if let Some(function) = &route.target {
         resource = resolve(world, function, &caller);
         own = resource.starts_with(&world.arn(&caller.account, ""));
     }
@@ -128,7 +136,8 @@ fn allow(world: &World, route: &Route, caller: Credentials) -> Result<Credential
         caller.user_arn(),
         if own { "identity-based" } else { "resource-based" },
     );
-    Err(Refusal::new(403, "AccessDeniedException", reason))
+    let error_type = if route.action.is_storage() { "AccessDenied" } else { "AccessDeniedException" };
+    Err(Refusal::new(403, error_type, reason))
 }
 
 fn act_and_finish(world: &World, route: &Route, caller: &Credentials, request: &Received) -> Response<Body> {
@@ -147,11 +156,11 @@ fn finish(
     match done {
         Ok(done) => {
             world.record(state, route.call(Some(200), None, done.applied));
-            Response::builder()
-                .header("content-type", done.content_type)
-                .header("x-amzn-requestid", Uuid::now_v7().to_string())
-                .body(done.body.into())
-                .unwrap()
+            let mut response = Response::builder().header("x-amzn-requestid", Uuid::now_v7().to_string());
+            for (name, value) in done.headers {
+                response = response.header(name, value);
+            }
+            response.body(done.body.into()).unwrap()
         }
         Err(refusal) => {
             let error_type = Some(refusal.error_type.clone());
@@ -171,7 +180,10 @@ fn act(
     if route.action == Action::GetCallerIdentity {
         return Ok(caller_identity(caller));
     }
-    let arn = resolve(world, route.function.as_deref().unwrap_or_default(), caller);
+    if route.action.is_storage() {
+        return storage::act(world, &mut state.buckets, route, request);
+    }
+    let arn = resolve(world, route.target(), caller);
     let (settle_after, failure) = (state.settle_after, state.failures.front().cloned());
     let function = state.functions.get_mut(&arn).ok_or_else(|| {
         Refusal::new(404, "ResourceNotFoundException", format!("Function not found: {arn}"))
@@ -180,7 +192,7 @@ fn act(
         Action::GetFunctionConfiguration => Ok(Done::json(&function.poll())),
         Action::GetFunction => {
             let configuration = function.poll();
-            let name = route.function.as_deref().unwrap_or_default();
+            let name = route.target();
             let location =
                 format!("{}/code/{name}?X-Amz-Signature={}", world.endpoint, function.revision_id());
             Ok(Done::json(&json!({
@@ -189,11 +201,11 @@ fn act(
             })))
         }
         Action::DownloadCode => {
-            let body = function.reported_zip().clone();
-            Ok(Done { content_type: "application/zip", body, applied: false })
+            Ok(Done { body: function.reported_zip().clone(), ..Done::typed("application/zip") })
         }
         Action::UpdateFunctionCode => {
-            let update = Update::parse(&request.body)?;
+            let update =
+                Update::parse(&request.body, |place| storage::read(world, &state.buckets, caller, place))?;
             update.check(function)?;
             if update.dry_run {
                 return Ok(Done::json(&function.configuration_for(&update.zip)));
@@ -202,7 +214,9 @@ fn act(
             state.failures.pop_front();
             Ok(Done { applied: true, ..Done::json(&answer) })
         }
-        Action::GetCallerIdentity => unreachable!("answered above"),
+        Action::GetCallerIdentity | Action::HeadObject | Action::PutObject => {
+            unreachable!("answered above")
+        }
     }
 }
 
@@ -211,6 +225,12 @@ fn act(
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct UpdateBody {
     zip_file: Option<String>,
+    #[serde(rename = "S3Bucket")]
+    s3_bucket: Option<String>,
+    #[serde(rename = "S3Key")]
+    s3_key: Option<String>,
+    #[serde(rename = "S3ObjectVersion")]
+    s3_object_version: Option<String>,
     revision_id: Option<String>,
     #[serde(default)]
     dry_run: bool,
@@ -225,7 +245,11 @@ struct Update {
 }
 
 impl Update {
-    fn parse(body: &[u8]) -> Result<Self, Refusal> {
+    /// `read` fetches an object: bucket, key and version.
+    fn parse(
+        body: &[u8],
+        read: impl FnOnce((&str, &str, Option<&str>)) -> Result<Bytes, Refusal>,
+    ) -> Result<Self, Refusal> {
         if body.len() > MAX_BODY {
             let message =
                 format!("Request must be smaller than {MAX_BODY} bytes for the UpdateFunctionCode operation");
@@ -240,13 +264,15 @@ impl Update {
         if body.publish {
             return Err(Refusal::not_imitated("UpdateFunctionCode with Publish"));
         }
-        let zip = body
-            .zip_file
-            .ok_or_else(|| Refusal::invalid_parameter("Please provide a source for function code."))?;
-        let zip = STANDARD
-            .decode(zip)
-            .map_err(|error| Refusal::new(400, "SerializationException", error.to_string()))?;
-        Ok(Self { zip: zip.into(), revision_id: body.revision_id, dry_run: body.dry_run })
+        let zip = match (&body.zip_file, &body.s3_bucket, &body.s3_key) {
+            (Some(zip), None, None) => STANDARD
+                .decode(zip)
+                .map_err(|error| Refusal::new(400, "SerializationException", error.to_string()))?
+                .into(),
+            (None, Some(bucket), Some(key)) => read((bucket, key, body.s3_object_version.as_deref()))?,
+            _ => return Err(Refusal::invalid_parameter("Please provide a source for function code.")),
+        };
+        Ok(Self { zip, revision_id: body.revision_id, dry_run: body.dry_run })
     }
 
     fn check(&self, function: &Function) -> Result<(), Refusal> {
@@ -268,7 +294,7 @@ impl Route {
         if (request.method.as_str(), request.path.as_str()) == ("POST", "/") {
             let body = String::from_utf8_lossy(&request.body);
             let asks = body.split('&').any(|pair| pair == "Action=GetCallerIdentity");
-            return asks.then_some(Self { action: Action::GetCallerIdentity, function: None });
+            return asks.then_some(Self { action: Action::GetCallerIdentity, target: None });
         }
         let segments: Vec<_> = request.path.split('/').skip(1).collect();
         let (action, function) = match (request.method.as_str(), segments.as_slice()) {
@@ -278,6 +304,8 @@ impl Route {
             }
             ("PUT", ["2015-03-31", "functions", name, "code"]) => (Action::UpdateFunctionCode, name),
             ("GET", ["code", name]) => (Action::DownloadCode, name),
+            ("HEAD", [_, _, ..]) => return Self::of_object(Action::HeadObject, request),
+            ("PUT", [_, _, ..]) => return Self::of_object(Action::PutObject, request),
             _ => return None,
         };
         // A qualifier asks for a version or an alias, and the fake has none.
@@ -285,21 +313,47 @@ impl Route {
             return None;
         }
         let function = percent_decode_str(function).decode_utf8_lossy().into_owned();
-        Some(Self { action, function: Some(function) })
+        Some(Self { action, target: Some(function) })
+    }
+
+    /// The bucket stands in the path; `x-id` names the call once more.
+    fn of_object(action: Action, request: &Received) -> Option<Self> {
+        if !matches!(request.query.as_str(), "" | "x-id=PutObject") {
+            return None;
+        }
+        let target = percent_decode_str(&request.path[1..]).decode_utf8().ok()?.into_owned();
+        Some(Self { action, target: Some(target) })
+    }
+
+    pub(super) fn target(&self) -> &str {
+        self.target.as_deref().unwrap_or_default()
     }
 
     fn dialect(&self) -> Dialect {
-        if self.action == Action::GetCallerIdentity { Dialect::Xml } else { Dialect::Json }
+        match self.action {
+            Action::GetCallerIdentity => Dialect::Xml,
+            Action::HeadObject => Dialect::Nothing,
+            Action::PutObject => Dialect::Storage,
+            _ => Dialect::Json,
+        }
     }
 
     fn call(&self, status: Option<u16>, error_type: Option<String>, applied: bool) -> Call {
-        Call { action: self.action, function: self.function.clone(), status, error_type, applied }
+        Call { action: self.action, target: self.target.clone(), status, error_type, applied }
     }
 }
 
 impl Done {
+    pub(super) fn empty() -> Self {
+        Self { headers: Vec::new(), body: Bytes::new(), applied: false }
+    }
+
+    fn typed(content_type: &str) -> Self {
+        Self { headers: vec![("content-type".to_owned(), content_type.to_owned())], ..Self::empty() }
+    }
+
     fn json(body: &serde_json::Value) -> Self {
-        Self { content_type: "application/json", body: body.to_string().into(), applied: false }
+        Self { body: body.to_string().into(), ..Self::typed("application/json") }
     }
 }
 
@@ -317,5 +371,5 @@ fn caller_identity(caller: &Credentials) -> Done {
         caller.account,
         Uuid::now_v7(),
     );
-    Done { content_type: "text/xml", body: body.into(), applied: false }
+    Done { body: body.into(), ..Done::typed("text/xml") }
 }

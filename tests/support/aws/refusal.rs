@@ -1,4 +1,4 @@
-//! An answer that refuses, in the two forms AWS writes it: JSON for Lambda, XML for STS.
+//! An answer that refuses, in the forms AWS writes it: JSON for Lambda, XML for STS, other XML for S3.
 
 use axum::http::{Response, StatusCode};
 use serde_json::json;
@@ -9,6 +9,10 @@ use uuid::Uuid;
 pub(crate) enum Dialect {
     Json,
     Xml,
+    /// The XML of S3.
+    Storage,
+    /// The status alone: the answer to a HEAD has no body.
+    Nothing,
 }
 
 /// A refusal as AWS words it.
@@ -18,11 +22,14 @@ pub(crate) struct Refusal {
     pub(crate) error_type: String,
     pub(crate) message: String,
     pub(crate) retry_after: Option<u64>,
+    /// Where the bucket is, when it is not here.
+    pub(crate) bucket_region: Option<String>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: u16, error_type: &str, message: impl Into<String>) -> Self {
-        Self { status, error_type: error_type.to_owned(), message: message.into(), retry_after: None }
+        let (error_type, message) = (error_type.to_owned(), message.into());
+        Self { status, error_type, message, retry_after: None, bucket_region: None }
     }
 
     pub(crate) fn invalid_parameter(message: impl Into<String>) -> Self {
@@ -42,7 +49,15 @@ impl Refusal {
         if let Some(seconds) = self.retry_after {
             response = response.header("retry-after", seconds.to_string());
         }
+        if let Some(region) = &self.bucket_region {
+            response = response.header("x-amz-bucket-region", region);
+        }
         match dialect {
+            Dialect::Nothing => response.body(axum::body::Body::empty()).unwrap(),
+            Dialect::Storage => response
+                .header("content-type", "application/xml")
+                .body(self.storage_xml(&request_id).into())
+                .unwrap(),
             Dialect::Json => response
                 .header("content-type", "application/json")
                 .header("x-amzn-errortype", &self.error_type)
@@ -72,6 +87,23 @@ impl Refusal {
         }
     }
 
+    fn storage_xml(&self, request_id: &str) -> String {
+        let code = match self.error_type.as_str() {
+            "InvalidSignatureException" => "SignatureDoesNotMatch",
+            "UnrecognizedClientException" => "InvalidAccessKeyId",
+            other => other,
+        };
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{}</Message>\
+             <RequestId>{request_id}</RequestId></Error>",
+            self.escaped()
+        )
+    }
+
+    fn escaped(&self) -> String {
+        self.message.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    }
+
     fn xml(&self, request_id: &str) -> String {
         let code = match self.error_type.as_str() {
             "MissingAuthenticationTokenException" => "MissingAuthenticationToken",
@@ -82,7 +114,7 @@ impl Refusal {
             other => other,
         };
         let origin = if self.status >= 500 { "Receiver" } else { "Sender" };
-        let message = self.message.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let message = self.escaped();
         format!(
             "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>{origin}</Type>\
              <Code>{code}</Code><Message>{message}</Message></Error><RequestId>{request_id}</RequestId>\

@@ -55,6 +55,9 @@ pub(super) fn verify(
             return Err(invalid(format!("'{required}' must be a 'SignedHeader' in the AWS Authorization.")));
         }
     }
+    if service == "s3" && !claimed.signed_headers.iter().any(|name| name == "x-amz-content-sha256") {
+        return Err(invalid("'x-amz-content-sha256' must be a 'SignedHeader' in the AWS Authorization."));
+    }
     let body_hash = hex::encode(digest::digest(&digest::SHA256, &request.body));
     if header(&request.headers, "x-amz-content-sha256").is_some_and(|said| said != body_hash) {
         return Err(invalid("The provided 'x-amz-content-sha256' header does not match what was computed."));
@@ -134,16 +137,21 @@ fn canonical_request(request: &Received, claimed: &Authorization, body_hash: &st
     format!(
         "{}\n{}\n{}\n{}\n\n{}\n{body_hash}",
         request.method,
-        canonical_path(&request.path),
+        canonical_path(&request.path, &claimed.service),
         canonical_query(&request.query),
         headers.join("\n"),
         claimed.signed_headers.join(";"),
     )
 }
 
-/// Every segment of the path as it came is encoded once more: all services but S3 sign it so.
-fn canonical_path(path: &str) -> String {
-    let encode = |segment| utf8_percent_encode(segment, UNRESERVED).to_string();
+/// Every segment of the path as it came is encoded once more: all services but S3 sign it so. For S3 it is encoded
+/// once, however the client wrote it.
+fn canonical_path(path: &str, service: &str) -> String {
+    let encode = |segment: &str| {
+        let decoded = percent_decode_str(segment).decode_utf8_lossy();
+        let segment = if service == "s3" { &*decoded } else { segment };
+        utf8_percent_encode(segment, UNRESERVED).to_string()
+    };
     path.split('/').map(encode).collect::<Vec<_>>().join("/")
 }
 

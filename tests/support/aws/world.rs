@@ -7,6 +7,7 @@ use super::action::{Action, Call};
 use super::credentials::Credentials;
 use super::fault::Fault;
 use super::function::{Failure, Function};
+use super::storage::Bucket;
 
 /// The fake's side of the lock.
 pub(super) struct World {
@@ -20,6 +21,7 @@ pub(super) struct WorldState {
     pub(super) credentials: Vec<Credentials>,
     /// By ARN.
     pub(super) functions: BTreeMap<String, Function>,
+    pub(super) buckets: BTreeMap<String, Bucket>,
     faults: Vec<(Action, Fault)>,
     pub(super) calls: Vec<Call>,
     pub(super) settle_after: usize,
@@ -31,6 +33,7 @@ impl World {
         let state = WorldState {
             credentials: vec![Credentials::default()],
             functions: BTreeMap::new(),
+            buckets: BTreeMap::new(),
             faults: Vec::new(),
             calls: Vec::new(),
             settle_after: 1,

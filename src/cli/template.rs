@@ -1,0 +1,103 @@
+//! `octarm template`: what the variable language makes of a text.
+
+use std::io::{self, BufRead, Read};
+
+use jiff::ZonedDateTime;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{CliError, Output, TemplateCommand, variables};
+use crate::{
+    conventions::Conventions,
+    exit::Exit,
+    model::Variable,
+    template::{Rendered, Variables, render},
+};
+
+/// A line of standard input that is longer than this is something else.
+const LINE_LIMIT: u64 = 16 * 1024 * 1024;
+
+pub(super) fn run(command: TemplateCommand, output: Output) -> Result<Exit, CliError> {
+    let TemplateCommand::Eval(args) = command;
+    match args.text {
+        Some(text) => one(&text, args.variables.as_deref(), output),
+        None => lines(output),
+    }
+}
+
+fn one(text: &str, file: Option<&std::path::Path>, output: Output) -> Result<Exit, CliError> {
+    let variables: Variables = match file {
+        Some(file) => variables::read_file(file, &Conventions::load(None)?)?.into_iter().collect(),
+        None => Variables::default(),
+    };
+    let rendered = render(text, &variables, &ZonedDateTime::now());
+    if output.is_json() {
+        output.result("", &answer(&rendered));
+        return Ok(if rendered.clean().is_ok() { Exit::Done } else { Exit::Input });
+    }
+    // A value with gaps is shown too: whoever asks wants to see what came out.
+    if let Some(value) = rendered.value.as_ref().filter(|_| rendered.error.is_none()) {
+        output.say(value);
+    }
+    rendered.clean().map_err(|source| CliError::Template { source })?;
+    Ok(Exit::Done)
+}
+
+fn answer(rendered: &Rendered) -> Value {
+    json!({ "value": rendered.value, "missing": rendered.missing, "error": rendered.error })
+}
+
+/// One question a line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    variables: variables::Pairs,
+    template: String,
+}
+
+/// Answers every line of standard input by one of standard output, as it comes.
+fn lines(output: Output) -> Result<Exit, CliError> {
+    let reading = |source| CliError::Io { act: "reading standard input".to_owned(), source };
+    let mut stdin = io::stdin().lock();
+    let mut exit = Exit::Done;
+    loop {
+        let mut line = Vec::new();
+        let length = (&mut stdin).take(LINE_LIMIT).read_until(b'\n', &mut line).map_err(reading)?;
+        if length == 0 {
+            return Ok(exit);
+        }
+        let is_whole = line.ends_with(b"\n") || length < usize::try_from(LINE_LIMIT).unwrap_or(usize::MAX);
+        if !is_whole {
+            stdin.skip_until(b'\n').map_err(reading)?;
+        }
+        let asked = if is_whole { question(&line) } else { Err(format!("it is over {LINE_LIMIT} bytes")) };
+        let rendered = match asked {
+            Ok((variables, template)) => render(&template, &variables, &ZonedDateTime::now()),
+            Err(reason) => Rendered {
+                value: None,
+                missing: Vec::new(),
+                error: Some(format!(
+                    "the line is not {{\"variables\": {{…}}, \"template\": \"…\"}}: {reason}"
+                )),
+            },
+        };
+        output.say_log(&answer(&rendered).to_string());
+        if rendered.clean().is_err() {
+            exit = Exit::Input;
+        }
+    }
+}
+
+fn question(line: &[u8]) -> Result<(Variables, String), String> {
+    // serde_json's own words may repeat the text, which may be secret: only the place is told.
+    let question: Question = serde_json::from_slice(line)
+        .map_err(|error| format!("it cannot be read at column {}", error.column()))?;
+    let variables: Result<Variables, String> = question
+        .variables
+        .0
+        .into_iter()
+        .map(|(name, value)| variables::of_parts(name, value, false))
+        .collect::<Result<Vec<Variable>, _>>()
+        .map(|variables| variables.into_iter().collect());
+    Ok((variables?, question.template))
+}

@@ -1,0 +1,136 @@
+//! The server's certificate: one from files, or one that it makes itself and that clients know by its fingerprint.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::folder;
+use crate::{config::Tls, model::Fingerprint};
+
+/// The certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file has no certificate or key that can be read.
+    #[error("reading the {what} in `{}`", path.display())]
+    Unreadable {
+        /// What was looked for.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The file has no certificate.
+    #[error("`{}` holds no certificate", .0.display())]
+    Empty(PathBuf),
+    /// Certificate and key cannot be used together.
+    #[error("the certificate `{}` and the key `{}` cannot be used together", certificate.display(), key.display())]
+    Unfit {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+    /// None could be made.
+    #[error("making a certificate")]
+    Make(#[from] rcgen::Error),
+    /// The made one cannot be kept.
+    #[error("keeping the certificate that was made")]
+    Keep(#[from] std::io::Error),
+}
+
+/// What protects the connections.
+#[derive(Clone)]
+pub(super) struct Protection {
+    pub(super) acceptor: TlsAcceptor,
+    pub(super) fingerprint: Fingerprint,
+}
+
+impl std::fmt::Debug for Protection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Protection").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+    }
+}
+
+/// Reads the certificate, or makes it; none for plain HTTP.
+pub(super) fn prepare(tls: &Tls, data: &Path, listen: SocketAddr) -> Result<Option<Protection>, TlsError> {
+    let (certificate, key) = match tls {
+        Tls::Off => return Ok(None),
+        Tls::Automatic if listen.ip().is_loopback() => return Ok(None),
+        Tls::Automatic | Tls::SelfMade => self_made(data, listen)?,
+        Tls::Files { certificate, key } => (certificate.clone(), key.clone()),
+    };
+    let unreadable = |what, path: &Path| {
+        let path = path.to_owned();
+        move |source| TlsError::Unreadable { what, path, source }
+    };
+    let chain = CertificateDer::pem_file_iter(&certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(unreadable("certificate", &certificate))?;
+    let first = chain.first().ok_or_else(|| TlsError::Empty(certificate.clone()))?;
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(digest(&SHA256, first).as_ref());
+    let private = PrivateKeyDer::from_pem_file(&key).map_err(unreadable("private key", &key))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
+        .map_err(|source| TlsError::Unfit { certificate, key, source })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Some(Protection { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint: Fingerprint(sha256) }))
+}
+
+/// Whether a server would make a certificate at its next start.
+pub(super) fn is_to_be_made(tls: &Tls, data: &Path, listen: SocketAddr) -> Result<bool, TlsError> {
+    let makes = match tls {
+        Tls::Off | Tls::Files { .. } => false,
+        Tls::Automatic => !listen.ip().is_loopback(),
+        Tls::SelfMade => true,
+    };
+    Ok(makes && !is_kept(&kept(data))?)
+}
+
+/// Where the certificate of our own making and its key are.
+fn kept(data: &Path) -> (PathBuf, PathBuf) {
+    (data.join("tls-certificate.pem"), data.join("tls-key.pem"))
+}
+
+fn is_kept((certificate, key): &(PathBuf, PathBuf)) -> std::io::Result<bool> {
+    Ok(certificate.try_exists()? && key.try_exists()?)
+}
+
+/// The certificate in the data folder, made once: its fingerprint is what clients hold on to. The key is written
+/// first, so a certificate that is there has its key.
+fn self_made(data: &Path, listen: SocketAddr) -> Result<(PathBuf, PathBuf), TlsError> {
+    let files = kept(data);
+    if is_kept(&files)? {
+        return Ok(files);
+    }
+    let pair = KeyPair::generate()?;
+    let names = ["localhost".to_owned(), listen.ip().to_string()];
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "octarm deployment server");
+    // Clients hold the fingerprint, not the dates; dates that no clock is outside of keep it valid everywhere.
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2099, 12, 31);
+    let made = params.self_signed(&pair)?;
+    let (certificate, key) = &files;
+    folder::replace_secret(key, pair.serialize_pem().trim_end())?;
+    folder::replace_secret(certificate, made.pem().trim_end())?;
+    Ok(files)
+}

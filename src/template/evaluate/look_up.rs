@@ -1,0 +1,193 @@
+//! Finds what a path means: in the loops around it, then among the variables, and at last within a value that is JSON.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{
+    super::{
+        json::Json,
+        symbol::{Step, Symbol, Word},
+    },
+    Context, Evaluator, Failure, JSON_BYTE, LOOK_UP,
+    place::Place,
+};
+
+/// What a path led to.
+struct Found<'v> {
+    place: Place<'v>,
+    /// Its own value, evaluated.
+    value: Option<Cow<'v, str>>,
+}
+
+impl<'v> Evaluator<'v> {
+    /// The value of a path; none when there is none.
+    pub(super) fn look_up(
+        &mut self,
+        symbol: &Arc<Symbol>,
+        context: &Context<'_, 'v>,
+    ) -> Result<Option<Cow<'v, str>>, Failure> {
+        Ok(self.find(symbol, context)?.and_then(|found| found.value))
+    }
+
+    /// The items of a loop: indexed children, or what its value holds as JSON, or its parts between commas.
+    pub(super) fn items(
+        &mut self,
+        symbol: &Arc<Symbol>,
+        context: &Context<'_, 'v>,
+    ) -> Result<Vec<Place<'v>>, Failure> {
+        let Some(found) = self.find(symbol, context)? else { return Ok(Vec::new()) };
+        if let Place::Node(node) = found.place
+            && !self.tree.indexed(node).is_empty()
+        {
+            return Ok(self.tree.indexed(node).iter().copied().map(Place::Node).collect());
+        }
+        let Some(value) = found.value else { return Ok(Vec::new()) };
+        self.spend(value.len() * JSON_BYTE)?;
+        Ok(match Json::parse(&value) {
+            Some(Json::Array(items)) => items.iter().map(|item| Place::of(item.text())).collect(),
+            Some(Json::Object(properties)) => properties
+                .into_iter()
+                .map(|(name, value)| Place::Property(Arc::new((name, value.text()))))
+                .collect(),
+            _ => {
+                self.spend(value.matches(',').count().saturating_mul(LOOK_UP))?;
+                value.split(',').map(|part| Place::of(part.to_owned())).collect()
+            }
+        })
+    }
+
+    /// Follows a path from the innermost loop outwards.
+    fn find(
+        &mut self,
+        symbol: &Arc<Symbol>,
+        context: &Context<'_, 'v>,
+    ) -> Result<Option<Found<'v>>, Failure> {
+        self.spend(LOOK_UP)?;
+        refuse_loop(symbol, context)?;
+        context.open.borrow_mut().push(Arc::clone(symbol));
+        let found = self.deeper(|inner| inner.find_from(symbol, context));
+        context.open.borrow_mut().pop();
+        found
+    }
+
+    fn find_from(
+        &mut self,
+        symbol: &Arc<Symbol>,
+        context: &Context<'_, 'v>,
+    ) -> Result<Option<Found<'v>>, Failure> {
+        let settled = self.settle(symbol, context)?;
+        if let Some(place) = self.walk(&settled, context)? {
+            let reported = self.missing.len();
+            let value = match place.value(self.tree, self.variables) {
+                Some((text, template)) => Some(self.value(text, &template, context)?),
+                None => None,
+            };
+            if self.missing.len() > reported && place.is_sensitive(self.tree, self.variables) {
+                self.missing.truncate(reported);
+                self.missing.push(format!("#{{{symbol}}}"));
+            }
+            return Ok(Some(Found { place, value }));
+        }
+        let is_settled = !settled.steps.iter().any(|step| matches!(step, Step::LookUp { .. }));
+        match &context.around {
+            Some((around, _)) if is_settled => self.find(&settled, around),
+            _ => Ok(None),
+        }
+    }
+
+    /// The path with every `[#{…}]` looked up, as far as there are values.
+    fn settle(&mut self, symbol: &Arc<Symbol>, context: &Context<'_, 'v>) -> Result<Arc<Symbol>, Failure> {
+        if !symbol.steps.iter().any(|step| matches!(step, Step::LookUp { .. })) {
+            return Ok(Arc::clone(symbol));
+        }
+        let mut steps = Vec::with_capacity(symbol.steps.len());
+        for step in &symbol.steps {
+            steps.push(match step {
+                Step::LookUp { symbol, .. } => {
+                    match self.unreported(|inner| inner.look_up(symbol, context))? {
+                        Some(index) => Step::Index { at: None, word: Word::new(&index) },
+                        None => step.clone(),
+                    }
+                }
+                step => step.clone(),
+            });
+        }
+        Ok(Arc::new(Symbol { steps }))
+    }
+
+    fn walk(&mut self, symbol: &Symbol, context: &Context<'_, 'v>) -> Result<Option<Place<'v>>, Failure> {
+        let mut place: Option<Place<'v>> = None;
+        for step in &symbol.steps {
+            let (word, next) = match (step, &place) {
+                (Step::Name { word, .. }, None) => (word, Place::first(word, context, self.tree)),
+                (Step::Name { word, .. }, Some(place)) => (word, place.name(word, self.tree)),
+                (Step::Index { word, .. }, Some(place)) => (word, place.index(word, self.tree)),
+                // No path begins with an index, and one that could not be looked up leads nowhere.
+                (Step::Index { .. }, None) | (Step::LookUp { .. }, _) => return Ok(None),
+            };
+            place = match (next, place) {
+                (Some(next), _) => Some(next),
+                (None, Some(place)) => self.step_into(&place, word, context)?,
+                (None, None) => None,
+            };
+            if place.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(place)
+    }
+
+    /// A step into a value that is JSON.
+    fn step_into(
+        &mut self,
+        place: &Place<'v>,
+        word: &Word,
+        context: &Context<'_, 'v>,
+    ) -> Result<Option<Place<'v>>, Failure> {
+        if word.text().is_empty() {
+            return Ok(None);
+        }
+        if let Some(json) = place.json(self.tree, self.variables) {
+            self.spend(json.len())?;
+            return Ok(json.step(word.text()).map(|found| match found {
+                inner @ (Json::Array(_) | Json::Object(_)) => Place::Json(inner),
+                scalar => Place::of(scalar.text()),
+            }));
+        }
+        let Some((text, template)) = place.value(self.tree, self.variables) else { return Ok(None) };
+        let value = match self.unreported(|inner| inner.value(text, &template, context)) {
+            // A value may refer to another part of itself: while that is being evaluated it is no JSON yet.
+            Err(Failure::Loop(_)) => return Ok(None),
+            value => value?,
+        };
+        self.spend(value.len() * JSON_BYTE)?;
+        let json = Json::parse(&value);
+        Ok(json.and_then(|json| json.step(word.text()).map(Json::text)).map(Place::of))
+    }
+
+    /// What is missing on the way does not count.
+    fn unreported<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
+        let (missing, is_null) = (self.missing.len(), self.is_null);
+        let result = inside(self);
+        self.missing.truncate(missing);
+        self.is_null = is_null;
+        result
+    }
+}
+
+/// A look-up that is under way already, here or around, cannot end.
+fn refuse_loop(symbol: &Arc<Symbol>, context: &Context<'_, '_>) -> Result<(), Failure> {
+    let mut looked = Some(context);
+    while let Some(context) = looked {
+        let open = context.open.borrow();
+        if open.iter().any(|open| Arc::ptr_eq(open, symbol) || open == symbol) {
+            let chain: Vec<String> = open.iter().map(ToString::to_string).collect();
+            return Err(Failure::Loop(format!(
+                "An attempt to parse the variable symbol \"{symbol}\" appears to have resulted in a self referencing \
+                 loop ({} -> {symbol}). Ensure that recursive loops do not exist in the variable values.",
+                chain.join(" -> ")
+            )));
+        }
+        looked = context.around.as_ref().map(|(around, _)| *around);
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Tries random input on every fuzz target for some seconds each: run.sh FOLDER SECONDS
+#
+# What is built, and the inputs that reached something new, stay in FOLDER for the next run; an input that fails is kept
+# there too, and is shown. Nothing is written into the committed corpus.
+set -eu
+
+# What `make fuzz` installs where it is missing.
+VERSION=0.13.2
+
+folder=${1:?usage: run.sh FOLDER SECONDS}
+seconds=${2:?usage: run.sh FOLDER SECONDS}
+here=$(cd "$(dirname "$0")" && pwd)
+
+cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --quiet "cargo-fuzz@$VERSION"
+# Without a sanitizer, because those need a nightly compiler; octarm has no unsafe code that they would watch.
+cargo fuzz build --fuzz-dir "$here" --sanitizer none --target-dir "$folder"
+programs=$folder/$(rustc --version --verbose | sed -n 's/^host: //p')/release
+
+failed=
+for corpus in "$here"/corpus/*; do
+    target=$(basename "$corpus")
+    mkdir -p "$folder/found/$target" "$folder/failed/$target"
+    log=$folder/$target.log
+    if "$programs/$target" -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=2048 \
+        -dict="$here/dictionary/$target" -artifact_prefix="$folder/failed/$target/" \
+        "$folder/found/$target" "$corpus" >"$log" 2>&1; then
+        echo "$target: $(sed -n 's/^Done //p' "$log")"
+    else
+        failed="$failed $target"
+        echo "$target: FAILED, see $log" >&2
+        grep -v -E '^#|^ +[0-9]+: |^ +at ' "$log" | tail -n 30 >&2
+    fi
+done
+[ -z "$failed" ] || exit 1
