@@ -3,6 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use aws_lc_rs::digest;
@@ -57,13 +58,18 @@ pub struct Blobs {
 }
 
 impl Blobs {
-    /// The blobs in `folder`, which exists and which no other process writes to. What a crashed process left
-    /// unfinished is removed. No blob may be larger than `limit` bytes.
-    pub fn open(folder: &Path, limit: u64) -> Result<Self, BlobError> {
+    /// The blobs in `folder`, which exists. What a crashed process left unfinished is removed, which is all that nobody
+    /// wrote to for the time `abandoned`: none where no other process uses the folder. No blob may be larger than
+    /// `limit` bytes.
+    pub fn open(folder: &Path, limit: u64, abandoned: Duration) -> Result<Self, BlobError> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
-                fs::remove_file(entry.path())?;
+                // A file of the future is as young as one of now.
+                let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+                if age >= abandoned {
+                    fs::remove_file(entry.path())?;
+                }
             }
         }
         Ok(Self { folder: folder.to_owned(), limit })
@@ -152,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn finished_bytes_have_their_digest_as_name_and_unfinished_ones_vanish() {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(folder.path(), 10).unwrap();
+        let blobs = Blobs::open(folder.path(), 10, Duration::ZERO).unwrap();
         let mut cut = blobs.receive().unwrap();
         cut.write(b"half").await.unwrap();
         assert_eq!(names(folder.path()).len(), 1);
@@ -175,7 +181,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("x.part"), b"x").unwrap();
         fs::write(folder.path().join("abc"), b"x").unwrap();
-        Blobs::open(folder.path(), 10).unwrap();
+        Blobs::open(folder.path(), 10, Duration::ZERO).unwrap();
         assert_eq!(names(folder.path()), ["abc"]);
     }
 

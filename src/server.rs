@@ -3,12 +3,14 @@
 mod api_keys;
 mod auth;
 mod body;
+mod check;
 mod connections;
 mod deployments;
 mod edge;
 mod environments;
 mod folder;
 mod json;
+mod listener;
 mod machines;
 mod packages;
 mod paging;
@@ -33,24 +35,32 @@ use tls::Protection;
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
+pub use check::check;
+
 use crate::{
     blobs::{BlobError, Blobs},
     config::Tls,
     conventions::{Conventions, ConventionsError},
     model::Fingerprint,
-    store::{Store, StoreError, Vault},
+    store::{Change, Database, Store, StoreError, Vault},
 };
 
 /// The largest package that is taken.
 const PACKAGE_LIMIT: u64 = 1024 * 1024 * 1024;
+/// After how long nobody can still be writing an unfinished package, where other servers use the folder too.
+const ABANDONED: Duration = Duration::from_hours(24);
 /// How long open requests may take to end once the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How a server is to run.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where everything is kept; one server at a time.
+    /// Where packages and keys are kept, and the database where it has no URL; then one server at a time.
     pub data: PathBuf,
+    /// The URL of a PostgreSQL, which several servers may share.
+    pub database: Option<SecretString>,
+    /// The master key; the one in the data folder where none is given.
+    pub master_key: Option<SecretString>,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// How long a hand-out lasts without a renewal.
@@ -72,6 +82,8 @@ impl Settings {
     pub fn new(data: PathBuf, listen: SocketAddr) -> Self {
         Self {
             data,
+            database: None,
+            master_key: None,
             listen,
             lease: Duration::from_mins(1),
             unknown_after: Duration::from_mins(15),
@@ -96,10 +108,10 @@ pub enum ServerError {
         folder: PathBuf,
     },
     /// The database is there and its key is not.
-    #[error("the database `{}` exists, its master key `{}` does not", database.display(), key.display())]
+    #[error("the database `{database}` exists, its master key `{}` does not", key.display())]
     KeyMissing {
         /// The database.
-        database: PathBuf,
+        database: String,
         /// Where its key should be.
         key: PathBuf,
     },
@@ -138,9 +150,11 @@ impl ServerError {
         match self {
             Self::Locked { .. } => Some("stop the other server, or give this one a folder of its own".into()),
             Self::KeyMissing { .. } => Some(
-                "restore the key from the backup that the database came from: without it no sensitive value can be read"
+                "restore the key from the backup that the database came from, or copy it from another server of this \
+                 database: without it no sensitive value can be read"
                     .into(),
             ),
+            Self::Store(error) => error.hint(),
             Self::Tls(_) => Some("check `tls_cert` and `tls_key`, or leave both out: the server then makes a certificate itself".into()),
             _ => None,
         }
@@ -174,8 +188,18 @@ struct Shared {
 impl Shared {
     /// A deployment changed: whoever waits for one looks again.
     fn deployment_changed(&self) {
-        self.queue.notify_waiters();
-        self.news.notify_waiters();
+        self.wake(Change::Queue);
+    }
+
+    /// Wakes those who wait for such a change.
+    fn wake(&self, change: Change) {
+        match change {
+            Change::Queue => {
+                self.queue.notify_waiters();
+                self.news.notify_waiters();
+            }
+            Change::State => self.news.notify_waiters(),
+        }
     }
 }
 
@@ -188,16 +212,18 @@ pub struct Server {
     protection: Option<Protection>,
     first_key: Option<FirstKey>,
     /// Held until the server is gone.
-    _lock: std::fs::File,
+    _lock: Option<std::fs::File>,
 }
 
 /// Takes the data folder, makes what is missing in it, and binds the address.
 pub async fn start(settings: Settings) -> Result<Server, ServerError> {
-    let folder = folder::open(&settings.data)?;
+    let folder = folder::open(&settings.data, settings.database.as_ref())?;
     let protection = tls::prepare(&settings.tls, &settings.data, settings.listen)?;
-    let vault = Vault::new(&folder.master_key)?;
-    let blobs = Blobs::open(&folder.packages, PACKAGE_LIMIT)?;
-    let store = Store::open(&folder.database, vault, settings.lease).await?;
+    let database = Database::open(&folder.database).await?;
+    let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), database.is_new().await?)?)?;
+    let abandoned = if folder.lock.is_some() { Duration::ZERO } else { ABANDONED };
+    let blobs = Blobs::open(&folder.packages, PACKAGE_LIMIT, abandoned)?;
+    let store = Store::open(database, vault, settings.lease).await?;
     let path = settings.data.join("first-api-key");
     let made =
         store.make_first_key(|key| folder::replace_secret(&path, key.expose_secret())).await?.transpose();
@@ -255,6 +281,7 @@ impl Server {
         // Also when this future is dropped: nothing of the server outlives it.
         let _closed = closing.clone().drop_guard();
         let sweeper = tokio::spawn(sweeper::run(shared.clone()));
+        let hearing = tokio::spawn(listener::run(shared.clone()));
         let app = router::app(shared.clone());
         let serving = connections::serve(
             listener,
@@ -272,8 +299,10 @@ impl Server {
             () = serving => {}
             () = cut_off => tracing::warn!("requests were still open after the grace period"),
         }
-        if let Err(error) = sweeper.await {
-            tracing::error!(%error, "the sweeper failed");
+        for (task, name) in [(sweeper, "sweeper"), (hearing, "listener")] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the {name} failed");
+            }
         }
         shared.store.close().await;
         Ok(())

@@ -8,7 +8,9 @@ mod environments;
 mod error;
 mod keys;
 mod leases;
+mod listener;
 mod logs;
+mod look;
 mod packages;
 mod process;
 mod projects;
@@ -18,13 +20,16 @@ mod variables;
 mod vault;
 mod workers;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 pub use api_keys::{ApiKeyRow, NewApiKey};
+pub use database::{Database, Place};
 pub use deployments::{DeploymentRow, NewDeployment, Page, Resolution, TaskFilter};
 pub use environments::EnvironmentRow;
 pub use error::StoreError;
 pub use leases::Swept;
+pub use listener::{Change, Listener};
+pub use look::Found;
 pub use packages::{NewPackage, Overwrite, PackageRow, Pushed};
 pub use process::FEED;
 pub use projects::{ChannelRow, NamedRow, ProjectRow};
@@ -33,8 +38,6 @@ pub use scopes::ScopeMember;
 pub use variables::{NewVariable, ShownVariable, VariableSet};
 pub use vault::Vault;
 pub use workers::{MachineRow, Session};
-
-use database::Database;
 
 /// The store. Clones share one database.
 #[derive(Clone, Debug)]
@@ -46,11 +49,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database in `file`, which exists (it may be empty), and brings it up to date. `lease` is how long
-    /// a hand-out lasts.
-    pub async fn open(file: &Path, vault: Vault, lease: Duration) -> Result<Self, StoreError> {
-        let database = Database::open(file).await?;
-        let installation = keys::installation(&database).await?;
+    /// The store in this database. `lease` is how long a hand-out lasts.
+    pub async fn open(database: Database, vault: Vault, lease: Duration) -> Result<Self, StoreError> {
+        let installation = keys::installation(&database, &vault).await?;
         Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease })
     }
 
@@ -74,7 +75,7 @@ impl Store {
     pub async fn shift_clock(&self, by_ms: i64) -> Result<(), StoreError> {
         let mut write = self.database.write().await?;
         sqlx::query(
-            "update settings set value = cast(cast(value as integer) + $1 as text) where name = 'clock_offset_ms'",
+            "update settings set value = cast(cast(value as bigint) + $1 as text) where name = 'clock_offset_ms'",
         )
         .bind(by_ms)
         .execute(&mut *write)

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::{
     client::ClientError, config::ConfigError, conventions::ConventionsError, deploy::RedactorError,
-    exit::Exit, package::PackageError, server::ServerError, telemetry::TelemetryError, template::Unclean,
-    worker::StateError, worker::WorkerError,
+    exit::Exit, package::PackageError, server::ServerError, store::StoreError, telemetry::TelemetryError,
+    template::Unclean, worker::StateError, worker::WorkerError,
 };
 
 /// Why a command did not do what it was asked.
@@ -109,8 +109,10 @@ impl CliError {
             Self::Server(
                 ServerError::Locked { .. }
                 | ServerError::KeyMissing { .. }
-                | ServerError::KeyUnreadable { .. },
+                | ServerError::KeyUnreadable { .. }
+                | ServerError::Store(StoreError::Unusable(_) | StoreError::WrongKey),
             ) => Exit::Configuration,
+            Self::Server(ServerError::Store(StoreError::Unreachable(_))) => Exit::Unreachable,
             Self::Config(_) | Self::Conventions(_) | Self::Telemetry(_) | Self::Disagreement { .. } => {
                 Exit::Configuration
             }

@@ -19,25 +19,37 @@ pub(super) async fn run(
     environment: &Environment,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let ServerCommand::Run { config, data, listen, address_file, tls, tls_cert, tls_key } = command;
+    let (given, run) = match command {
+        ServerCommand::Run { settings, address_file } => (settings, Some(address_file)),
+        ServerCommand::CheckConfig { settings } => (settings, None),
+    };
     let mut flags = Vec::new();
-    flags.extend(data.map(|data| ("data", data.display().to_string())));
-    flags.extend(listen.map(|listen| ("listen", listen.to_string())));
-    flags.extend(tls.map(|tls| ("tls", tls)));
-    flags.extend(tls_cert.map(|file| ("tls_cert", file.display().to_string())));
-    flags.extend(tls_key.map(|file| ("tls_key", file.display().to_string())));
-    let config = ServerConfig::read(config.as_deref(), environment, flags)?;
-    telemetry::start(&config.log, output.has_stderr_colour())?;
-    let stop = CancellationToken::new();
-    shutdown::listen(stop.clone(), CancellationToken::new(), CancellationToken::new())
-        .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
-
+    flags.extend(given.data.map(|data| ("data", data.display().to_string())));
+    flags.extend(given.database_url.map(|url| ("database_url", url)));
+    flags.extend(given.listen.map(|listen| ("listen", listen.to_string())));
+    flags.extend(given.tls.map(|tls| ("tls", tls)));
+    flags.extend(given.tls_cert.map(|file| ("tls_cert", file.display().to_string())));
+    flags.extend(given.tls_key.map(|file| ("tls_key", file.display().to_string())));
+    let config = ServerConfig::read(given.config.as_deref(), environment, flags)?;
     let settings = Settings {
+        database: config.database_url,
+        master_key: config.master_key,
         lease: config.lease,
         unknown_after: config.unknown_after,
         tls: config.tls,
         ..Settings::new(config.data, config.listen)
     };
+    let Some(address_file) = run else {
+        for sentence in server::check(&settings).await? {
+            output.say(sentence);
+        }
+        return Ok(Exit::Done);
+    };
+    telemetry::start(&config.log, output.has_stderr_colour())?;
+    let stop = CancellationToken::new();
+    shutdown::listen(stop.clone(), CancellationToken::new(), CancellationToken::new())
+        .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
+
     let server = server::start(settings).await?;
     if let Some(first) = server.first_key() {
         // On a terminal a person looks; a log would keep it for everybody.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{ConfigError, Environment, Flags, LogConfig, default_folder, read};
@@ -30,10 +31,14 @@ pub enum Tls {
 }
 
 /// The server's settings, whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ServerConfig {
-    /// Where database, packages and keys are.
+    /// Where packages and keys are, and the database where it has no URL.
     pub data: PathBuf,
+    /// The URL of a PostgreSQL.
+    pub database_url: Option<SecretString>,
+    /// The master key, where it is not in the data folder.
+    pub master_key: Option<SecretString>,
     /// Where it listens.
     pub listen: SocketAddr,
     /// How long a worker's lease lasts.
@@ -46,10 +51,15 @@ pub struct ServerConfig {
     pub log: LogConfig,
 }
 
-#[derive(Debug, Deserialize)]
+// Not to be printed: it may hold a password.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     data: Option<PathBuf>,
+    database_url: Option<String>,
+    #[serde(rename = "database_url_file")]
+    database_url_in: Option<PathBuf>,
+    master_key: Option<String>,
     #[serde(default = "default_listen")]
     listen: SocketAddr,
     #[serde(default = "default_lease")]
@@ -90,40 +100,159 @@ impl ServerConfig {
 
     /// Reads file, environment (`OCTARM_SERVER_DATA`, `OCTARM_SERVER_LISTEN` …) and flags.
     pub fn read(file: Option<&Path>, environment: &Environment, flags: Flags) -> Result<Self, ConfigError> {
+        let given = flags.iter().find(|(name, _)| *name == "database_url");
+        if given.is_some_and(|(_, url)| holds_password(url)) {
+            return Err(wrong(
+                "`--database-url` holds a password, which every user of this machine could read there: give the URL as \
+                 OCTARM_SERVER_DATABASE_URL or in a file that `database_url_file` names, or the password in the file \
+                 that PGPASSFILE names",
+            ));
+        }
         let file: File = read(file, Path::new(Self::FILE), "OCTARM_SERVER", environment, flags)?;
         if file.lease_seconds == 0 {
-            return Err(ConfigError::Wrong {
-                origin: None,
-                reason: "`lease_seconds` is 0, expected at least 1".to_owned(),
-            });
+            return Err(wrong("`lease_seconds` is 0, expected at least 1"));
         }
+        // As it stands there: digits alone would have been read as a number.
+        let master_key = environment.get("OCTARM_SERVER_MASTER_KEY").map(str::to_owned).or(file.master_key);
         let tls = match (file.tls, file.tls_cert, file.tls_key) {
             (None | Some(Choice::Auto), Some(certificate), Some(key)) => Tls::Files { certificate, key },
             (None | Some(Choice::Auto), None, None) => Tls::Automatic,
             (Some(Choice::SelfMade), None, None) => Tls::SelfMade,
             (Some(Choice::Off), None, None) => Tls::Off,
             (Some(_), ..) => {
-                return Err(ConfigError::Wrong {
-                    origin: None,
-                    reason:
-                        "`tls` says one thing and `tls_cert` and `tls_key` another: leave one of the two out"
-                            .to_owned(),
-                });
+                return Err(wrong(
+                    "`tls` says one thing and `tls_cert` and `tls_key` another: leave one of the two out",
+                ));
             }
             (None, ..) => {
-                return Err(ConfigError::Wrong {
-                    origin: None,
-                    reason: "of `tls_cert` and `tls_key` only one is set, expected both".to_owned(),
-                });
+                return Err(wrong("of `tls_cert` and `tls_key` only one is set, expected both"));
             }
         };
         Ok(Self {
             tls,
             data: file.data.map_or_else(|| default_folder("data", "server", environment), Ok)?,
+            database_url: database_url(file.database_url, file.database_url_in.as_deref())?,
+            master_key: master_key.map(Into::into),
             listen: file.listen,
             lease: Duration::from_secs(file.lease_seconds.into()),
             unknown_after: Duration::from_secs(file.unknown_after_seconds.into()),
             log: file.log,
         })
+    }
+}
+
+fn wrong(reason: impl Into<String>) -> ConfigError {
+    ConfigError::Wrong { origin: None, reason: reason.into() }
+}
+
+/// The URL itself, or what is in the file. No error repeats it.
+fn database_url(url: Option<String>, file: Option<&Path>) -> Result<Option<SecretString>, ConfigError> {
+    let (url, name) = match (url, file) {
+        (Some(_), Some(_)) => {
+            return Err(wrong("`database_url` and `database_url_file` are both given, expected one of them"));
+        }
+        (Some(url), None) => (url, "`database_url`".to_owned()),
+        (None, Some(file)) => {
+            let text = fs_err::read_to_string(file)
+                .map_err(|error| wrong(format!("`database_url_file` cannot be read: {error}")))?;
+            (text, format!("`{}`", file.display()))
+        }
+        (None, None) => return Ok(None),
+    };
+    let url = url.trim();
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(wrong(format!(
+            "{name} is not the URL of a PostgreSQL, expected postgres://USER@HOST/DATABASE"
+        )));
+    }
+    // One that the driver does not know it would only warn of, with its value; and a misspelt `sslmode` protects nothing.
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters).split('&');
+    let names = parameters
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    if let Some(odd) = names.into_iter().find(|name| !PARAMETERS.contains(name)) {
+        return Err(wrong(format!(
+            "{name} has the parameter `{odd}`, expected one of: {}",
+            PARAMETERS.join(", ")
+        )));
+    }
+    Ok(Some(url.into()))
+}
+
+/// What a database URL may say behind its question mark.
+const PARAMETERS: [&str; 11] = [
+    "host",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "application_name",
+    "options",
+];
+
+/// Whether a password stands in the URL, before the host or as a parameter.
+fn holds_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    // In a password a slash or an `@` may stand by mistake: better to refuse too much.
+    let user = place.rsplit_once('@').map_or("", |(user, _)| user);
+    user.contains(':') || parameters.split('&').any(|parameter| parameter.starts_with("password="))
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn read(variables: &[(&str, &str)], flag: Option<&str>) -> Result<ServerConfig, ConfigError> {
+        let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut flags = vec![("data", "/x".to_owned())];
+        flags.extend(flag.map(|url| ("database_url", url.to_owned())));
+        ServerConfig::read(None, &environment.collect(), flags)
+    }
+
+    #[test]
+    fn a_password_on_the_command_line_is_refused_and_not_repeated() {
+        for url in
+            ["postgres://u:s3cret@h/d", "postgres://h/d?a=b&password=s3cret", "postgresql://:s3cr/et@h"]
+        {
+            let error = read(&[], Some(url)).unwrap_err().to_string();
+            assert!(error.contains("PGPASSFILE") && !error.contains("s3cr"), "{error}");
+        }
+        for url in
+            ["postgres://u@h:5432/d", "postgres:///d?host=/run/postgresql&user=u", "postgres://[::1]:1/d"]
+        {
+            let config = read(&[("OCTARM_SERVER_DATABASE_URL", "postgres://other")], Some(url)).unwrap();
+            assert_eq!(config.database_url.unwrap().expose_secret(), url);
+        }
+    }
+
+    #[test]
+    fn the_url_comes_from_the_environment_or_a_file_and_is_shown_nowhere() {
+        let url = "postgres://u:s3cret@h/d";
+        let config = read(&[("OCTARM_SERVER_DATABASE_URL", url), ("OCTARM_SERVER_MASTER_KEY", "0012")], None);
+        let config = config.unwrap();
+        assert_eq!(config.database_url.as_ref().unwrap().expose_secret(), url);
+        assert_eq!(config.master_key.as_ref().unwrap().expose_secret(), "0012");
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("s3cret") && !shown.contains("0012"), "{shown}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(file.path(), format!("{url}\n")).unwrap();
+        let path = file.path().to_str().unwrap();
+        let config = read(&[("OCTARM_SERVER_DATABASE_URL_FILE", path)], None).unwrap();
+        assert_eq!(config.database_url.unwrap().expose_secret(), url);
+        let both = read(&[("OCTARM_SERVER_DATABASE_URL_FILE", path)], Some("postgres://h")).unwrap_err();
+        assert!(both.to_string().contains("both given"), "{both}");
+        let odd =
+            read(&[("OCTARM_SERVER_DATABASE_URL", "postgres://h/d?sslmod=verify-full")], None).unwrap_err();
+        assert!(odd.to_string().contains("has the parameter `sslmod`, expected one of: host"), "{odd}");
+        let odd =
+            read(&[("OCTARM_SERVER_DATABASE_URL", "mysql://u:s3cret@h")], None).unwrap_err().to_string();
+        assert!(odd.contains("is not the URL of a PostgreSQL") && !odd.contains("s3cret"), "{odd}");
     }
 }

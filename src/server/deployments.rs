@@ -153,7 +153,7 @@ fn deployment(row: &DeploymentRow) -> Value {
         "Name": format!("Deploy to {}", row.environment_name), "Created": time(row.created),
         "Comments": row.comments, "FormValues": {}, "SkipActions": [], "SpecificMachineIds": [],
         "ExcludedMachineIds": [], "UseGuidedFailure": false, "ForcePackageDownload": false, "TenantId": null,
-        "SpaceId": SPACE, "IsBlocking": row.blocked, "ResolvedAs": row.resolved,
+        "SpaceId": SPACE, "IsBlocking": row.blocked == 1, "ResolvedAs": row.resolved,
         "Links": {
             "Self": link(format_args!("deployments/{id}")), "Task": link(format_args!("tasks/{task}")),
             "Release": link(format_args!("releases/{release}")),

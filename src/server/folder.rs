@@ -11,30 +11,106 @@ use aws_lc_rs::rand;
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use super::ServerError;
+use crate::store::Place;
+
+/// The database's file, where it has no URL.
+const DATABASE: &str = "octarm.db";
+/// The file that its one server holds, where the database is in the folder.
+const LOCK: &str = "lock";
 
 /// The opened folder.
 pub(super) struct Folder {
-    pub(super) database: PathBuf,
+    pub(super) database: Place,
     pub(super) packages: PathBuf,
-    pub(super) master_key: [u8; 32],
-    pub(super) lock: File,
+    master_key: PathBuf,
+    /// Held while one server alone may use it: that is, while the database is a file in it.
+    pub(super) lock: Option<File>,
 }
 
-/// Opens or makes the folder, takes its lock, and makes or reads its master key.
-pub(super) fn open(data: &Path) -> Result<Folder, ServerError> {
+/// Opens or makes the folder. One that the database is in has one owner; with a database elsewhere several servers may
+/// share it.
+pub(super) fn open(data: &Path, database: Option<&SecretString>) -> Result<Folder, ServerError> {
     private_folder(data).map_err(ServerError::Folder)?;
-    let lock = lock(data)?;
-    let packages = data.join("packages");
-    private_folder(&packages).map_err(ServerError::Folder)?;
-    let database = data.join("octarm.db");
-    let key = data.join("master-key");
-    let master_key = master_key(&database, &key)?;
-    if !database.try_exists().map_err(ServerError::Folder)? {
-        // SQLite gives its side files the mode of the main one, so that one must be private before it opens.
-        create_secret(&database, "").map_err(ServerError::Folder)?;
+    let lock = if database.is_none() { Some(lock(data)?) } else { None };
+    let folder = Folder { lock, ..look(data, database) };
+    private_folder(&folder.packages).map_err(ServerError::Folder)?;
+    match &folder.database {
+        Place::Postgres(_) => {
+            let file = data.join(DATABASE);
+            if file.try_exists().map_err(ServerError::Folder)? {
+                tracing::warn!(file = %file.display(), "not used: the database has a URL");
+            }
+        }
+        Place::File(file) => {
+            if !file.try_exists().map_err(ServerError::Folder)? {
+                // SQLite gives its side files the mode of the main one, so that one must be private before it opens.
+                create_secret(file, "").map_err(ServerError::Folder)?;
+            }
+        }
     }
-    Ok(Folder { database, packages, master_key, lock })
+    Ok(folder)
+}
+
+/// What would be where; takes and makes nothing.
+pub(super) fn look(data: &Path, database: Option<&SecretString>) -> Folder {
+    let database = match database {
+        Some(url) => Place::Postgres(url.clone()),
+        None => Place::File(data.join(DATABASE)),
+    };
+    Folder { database, packages: data.join("packages"), master_key: data.join("master-key"), lock: None }
+}
+
+/// Refuses a folder that a server has just now.
+pub(super) fn refuse_owned(data: &Path) -> Result<(), ServerError> {
+    if data.join(LOCK).try_exists().map_err(ServerError::Folder)? { lock(data).map(drop) } else { Ok(()) }
+}
+
+impl Folder {
+    /// The key that was given, else the one in the folder, if there is one.
+    pub(super) fn found_key(&self, given: Option<&SecretString>) -> Result<Option<[u8; 32]>, ServerError> {
+        if let Some(given) = given {
+            return read_key(given.expose_secret(), Path::new("OCTARM_SERVER_MASTER_KEY")).map(Some);
+        }
+        match fs::read_to_string(&self.master_key) {
+            Ok(text) => read_key(&text, &self.master_key).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ServerError::Folder(error)),
+        }
+    }
+
+    /// The database is a used one, and there is no key.
+    pub(super) fn key_missing(&self) -> ServerError {
+        ServerError::KeyMissing { database: self.database.to_string(), key: self.master_key.clone() }
+    }
+
+    /// The key that was given, else the one in the folder, which is made with a new database: a used database without
+    /// a key is one whose key was lost, or that another server has.
+    pub(super) fn master_key(
+        &self,
+        given: Option<&SecretString>,
+        is_new: bool,
+    ) -> Result<[u8; 32], ServerError> {
+        if let Some(key) = self.found_key(given)? {
+            return Ok(key);
+        }
+        if !is_new {
+            return Err(self.key_missing());
+        }
+        let mut key = [0; 32];
+        rand::fill(&mut key)
+            .map_err(|_| ServerError::Folder(io::Error::other("the system gave no random numbers")))?;
+        replace_secret(&self.master_key, &hex::encode(key)).map_err(ServerError::Folder)?;
+        Ok(key)
+    }
+}
+
+fn read_key(text: &str, key: &Path) -> Result<[u8; 32], ServerError> {
+    let unreadable = || ServerError::KeyUnreadable { key: key.to_owned() };
+    let bytes = hex::decode(text.trim()).map_err(|_| unreadable())?;
+    bytes.try_into().map_err(|_| unreadable())
 }
 
 fn private_folder(path: &Path) -> io::Result<()> {
@@ -55,7 +131,7 @@ fn lock(data: &Path) -> Result<File, ServerError> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(data.join("lock"))
+        .open(data.join(LOCK))
         .map_err(ServerError::Folder)?
         .into_parts()
         .0;
@@ -63,28 +139,6 @@ fn lock(data: &Path) -> Result<File, ServerError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(ServerError::Locked { folder: data.to_owned() }),
         Err(TryLockError::Error(error)) => Err(ServerError::Folder(error)),
-    }
-}
-
-/// The key is made before the database is, so a database without a key is one whose key was lost.
-fn master_key(database: &Path, path: &Path) -> Result<[u8; 32], ServerError> {
-    let unreadable = || ServerError::KeyUnreadable { key: path.to_owned() };
-    match fs::read_to_string(path) {
-        Ok(text) => {
-            let bytes = hex::decode(text.trim()).map_err(|_| unreadable())?;
-            bytes.try_into().map_err(|_| unreadable())
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if database.try_exists().map_err(ServerError::Folder)? {
-                return Err(ServerError::KeyMissing { database: database.to_owned(), key: path.to_owned() });
-            }
-            let mut key = [0; 32];
-            rand::fill(&mut key)
-                .map_err(|_| ServerError::Folder(io::Error::other("the system gave no random numbers")))?;
-            replace_secret(path, &hex::encode(key)).map_err(ServerError::Folder)?;
-            Ok(key)
-        }
-        Err(error) => Err(ServerError::Folder(error)),
     }
 }
 

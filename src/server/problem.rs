@@ -79,6 +79,9 @@ const BUSY_PAUSE_MS: u64 = 1000;
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         use StoreError as E;
+        if error.is_retryable() {
+            return Self::busy(&error);
+        }
         let (status, code) = match &error {
             E::NotFound(_) => (StatusCode::NOT_FOUND, ErrorCode::NotFound),
             E::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::Invalid),
@@ -92,8 +95,16 @@ impl From<StoreError> for Problem {
             E::LogDigest { .. } => (StatusCode::CONFLICT, ErrorCode::LogDigest),
             E::WorkerBusy { .. } => (StatusCode::CONFLICT, ErrorCode::WorkerBusy),
             E::DiskFull(_) => return Self::disk_full(&error),
-            E::Busy(_) => return Self::busy(&error),
-            E::Database(_) | E::Migrate(_) | E::Corrupt { .. } => return Self::internal(&error),
+            E::Busy(_)
+            | E::Unreachable(_)
+            | E::Raced(_)
+            | E::Database(_)
+            | E::Migrate(_)
+            | E::Corrupt { .. }
+            | E::Unusable(_)
+            | E::WrongKey => {
+                return Self::internal(&error);
+            }
         };
         let mut problem = Self::new(status, code, error.to_string());
         problem.body.hint = error.hint();

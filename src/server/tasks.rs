@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     model::{DeploymentId, EnvironmentId, Level, LogLine, ProjectId, TaskId, TaskState},
-    store::{self, DeploymentRow, StoreError, TaskFilter},
+    store::{self, DeploymentRow, Store, StoreError, TaskFilter},
 };
 
 /// The most bytes of log in one answer.
@@ -32,6 +32,8 @@ const LOG_PART: usize = 1024 * 1024;
 const DETAILS_PART: u64 = 8 * 1024 * 1024;
 /// The longest that a request for the log waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How late one who follows a log sees what was written through another node.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
 const STATES: [TaskState; 7] = [
     TaskState::Queued,
     TaskState::Executing,
@@ -247,10 +249,16 @@ pub(super) async fn log(
         }
         tokio::select! {
             () = news => {}
-            () = tokio::time::sleep_until(deadline) => {}
+            // Another node tells of a new state, and not of a log that grows: that would be a message for each chunk.
+            () = tokio::time::sleep_until(next_look(&shared.store, deadline)) => {}
             () = shared.closing.cancelled() => {}
         }
     }
+}
+
+/// When whoever follows a log looks again although nobody woke it.
+fn next_look(store: &Store, deadline: Instant) -> Instant {
+    if store.has_other_nodes() { deadline.min(Instant::now() + FOLLOW_PAUSE) } else { deadline }
 }
 
 fn category(level: Level) -> &'static str {

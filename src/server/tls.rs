@@ -94,12 +94,31 @@ pub(super) fn prepare(tls: &Tls, data: &Path, listen: SocketAddr) -> Result<Opti
     Ok(Some(Protection { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint: Fingerprint(sha256) }))
 }
 
+/// Whether a server would make a certificate at its next start.
+pub(super) fn is_to_be_made(tls: &Tls, data: &Path, listen: SocketAddr) -> Result<bool, TlsError> {
+    let makes = match tls {
+        Tls::Off | Tls::Files { .. } => false,
+        Tls::Automatic => !listen.ip().is_loopback(),
+        Tls::SelfMade => true,
+    };
+    Ok(makes && !is_kept(&kept(data))?)
+}
+
+/// Where the certificate of our own making and its key are.
+fn kept(data: &Path) -> (PathBuf, PathBuf) {
+    (data.join("tls-certificate.pem"), data.join("tls-key.pem"))
+}
+
+fn is_kept((certificate, key): &(PathBuf, PathBuf)) -> std::io::Result<bool> {
+    Ok(certificate.try_exists()? && key.try_exists()?)
+}
+
 /// The certificate in the data folder, made once: its fingerprint is what clients hold on to. The key is written
 /// first, so a certificate that is there has its key.
 fn self_made(data: &Path, listen: SocketAddr) -> Result<(PathBuf, PathBuf), TlsError> {
-    let (certificate, key) = (data.join("tls-certificate.pem"), data.join("tls-key.pem"));
-    if certificate.try_exists()? && key.try_exists()? {
-        return Ok((certificate, key));
+    let files = kept(data);
+    if is_kept(&files)? {
+        return Ok(files);
     }
     let pair = KeyPair::generate()?;
     let names = ["localhost".to_owned(), listen.ip().to_string()];
@@ -110,7 +129,8 @@ fn self_made(data: &Path, listen: SocketAddr) -> Result<(PathBuf, PathBuf), TlsE
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2099, 12, 31);
     let made = params.self_signed(&pair)?;
-    folder::replace_secret(&key, pair.serialize_pem().trim_end())?;
-    folder::replace_secret(&certificate, made.pem().trim_end())?;
-    Ok((certificate, key))
+    let (certificate, key) = &files;
+    folder::replace_secret(key, pair.serialize_pem().trim_end())?;
+    folder::replace_secret(certificate, made.pem().trim_end())?;
+    Ok(files)
 }

@@ -98,6 +98,8 @@ impl Store {
         keep: impl FnOnce(&SecretString) -> Result<(), E>,
     ) -> Result<Option<Result<SecretString, E>>, StoreError> {
         let mut write = self.database.write().await?;
+        // Of several servers that start together one makes it.
+        write.lock_table("api_keys").await?;
         let keys: i64 = sqlx::query_scalar("select count(*) from api_keys").fetch_one(&mut *write).await?;
         if keys > 0 {
             return Ok(None);
@@ -132,6 +134,7 @@ impl Store {
             ));
         }
         let mut write = self.database.write().await?;
+        write.lock_table("api_keys").await?;
         let known = environments::all(&mut write).await?;
         let mut reached = Vec::new();
         for named in &new.environments {
@@ -167,6 +170,8 @@ impl Store {
     /// make another one.
     pub async fn delete_api_key(&self, named: &str) -> Result<ApiKeyRow, StoreError> {
         let mut write = self.database.write().await?;
+        // Two keys that are deleted at once may be the last two that may administer.
+        write.lock_table("api_keys").await?;
         let rows: Vec<Stored> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "select {COLUMNS} from api_keys where expires is null or expires > {} or name_key = $1 or id = $2 order by id",
             now!()

@@ -22,7 +22,7 @@ use crate::{
 struct Row {
     fence: i64,
     held_since: i64,
-    cancel_requested: bool,
+    cancel_requested: i64,
     log_length: i64,
     created: i64,
     comments: String,
@@ -80,7 +80,7 @@ impl Store {
             fence: Fence(unsigned(row.fence)),
             held_since: Fence(unsigned(row.held_since)),
             reconcile,
-            cancel: row.cancel_requested,
+            cancel: row.cancel_requested == 1,
             log_offset: unsigned(row.log_length),
             journal: journal(write, deployment).await?,
             package: PackageReference {

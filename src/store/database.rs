@@ -1,130 +1,334 @@
-//! The database engine: pools, migrations, and the fragments of SQL in which engines differ.
+//! The database engines: pools, migrations, and the fragments of SQL in which engines differ. All other texts of SQL
+//! are in the dialect that both share.
 
 use std::{
     ops::{Deref, DerefMut},
-    path::Path,
+    path::{Path, PathBuf},
+    str::FromStr as _,
     time::Duration,
 };
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    Sqlite, SqliteConnection, SqlitePool,
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Transaction,
+    any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
     migrate::{Migration, MigrationType, Migrator},
     pool::PoolConnection,
     raw_sql,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use uuid::Uuid;
 
-use super::StoreError;
+use super::{Change, StoreError, keys};
 
 /// Milliseconds since 1970 by the database's clock. Tests move it by an offset that the database itself stores, so
 /// leases never depend on the clock of a server process.
 macro_rules! now {
     () => {
-        "(cast(unixepoch('now', 'subsec') * 1000 as integer) \
-         + (select cast(value as integer) from settings where name = 'clock_offset_ms'))"
+        "(select ms from clock)"
     };
 }
 pub(super) use now;
 
-/// How long a statement waits for another process that holds the database.
+/// How long a statement waits for somebody else who holds the database, or a row of it.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How many connections to PostgreSQL one node uses at most, besides the one that listens.
+const CONNECTIONS: u32 = 16;
+/// The oldest PostgreSQL that all statements work on, as it numbers itself.
+const OLDEST: i64 = 14_00_00;
 
-/// A transaction that may write; it holds the one writer connection. Dropped without [`Write::commit`] it changes
-/// nothing: the connection is cleaned before anybody else gets it.
-///
-/// Begin and commit are statements like any other. The library's own transactions count their depth beside SQLite,
-/// and SQLite ends a transaction by itself when the disk is full: the count would never be right again.
-pub(super) struct Write(PoolConnection<Sqlite>);
+/// What each connection to SQLite begins with. A result that was acknowledged must outlive a power cut.
+const SQLITE: &str = "pragma journal_mode = wal; pragma synchronous = full; \
+    create temp view clock as select cast(unixepoch('now', 'subsec') * 1000 as integer) \
+    + cast(value as integer) as ms from settings where name = 'clock_offset_ms'";
+/// What each connection to PostgreSQL begins with: the isolation that the statements are written for, whatever the
+/// installation prefers, and an end to the locks of a node that stands still.
+const POSTGRES: &str = "set default_transaction_isolation = 'read committed'; set lock_timeout = '5s'; \
+    set idle_in_transaction_session_timeout = '30s'";
+
+/// What stands for itself in the path of a URL.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// SQLite in this file, which exists (it may be empty). One server alone uses it.
+    File(PathBuf),
+    /// PostgreSQL at this URL, which may hold a password. Any number of servers use it together.
+    Postgres(SecretString),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(file) => file.display().fmt(f),
+            Self::Postgres(_) => f.write_str("PostgreSQL"),
+        }
+    }
+}
+
+/// A transaction that may write. Dropped without [`Write::commit`] it changes nothing.
+#[derive(Debug)]
+pub(super) enum Write {
+    /// It holds the one writer connection, which is cleaned before anybody else gets it. Begin and commit are
+    /// statements like any other: the library's own transactions count their depth beside SQLite, and SQLite ends a
+    /// transaction by itself when the disk is full: the count would never be right again.
+    Sqlite(PoolConnection<Any>),
+    /// It runs beside others, of this node and of others, and sees with each statement what they have committed: what
+    /// must not change between two statements is to be locked. Locks are taken in the order environment, project,
+    /// machine, deployment, so that no two transactions wait for each other.
+    Postgres { transaction: Transaction<'static, Any>, node: Uuid },
+}
 
 impl Write {
-    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
-        raw_sql("commit").execute(&mut *self.0).await?;
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(mut connection) => {
+                raw_sql("commit").execute(&mut *connection).await?;
+            }
+            Self::Postgres { transaction, .. } => transaction.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Keeps all others from changing any row of the table until the end, for what depends on all rows together. On
+    /// SQLite a transaction that may write is alone anyway; so it is with the locks below.
+    pub(super) async fn lock_table(&mut self, table: &'static str) -> Result<(), StoreError> {
+        if let Self::Postgres { transaction, .. } = self {
+            let lock = AssertSqlSafe(format!("lock table {table} in share row exclusive mode"));
+            raw_sql(lock).execute(&mut **transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps all others from changing the row until the end.
+    pub(super) async fn lock_row(&mut self, table: &'static str, id: i64) -> Result<(), StoreError> {
+        if let Self::Postgres { transaction, .. } = self {
+            let lock = AssertSqlSafe(format!("select id from {table} where id = $1 for no key update"));
+            sqlx::query(lock).bind(id).fetch_optional(&mut **transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// The text `select`, which also locks the rows that it finds.
+    pub(super) fn locking(&self, select: &str) -> AssertSqlSafe<String> {
+        let lock = match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres { .. } => " for no key update",
+        };
+        AssertSqlSafe(format!("{select}{lock}"))
+    }
+
+    /// What a select ends with that locks the rows that it finds and passes over those that others hold.
+    pub(super) fn skip_locked(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres { .. } => " for no key update skip locked",
+        }
+    }
+
+    /// Tells the other nodes, if and when this commits.
+    pub(super) async fn announce(&mut self, change: Change) -> Result<(), StoreError> {
+        if let Self::Postgres { transaction, node } = self {
+            let text = AssertSqlSafe(format!("notify {}, '{} {node}'", Change::CHANNEL, change.as_str()));
+            raw_sql(text).execute(&mut **transaction).await?;
+        }
         Ok(())
     }
 }
 
 impl Deref for Write {
-    type Target = SqliteConnection;
+    type Target = AnyConnection;
 
-    fn deref(&self) -> &SqliteConnection {
-        &self.0
+    fn deref(&self) -> &AnyConnection {
+        match self {
+            Self::Sqlite(connection) => connection,
+            Self::Postgres { transaction, .. } => transaction,
+        }
     }
 }
 
 impl DerefMut for Write {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.0
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        match self {
+            Self::Sqlite(connection) => connection,
+            Self::Postgres { transaction, .. } => transaction,
+        }
     }
 }
 
-/// One connection that writes and a pool that reads. SQLite has one writer at a time; waiting for it in our own
-/// queue is fair and cannot fail as its busy handler can.
+/// An open database. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Database {
-    writer: SqlitePool,
-    pub(super) reader: SqlitePool,
+pub struct Database {
+    engine: Engine,
+    pub(super) reader: AnyPool,
+}
+
+#[derive(Clone, Debug)]
+enum Engine {
+    /// One connection that writes, beside the pool that reads. SQLite has one writer at a time; waiting for it in
+    /// our own queue is fair and cannot fail as its busy handler can.
+    Sqlite { writer: AnyPool },
+    /// `node` is what this process is called among those that use the database.
+    Postgres { url: SecretString, node: Uuid },
 }
 
 impl Database {
-    /// Opens the database in `file`, which exists, and brings its tables up to date.
-    pub(super) async fn open(file: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(false)
-            .foreign_keys(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A result that was acknowledged must outlive a power cut.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(PATIENCE);
-        let writer = SqlitePoolOptions::new()
+    /// Opens the database and brings its tables up to date.
+    pub async fn open(place: &Place) -> Result<Self, StoreError> {
+        install_default_drivers();
+        match place {
+            Place::File(file) => Self::sqlite(file).await,
+            Place::Postgres(url) => Self::postgres(url).await,
+        }
+    }
+
+    async fn sqlite(file: &Path) -> Result<Self, StoreError> {
+        let options = AnyConnectOptions::from_str(&file_url(file)?)?;
+        let writer = AnyPoolOptions::new()
             .max_connections(1)
+            .after_connect(|connection, _| Box::pin(begin_with(connection, SQLITE)))
             .after_release(|connection, _| Box::pin(async { Ok(clean(connection).await) }))
             .connect_with(options.clone())
             .await?;
-        migrator().run(&writer).await.map_err(|source| StoreError::Migrate(Box::new(source)))?;
-        let reader = SqlitePoolOptions::new()
+        migrator(SQLITE_STEPS).run(&writer).await.map_err(|source| StoreError::Migrate(Box::new(source)))?;
+        let reader = AnyPoolOptions::new()
             .max_connections(4)
-            .connect_with(options.pragma("query_only", "true"))
+            .after_connect(|connection, _| {
+                Box::pin(async {
+                    begin_with(connection, SQLITE).await?;
+                    begin_with(connection, "pragma query_only = true").await
+                })
+            })
+            .connect_with(options)
             .await?;
-        Ok(Self { writer, reader })
+        Ok(Self { engine: Engine::Sqlite { writer }, reader })
     }
 
-    /// Begins a transaction that may write; the lock is taken at once, so nothing read in it can become stale.
+    async fn postgres(url: &SecretString) -> Result<Self, StoreError> {
+        let options = AnyConnectOptions::from_str(url.expose_secret())?;
+        // Without the limits of the other connections: a step may take long, and nodes wait here for each other.
+        let mut first = AnyConnection::connect_with(&options).await?;
+        refuse_unsuitable(&mut first).await?;
+        migrator(POSTGRES_STEPS)
+            .run(&mut first)
+            .await
+            .map_err(|source| StoreError::Migrate(Box::new(source)))?;
+        first.close().await?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            .after_connect(|connection, _| Box::pin(begin_with(connection, POSTGRES)))
+            .connect_with(options)
+            .await?;
+        Ok(Self { engine: Engine::Postgres { url: url.clone(), node: Uuid::now_v7() }, reader: pool })
+    }
+
+    /// Whether no server has used it yet.
+    pub async fn is_new(&self) -> Result<bool, StoreError> {
+        keys::is_new(self).await
+    }
+
+    /// Begins a transaction that may write. On SQLite the lock is taken at once, so nothing read in it can become
+    /// stale.
     pub(super) async fn write(&self) -> Result<Write, StoreError> {
-        let mut write = Write(self.writer.acquire().await?);
-        raw_sql("begin immediate").execute(&mut *write).await?;
-        Ok(write)
+        match &self.engine {
+            Engine::Sqlite { writer } => {
+                let mut connection = writer.acquire().await?;
+                raw_sql("begin immediate").execute(&mut *connection).await?;
+                Ok(Write::Sqlite(connection))
+            }
+            Engine::Postgres { node, .. } => {
+                Ok(Write::Postgres { transaction: self.reader.begin().await?, node: *node })
+            }
+        }
     }
 
-    /// Waits until both pools are closed and the write-ahead log is folded into the file.
-    pub(super) async fn close(&self) {
+    /// Where to hear what other nodes change, and what this one is called; none where there are no others.
+    pub(super) fn others(&self) -> Option<(&SecretString, Uuid)> {
+        match &self.engine {
+            Engine::Sqlite { .. } => None,
+            Engine::Postgres { url, node } => Some((url, *node)),
+        }
+    }
+
+    /// Waits until all connections are closed; SQLite's write-ahead log is then folded into the file.
+    pub async fn close(&self) {
         self.reader.close().await;
-        self.writer.close().await;
+        if let Engine::Sqlite { writer } = &self.engine {
+            writer.close().await;
+        }
     }
 }
 
+/// The URL of the database; none where its file does not exist.
+pub(super) fn url(place: &Place) -> Result<Option<String>, StoreError> {
+    match place {
+        Place::File(file) if !file.exists() => Ok(None),
+        Place::File(file) => file_url(file).map(Some),
+        Place::Postgres(url) => Ok(Some(url.expose_secret().to_owned())),
+    }
+}
+
+fn file_url(file: &Path) -> Result<String, StoreError> {
+    let unusable = |error| StoreError::Unusable(format!("its file cannot be opened: {error}"));
+    let path = fs_err::canonicalize(file).map_err(unusable)?;
+    let path = path.to_str().ok_or_else(|| StoreError::Unusable("its path is not UTF-8".into()))?;
+    Ok(format!("sqlite://{}?mode=rw", utf8_percent_encode(path, PATH)))
+}
+
+async fn begin_with(connection: &mut AnyConnection, text: &'static str) -> Result<(), sqlx::Error> {
+    raw_sql(text).execute(connection).await.map(drop)
+}
+
 /// Ends what a transaction left open. A connection that cannot begin another one afterwards is to be closed.
-async fn clean(connection: &mut SqliteConnection) -> bool {
+async fn clean(connection: &mut AnyConnection) -> bool {
     // Fails where nothing is open, which is the usual case.
     let _ = raw_sql("rollback").execute(&mut *connection).await;
     raw_sql("begin; rollback").execute(connection).await.is_ok()
 }
 
-fn migrator() -> Migrator {
-    let migration = |version, description: &'static str, sql: &'static str| {
-        Migration::new(
-            version,
-            description.into(),
-            MigrationType::Simple,
-            sqlx::SqlSafeStr::into_sql_str(sql),
-            false,
-        )
+/// Refuses a PostgreSQL that would fail later, and less clearly.
+pub(super) async fn refuse_unsuitable(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    let (version, encoding, read_only): (i64, String, String) = sqlx::query_as(
+        "select cast(current_setting('server_version_num') as bigint), current_setting('server_encoding'), \
+         current_setting('transaction_read_only')",
+    )
+    .fetch_one(connection)
+    .await?;
+    if version < OLDEST {
+        return Err(StoreError::Unusable(format!(
+            "it is PostgreSQL {}, expected {} or newer",
+            version / 10_000,
+            OLDEST / 10_000
+        )));
+    }
+    if encoding != "UTF8" {
+        return Err(StoreError::Unusable(format!("its encoding is {encoding}, expected UTF8")));
+    }
+    if read_only == "on" {
+        return Err(StoreError::Unusable("it can only be read: it may be a standby".into()));
+    }
+    Ok(())
+}
+
+/// The steps by which the tables came to be what they are.
+type Steps = &'static [(i64, &'static str, &'static str)];
+
+const SQLITE_STEPS: Steps = &[
+    (1, "first", include_str!("migrations/0001_first.sql")),
+    (2, "scopes", include_str!("migrations/0002_scopes.sql")),
+    (3, "api keys", include_str!("migrations/0003_api_keys.sql")),
+];
+const POSTGRES_STEPS: Steps = &[(1, "first", include_str!("migrations/postgres/0001_first.sql"))];
+
+/// On PostgreSQL it holds a lock while it runs, so that nodes that start together do not meet.
+fn migrator(steps: Steps) -> Migrator {
+    let migration = |(version, description, sql): &(i64, &'static str, &'static str)| {
+        let sql = sqlx::SqlSafeStr::into_sql_str(*sql);
+        Migration::new(*version, (*description).into(), MigrationType::Simple, sql, false)
     };
-    Migrator::with_migrations(vec![
-        migration(1, "first", include_str!("migrations/0001_first.sql")),
-        migration(2, "scopes", include_str!("migrations/0002_scopes.sql")),
-        migration(3, "api keys", include_str!("migrations/0003_api_keys.sql")),
-    ])
+    Migrator::with_migrations(steps.iter().map(migration).collect())
 }
 
 #[cfg(test)]
@@ -137,7 +341,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.db");
         fs_err::write(&file, "").unwrap();
-        let database = Database::open(&file).await.unwrap();
+        let database = Database::open(&Place::File(file)).await.unwrap();
         (folder, database)
     }
 
@@ -152,7 +356,7 @@ mod tests {
 
     async fn limit(database: &Database, pages: u32) {
         let mut write = database.write().await.unwrap();
-        let pragma = sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}"));
+        let pragma = AssertSqlSafe(format!("pragma max_page_count = {pages}"));
         raw_sql(pragma).execute(&mut *write).await.unwrap();
         write.commit().await.unwrap();
     }
@@ -194,9 +398,9 @@ mod tests {
     async fn a_list_of_environments_becomes_a_scope_and_nothing_else_changes() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.db");
-        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
-        let before = SqlitePool::connect_with(options).await.unwrap();
-        let mut first = migrator();
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let before = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        let mut first = migrator(SQLITE_STEPS);
         first.migrations.to_mut().truncate(1);
         first.run(&before).await.unwrap();
         let variable = |id: &str, place: &str| {
@@ -229,7 +433,7 @@ mod tests {
         .await
         .unwrap();
         before.close().await;
-        let database = Database::open(&file).await.unwrap();
+        let database = Database::open(&Place::File(file)).await.unwrap();
         let after: Vec<String> =
             sqlx::query_scalar("select variables from projects union all select variables from releases")
                 .fetch_all(&database.reader)

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::AssertSqlSafe;
 
 use super::{
-    Store, StoreError, database::now, environments, key, releases::ReleaseRow, scopes, unsigned, variables,
+    Change, Store, StoreError, database::now, environments, key, releases::ReleaseRow, scopes, unsigned,
+    variables,
 };
 use crate::model::{DeploymentId, DeploymentState, ProjectId, TaskState};
 
@@ -36,8 +37,8 @@ pub struct DeploymentRow {
     pub state: String,
     /// The number of the last hand-out.
     pub fence: i64,
-    /// Whether an unknown end keeps its target from further deployments.
-    pub blocked: bool,
+    /// Whether an unknown end keeps its target from further deployments, as 0 or 1.
+    pub blocked: i64,
     /// How a person resolved an unknown end.
     pub resolved: Option<String>,
     /// The worker that had it last.
@@ -190,6 +191,7 @@ impl Store {
             .await?;
             made.push(DeploymentId(id));
         }
+        write.announce(Change::Queue).await?;
         write.commit().await?;
         Ok(made)
     }
@@ -222,16 +224,18 @@ impl Store {
         filter: &TaskFilter,
         page: Page,
     ) -> Result<(Vec<DeploymentRow>, u64), StoreError> {
-        let mut count = QueryBuilder::<Sqlite>::new("select count(*) ");
-        narrow(&mut count, filter);
-        let total: i64 = count.build_query_scalar().fetch_one(&self.database.reader).await?;
-        let mut select = QueryBuilder::<Sqlite>::new(SELECT);
-        narrow(&mut select, filter);
-        select.push(" order by d.id desc limit ");
-        select.push_bind(super::signed(page.take));
-        select.push(" offset ");
-        select.push_bind(super::signed(page.skip));
-        let rows = select.build_query_as().fetch_all(&self.database.reader).await?;
+        let narrowed = narrowed(filter);
+        let total: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select count(*) {narrowed}")))
+            .persistent(false)
+            .fetch_one(&self.database.reader)
+            .await?;
+        let select = AssertSqlSafe(format!("{SELECT} {narrowed} order by d.id desc limit $1 offset $2"));
+        let rows = sqlx::query_as(select)
+            .bind(super::signed(page.take))
+            .bind(super::signed(page.skip))
+            .persistent(false)
+            .fetch_all(&self.database.reader)
+            .await?;
         Ok((rows, unsigned(total)))
     }
 
@@ -256,6 +260,7 @@ impl Store {
         .bind(id.0)
         .execute(&mut *write)
         .await?;
+        write.announce(Change::Queue).await?;
         write.commit().await
     }
 
@@ -276,6 +281,7 @@ impl Store {
         .await?
         .rows_affected();
         if changed == 1 {
+            write.announce(Change::Queue).await?;
             return write.commit().await;
         }
         let before: Option<Option<String>> =
@@ -321,33 +327,28 @@ fn refuse_blank(required: &[&variables::Stored], values: &[(String, String)]) ->
     Ok(())
 }
 
-fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &TaskFilter) {
-    query.push(FROM);
-    let mut within = |column: &str, ids: &[i64]| {
-        query.push(format_args!(" and {column} in ("));
-        let mut list = query.separated(", ");
-        for id in ids {
-            list.push_bind(*id);
-        }
-        query.push(")");
+/// The deployments that the filter lets through. All that it names is numbers, or words of ours: no text of anybody
+/// else gets into the statement.
+fn narrowed(filter: &TaskFilter) -> String {
+    let within = |column: &str, ids: &[i64]| {
+        let list: Vec<String> = ids.iter().map(i64::to_string).collect();
+        // An empty list is no SQL; no id is below zero.
+        format!(" and {column} in ({})", if list.is_empty() { "-1".to_owned() } else { list.join(", ") })
     };
-    if let Some(ids) = &filter.ids {
-        within("d.id", ids);
-    }
-    if !filter.projects.is_empty() {
-        within("d.project_id", &filter.projects);
-    }
-    if !filter.environments.is_empty() {
-        within("d.environment_id", &filter.environments);
-    }
+    let some = |column, ids: &Vec<i64>| (!ids.is_empty()).then(|| within(column, ids));
     let states = DeploymentState::ALL.into_iter().filter(|state| {
         (filter.states.is_empty() || filter.states.contains(&state.task_state()))
             && filter.active.is_none_or(|active| active != state.is_ended())
     });
-    query.push(" and d.state in (");
-    let mut list = query.separated(", ");
-    for state in states {
-        list.push_bind(state.as_str());
-    }
-    query.push(")");
+    let states: Vec<&str> = states.map(DeploymentState::as_str).collect();
+    [
+        Some(FROM.to_owned()),
+        filter.ids.as_ref().map(|ids| within("d.id", ids)),
+        some("d.project_id", &filter.projects),
+        some("d.environment_id", &filter.environments),
+        Some(format!(" and d.state in ('{}')", states.join("', '"))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -40,6 +40,8 @@ impl Store {
     ) -> Result<EnvironmentRow, StoreError> {
         let name = checked_name("environment", name, &["all", "v2"])?;
         let mut write = self.database.write().await?;
+        // The slug and the place in the order depend on all others.
+        write.lock_table("environments").await?;
         let taken: Vec<String> =
             sqlx::query_scalar("select slug from environments").fetch_all(&mut *write).await?;
         let made: Option<EnvironmentRow> = sqlx::query_as(

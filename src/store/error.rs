@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use sqlx::postgres::PgDatabaseError;
+
 use crate::model::{DeploymentId, Fence};
 
 /// Why a verb of the store did not do what was asked.
@@ -83,6 +85,18 @@ pub enum StoreError {
     /// Somebody else held the database for too long.
     #[error("the server's database is in use by another process")]
     Busy(#[source] Box<dyn Error + Send + Sync>),
+    /// There is no connection to the database, or none is free.
+    #[error("the server has no connection to its database")]
+    Unreachable(#[source] Box<dyn Error + Send + Sync>),
+    /// Somebody else changed the same thing at the same moment; nothing was stored.
+    #[error("somebody else changed the same thing at the same moment")]
+    Raced(#[source] Box<dyn Error + Send + Sync>),
+    /// The database is not one that the server can use.
+    #[error("the server's database cannot be used: {0}")]
+    Unusable(String),
+    /// The master key is another one than the database's.
+    #[error("the master key does not open the sensitive values in the server's database")]
+    WrongKey,
     /// The database failed.
     #[error("a statement on the database failed")]
     Database(#[source] Box<dyn Error + Send + Sync>),
@@ -110,8 +124,23 @@ impl StoreError {
             ),
             Self::SessionLive { .. } => Some("wait until the lease has run out, then try again".into()),
             Self::WorkerBusy { .. } => Some("wait for the deployment's end, or force it".into()),
+            Self::Unreachable(_) => Some(
+                "see whether the database is running and takes more connections, and whether the URL's host, port, \
+                 database, user and password are right"
+                    .into(),
+            ),
+            Self::WrongKey => Some(
+                "all servers of one database need the same master key: copy it from the data folder of the first one, \
+                 or give it as OCTARM_SERVER_MASTER_KEY"
+                    .into(),
+            ),
             _ => None,
         }
+    }
+
+    /// Whether the same request may well succeed in a moment: nothing was stored, and the reason passes.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Unreachable(_) | Self::Raced(_))
     }
 
     pub(super) fn corrupt(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
@@ -127,18 +156,64 @@ const FULL: i32 = 13;
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if matches!(error, sqlx::Error::PoolTimedOut) {
-            return Self::Busy(Box::new(error));
+        use sqlx::Error as E;
+        if let E::Configuration(reason) = &error {
+            return Self::Unusable(format!("its URL cannot be read: {reason}"));
         }
-        let code: Option<i32> = error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .and_then(|code| code.parse().ok());
-        // The higher bits tell kinds of the same trouble apart.
-        match code.map(|code| code & 0xff) {
-            Some(FULL) => Self::DiskFull(Box::new(error)),
-            Some(BUSY | LOCKED) => Self::Busy(Box::new(error)),
-            _ => Self::Database(Box::new(error)),
+        let database = error.as_database_error();
+        let kind: fn(Box<dyn Error + Send + Sync>) -> Self =
+            if let Some(postgres) = database.and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) {
+                of_postgres(postgres.code())
+            } else {
+                let code: Option<i32> =
+                    database.and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse().ok());
+                // The higher bits tell kinds of the same trouble apart.
+                match (code.map(|code| code & 0xff), &error) {
+                    (Some(FULL), _) => Self::DiskFull,
+                    (Some(BUSY | LOCKED), _) => Self::Busy,
+                    (_, E::PoolTimedOut | E::PoolClosed | E::Io(_) | E::Tls(_)) => Self::Unreachable,
+                    _ => Self::Database,
+                }
+            };
+        kind(Box::new(error))
+    }
+}
+
+/// What PostgreSQL's conditions mean, by their codes, of which the first two characters are the class.
+fn of_postgres(code: &str) -> fn(Box<dyn Error + Send + Sync>) -> StoreError {
+    match code {
+        "53100" => StoreError::DiskFull,
+        // Locks that were not had in time, and statements that somebody ended.
+        "55P03" | "57014" => StoreError::Busy,
+        // Unique and foreign keys: what a verb looks for itself it refuses in words, so this came in between.
+        "23505" | "23503" | "40001" | "40P01" => StoreError::Raced,
+        "22021" => {
+            |_| StoreError::Invalid("a text holds the character U+0000, which cannot be stored".into())
+        }
+        // Too many connections, starting, stopping, ended while idle, no such database, closed to connections, and what
+        // was the primary before another one took over.
+        "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "3D000" | "55000" | "25006" => {
+            StoreError::Unreachable
+        }
+        // The connection itself, and every way in which a user is not let in.
+        _ if code.starts_with("08") || code.starts_with("28") => StoreError::Unreachable,
+        _ => StoreError::Database,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_of_postgresql_become_ours() {
+        let kind = |code: &str| of_postgres(code)("why".into());
+        assert!(matches!(kind("53100"), StoreError::DiskFull(_)));
+        for code in ["55P03", "57014", "40001", "40P01", "23505", "53300", "57P01", "08006", "28P01"] {
+            assert!(kind(code).is_retryable(), "{code}");
+        }
+        for code in ["42601", "53100", "22021", "XX000"] {
+            assert!(!kind(code).is_retryable(), "{code}");
         }
     }
 }

@@ -1,25 +1,66 @@
 //! What credentials are made of and kept as, and the installation's own id.
 
 use aws_lc_rs::{digest, rand};
+use sqlx::AnyConnection;
 use uuid::Uuid;
 
-use super::{StoreError, database::Database};
+use super::{
+    StoreError,
+    database::{Database, Write},
+    vault::Vault,
+};
 
-/// Reads the installation's id, made once when the database was new.
-pub(super) async fn installation(database: &Database) -> Result<Uuid, StoreError> {
+/// What the master key must open.
+const CHECK: &str = "master-key-check";
+
+/// Whether no server has used the database yet.
+pub(super) async fn is_new(database: &Database) -> Result<bool, StoreError> {
+    let found: Option<String> = sqlx::query_scalar("select value from settings where name = 'installation'")
+        .fetch_optional(&database.reader)
+        .await?;
+    Ok(found.is_none())
+}
+
+/// Whether a server has used the database; refuses a master key that is not its own, where one is given.
+pub(super) async fn look(connection: &mut AnyConnection, vault: Option<&Vault>) -> Result<bool, StoreError> {
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("select name, value from settings").fetch_all(connection).await?;
+    let value = |name: &str| rows.iter().find(|(found, _)| found == name).map(|(_, value)| value);
+    let installation = value("installation");
+    if let (Some(vault), Some(check)) = (vault, value(CHECK))
+        && vault.open(CHECK, check).ok().as_ref() != installation
+    {
+        return Err(StoreError::WrongKey);
+    }
+    Ok(installation.is_some())
+}
+
+/// Reads the installation's id, made once when the database was new, and refuses a master key that is not the one that
+/// the database was first opened with.
+pub(super) async fn installation(database: &Database, vault: &Vault) -> Result<Uuid, StoreError> {
     let mut bytes = [0; 16];
     fill(&mut bytes)?;
     let made = uuid::Builder::from_random_bytes(bytes).into_uuid();
     let mut write = database.write().await?;
-    let text: String = sqlx::query_scalar(
-        "insert into settings (name, value) values ('installation', $1) \
-         on conflict (name) do update set value = settings.value returning value",
-    )
-    .bind(made.to_string())
-    .fetch_one(&mut *write)
-    .await?;
+    let text = kept(&mut write, "installation", &made.to_string()).await?;
+    let check = kept(&mut write, CHECK, &vault.seal(CHECK, &text)?).await?;
+    if vault.open(CHECK, &check).ok().as_ref() != Some(&text) {
+        return Err(StoreError::WrongKey);
+    }
     write.commit().await?;
     text.parse().map_err(|error: uuid::Error| StoreError::corrupt("the installation's id", error))
+}
+
+/// The setting of this name: what is there, else `new`. One that others are making at the same moment is waited for.
+async fn kept(write: &mut Write, name: &str, new: &str) -> Result<String, StoreError> {
+    Ok(sqlx::query_scalar(
+        "insert into settings (name, value) values ($1, $2) \
+         on conflict (name) do update set value = settings.value returning value",
+    )
+    .bind(name)
+    .bind(new)
+    .fetch_one(&mut **write)
+    .await?)
 }
 
 /// SHA-256 in hex: credentials are long and random, so a plain digest gives nothing away.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 
 use super::{
-    Session, Store, StoreError,
+    Change, Session, Store, StoreError,
     database::{Write, now},
     logs, milliseconds, signed, unsigned,
 };
@@ -21,9 +22,15 @@ use crate::{
 /// What a hand-out is told with every answer.
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct Held {
-    pub(super) cancel_requested: bool,
+    cancel_requested: i64,
     pub(super) log_length: i64,
     pub(super) log_offset: i64,
+}
+
+impl Held {
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel_requested == 1
+    }
 }
 
 /// What a sweep changed, and when the next one is due.
@@ -48,7 +55,7 @@ struct Silent {
     machine_name: Option<String>,
     machine_host: Option<String>,
     last_contact: Option<i64>,
-    begun: bool,
+    begun: i64,
 }
 
 /// A deployment that was lost as often as this is not handed out again: it may be what its workers die of.
@@ -83,8 +90,9 @@ impl Store {
     /// that waits may be one that the worker has given up, while it already runs what a later request got.
     pub async fn claim(&self, session: &Session, own: bool) -> Result<Option<Assignment>, StoreError> {
         let mut write = self.database.write().await?;
+        // Until this ends no other process of the worker begins a session, and no other machine takes its name over.
         let current: Option<(String, String, Option<String>)> =
-            sqlx::query_as("select name, host, instance from machines where id = $1")
+            sqlx::query_as(write.locking("select name, host, instance from machines where id = $1"))
                 .bind(session.id)
                 .fetch_optional(&mut *write)
                 .await?;
@@ -93,44 +101,39 @@ impl Store {
             return Err(StoreError::SessionSuperseded { name });
         }
         expire(&mut write).await?;
-        let next: Option<(i64, String)> = sqlx::query_as(
-            "select id, state from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4) \
+        // One statement, so that no two claims get the same one. What somebody else holds just now is passed over; the
+        // next of its target is not, since only the first that is queued counts. A cancel that was asked for while
+        // nobody held the lease is still to be heard: claim, then cancel.
+        let next: Option<(i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+            "update deployments set state = case cancel_requested when 1 then 'cancelling' else 'leased' end, \
+             fence = fence + 1, held_since = case when machine_id = $2 then held_since else fence + 1 end, \
+             lease_until = {now} + $5, lost_since = null, last_contact = {now}, machine_id = $2, machine_name = $6, \
+             machine_host = $7, started = coalesce(started, {now}), log_offset = log_length where id = \
+             (select id from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4) \
              or (state in ('leased', 'cancelling') and machine_id = $2 and $3 = 1) \
              or (state = 'queued' and not exists (select 1 from deployments o where o.environment_id = \
              d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
-             o.blocked = 1)))) \
-             order by case state when 'lost' then 1 when 'queued' then 2 else 0 end, id limit 1",
-        )
+             o.blocked = 1 or (o.state = 'queued' and o.id < d.id))))) \
+             order by case state when 'lost' then 1 when 'queued' then 2 else 0 end, id limit 1{skip_locked}) \
+             returning id, fence",
+            now = now!(),
+            skip_locked = write.skip_locked(),
+        )))
         .bind(session.environment_id)
         .bind(session.id)
         .bind(i64::from(own))
         .bind(HAND_OUTS)
+        .bind(milliseconds(self.lease))
+        .bind(name)
+        .bind(host)
         .fetch_optional(&mut *write)
         .await?;
-        let Some((id, state)) = next else {
+        let Some((id, fence)) = next else {
             write.commit().await?;
             return Ok(None);
         };
-        // A cancel that was asked for while nobody held the lease is still to be heard: claim, then cancel.
-        sqlx::query(concat!(
-            "update deployments set state = case cancel_requested when 1 then 'cancelling' else 'leased' end, \
-             fence = fence + 1, held_since = case when machine_id = $3 then held_since else fence + 1 end, \
-             lease_until = ",
-            now!(),
-            " + $2, lost_since = null, last_contact = ",
-            now!(),
-            ", machine_id = $3, machine_name = $4, machine_host = $5, started = coalesce(started, ",
-            now!(),
-            "), log_offset = log_length where id = $1"
-        ))
-        .bind(id)
-        .bind(milliseconds(self.lease))
-        .bind(session.id)
-        .bind(name)
-        .bind(host)
-        .execute(&mut *write)
-        .await?;
-        let reconcile = state != DeploymentState::Queued.as_str();
+        // Only the first hand-out is of one that was queued.
+        let reconcile = fence > 1;
         let assignment = match self.assignment(&mut write, DeploymentId(id), session, reconcile).await {
             Ok(assignment) => Some(assignment),
             // One that cannot be read must not keep all that come after it waiting.
@@ -150,6 +153,8 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
+        let change = if assignment.is_some() { Change::State } else { Change::Queue };
+        write.announce(change).await?;
         write.commit().await?;
         Ok(assignment)
     }
@@ -162,6 +167,11 @@ impl Store {
         fence: Fence,
     ) -> Result<bool, StoreError> {
         let mut write = self.database.write().await?;
+        // In the order in which a claim locks them.
+        sqlx::query(concat!("update machines set last_seen = ", now!(), " where id = $1"))
+            .bind(machine)
+            .execute(&mut *write)
+            .await?;
         let held = hold(&mut write, machine, deployment, fence).await?;
         sqlx::query(concat!(
             "update deployments set lease_until = ",
@@ -174,12 +184,8 @@ impl Store {
         .bind(milliseconds(self.lease))
         .execute(&mut *write)
         .await?;
-        sqlx::query(concat!("update machines set last_seen = ", now!(), " where id = $1"))
-            .bind(machine)
-            .execute(&mut *write)
-            .await?;
         write.commit().await?;
-        Ok(held.cancel_requested)
+        Ok(held.is_cancelled())
     }
 
     /// Refuses all but the current hand-out; for what a hand-out may read.
@@ -240,7 +246,7 @@ impl Store {
             .await?;
         }
         write.commit().await?;
-        Ok(Recorded { length: unsigned(entries.max(sequence + 1)), cancel: held.cancel_requested })
+        Ok(Recorded { length: unsigned(entries.max(sequence + 1)), cancel: held.is_cancelled() })
     }
 
     /// Records the end, exactly once: the same request again is success, a different one is a conflict.
@@ -254,9 +260,10 @@ impl Store {
             serde_json::to_vec(request).map_err(|error| StoreError::corrupt("the end's report", error))?;
         let digest = hex::encode(digest::digest(&digest::SHA256, &body));
         let mut write = self.database.write().await?;
-        let before: Option<Ended> = sqlx::query_as(
+        // Locked, so that a report that is sent again while the first is being recorded finds it recorded.
+        let before: Option<Ended> = sqlx::query_as(write.locking(
             "select state, fence, finish_digest from deployments where id = $1 and machine_id = $2",
-        )
+        ))
         .bind(deployment.0)
         .bind(machine)
         .fetch_optional(&mut *write)
@@ -308,6 +315,7 @@ impl Store {
         .bind(signed(request.fence.0))
         .execute(&mut *write)
         .await?;
+        write.announce(Change::Queue).await?;
         write.commit().await
     }
 
@@ -316,13 +324,13 @@ impl Store {
     pub async fn sweep(&self, patience: Duration) -> Result<Swept, StoreError> {
         let mut write = self.database.write().await?;
         let mut changed = expire(&mut write).await?;
-        let silent: Vec<Silent> = sqlx::query_as(concat!(
+        let silent: Vec<Silent> = sqlx::query_as(AssertSqlSafe(format!(
             "select id, machine_name, machine_host, last_contact, \
-             exists (select 1 from journal where deployment_id = deployments.id) as begun \
-             from deployments where state = 'lost' and (fence >= $2 or lost_since + $1 <= ",
+             case when exists (select 1 from journal where deployment_id = d.id) then 1 else 0 end as begun \
+             from deployments d where state = 'lost' and (fence >= $2 or lost_since + $1 <= {}) order by id{}",
             now!(),
-            ")"
-        ))
+            write.skip_locked(),
+        )))
         .bind(milliseconds(patience))
         .bind(HAND_OUTS)
         .fetch_all(&mut *write)
@@ -336,7 +344,7 @@ impl Store {
                 since.map(|time| time.to_string()).unwrap_or_default(),
             );
             // Without a record of its intent a worker changes nothing, and a late record is refused.
-            if begun {
+            if begun == 1 {
                 let id = DeploymentId(id);
                 message = format!(
                     "unknown: {message}; what it did is not known: look at the function, then resolve {id} as \
@@ -352,7 +360,7 @@ impl Store {
             ))
             .bind(id)
             .bind(message)
-            .bind(i64::from(begun))
+            .bind(begun)
             .execute(&mut *write)
             .await?
             .rows_affected();
@@ -365,37 +373,38 @@ impl Store {
         .bind(milliseconds(patience))
         .fetch_one(&mut *write)
         .await?;
+        if changed > 0 {
+            write.announce(Change::Queue).await?;
+        }
         write.commit().await?;
         Ok(Swept { changed, next: next.map(|ms| Duration::from_millis(unsigned(ms))) })
     }
 }
 
-/// Marks every lease that has run out as lost.
+/// Marks every lease that has run out as lost. One that somebody else holds just now is left to the next call: two
+/// that wait for each other's rows would wait for ever.
 async fn expire(write: &mut Write) -> Result<u64, StoreError> {
-    Ok(sqlx::query(concat!(
-        "update deployments set state = 'lost', lost_since = lease_until, lease_until = null \
-         where state in ('leased', 'cancelling') and lease_until <= ",
-        now!()
-    ))
-    .execute(&mut **write)
-    .await?
-    .rows_affected())
+    let text = AssertSqlSafe(format!(
+        "update deployments set state = 'lost', lost_since = lease_until, lease_until = null where id in \
+         (select id from deployments where state in ('leased', 'cancelling') and lease_until <= {} order by id{})",
+        now!(),
+        write.skip_locked(),
+    ));
+    Ok(sqlx::query(text).execute(&mut **write).await?.rows_affected())
 }
 
-/// Locks the deployment's row for the hand-out, or says that the hand-out is not current. An update and not a
-/// select, so that the lock is taken on any engine.
+/// Locks the deployment's row for the hand-out, or says that the hand-out is not current.
 pub(super) async fn hold(
     write: &mut Write,
     machine: i64,
     deployment: DeploymentId,
     fence: Fence,
 ) -> Result<Held, StoreError> {
-    let held: Option<Held> = sqlx::query_as(concat!(
-        "update deployments set fence = fence where id = $1 and machine_id = $2 and fence = $3 \
-         and state in ('leased', 'cancelling') and lease_until > ",
-        now!(),
-        " returning cancel_requested, log_length, log_offset"
-    ))
+    let held: Option<Held> = sqlx::query_as(write.locking(concat!(
+        "select cancel_requested, log_length, log_offset from deployments where id = $1 and machine_id = $2 \
+         and fence = $3 and state in ('leased', 'cancelling') and lease_until > ",
+        now!()
+    )))
     .bind(deployment.0)
     .bind(machine)
     .bind(signed(fence.0))

@@ -48,7 +48,7 @@ impl Store {
         .fetch_one(&mut *write)
         .await?;
         write.commit().await?;
-        Ok(Recorded { length: unsigned(length), cancel: held.cancel_requested })
+        Ok(Recorded { length: unsigned(length), cancel: held.is_cancelled() })
     }
 
     /// The stored bytes from `from` on, at most `limit` of them, cut after a whole line where there is one.

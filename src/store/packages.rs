@@ -97,13 +97,13 @@ impl Store {
         if let Some(kept) = kept(found, overwrite)? {
             return Ok(kept);
         }
-        let row = sqlx::query_as(concat!(
+        let row: Option<PackageRow> = sqlx::query_as(concat!(
             "insert into packages (package_id, package_key, version, version_key, extension, file_name, sha256, size, \
              published) values ($1, $2, $3, $4, $5, $6, $7, $8, ",
             now!(),
             ") on conflict (package_key, version_key) do update set version = excluded.version, \
              extension = excluded.extension, file_name = excluded.file_name, sha256 = excluded.sha256, \
-             size = excluded.size, published = excluded.published \
+             size = excluded.size, published = excluded.published where $9 = 1 \
              returning package_id, version, extension, file_name, sha256, size, published"
         ))
         .bind(new.name.id())
@@ -114,8 +114,17 @@ impl Store {
         .bind(new.file_name)
         .bind(new.sha256)
         .bind(super::signed(new.size))
-        .fetch_one(&mut *write)
+        .bind(i64::from(overwrite == Overwrite::Replace))
+        .fetch_optional(&mut *write)
         .await?;
+        let Some(row) = row else {
+            // Somebody else was faster by so little that the look above did not see it.
+            let found =
+                sqlx::query_as(ONE).bind(id_key).bind(version_key).fetch_optional(&mut *write).await?;
+            return kept(found, overwrite)?.ok_or_else(|| {
+                StoreError::Conflict(format!("package `{}` was pushed at the same moment", new.file_name))
+            });
+        };
         write.commit().await?;
         Ok(Pushed { row, stored: true })
     }

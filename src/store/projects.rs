@@ -66,6 +66,8 @@ impl Store {
     pub async fn create_project(&self, name: &str, description: &str) -> Result<ProjectRow, StoreError> {
         let name = checked_name("project", name, &["all"])?;
         let mut write = self.database.write().await?;
+        // The slug depends on all others.
+        write.lock_table("projects").await?;
         let taken: Vec<String> =
             sqlx::query_scalar("select slug from projects").fetch_all(&mut *write).await?;
         let made: Option<ProjectRow> = sqlx::query_as(

@@ -1,6 +1,6 @@
 //! What the scope of a variable may name in this server: found by id or name, and named again for people.
 
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use super::{StoreError, key, process, projects::ProjectRow};
 use crate::model::{EnvironmentId, MachineId, ProjectId, Scope, ScopeType, Target};
@@ -25,7 +25,7 @@ pub struct ScopeMember {
 
 /// All that the scopes of a project's variables may name.
 pub(super) async fn members(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     project: &ProjectRow,
 ) -> Result<Vec<ScopeMember>, StoreError> {
     let environments: Vec<(i64, String, String)> =

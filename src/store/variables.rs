@@ -112,6 +112,8 @@ impl Store {
         new: Vec<NewVariable>,
     ) -> Result<VariableSet, StoreError> {
         let mut write = self.database.write().await?;
+        // Of two sets that were made from one version the second is to see the first.
+        write.lock_row("projects", project.0).await?;
         let row = projects::by_id(&mut write, project.0).await?;
         if row.variables_version != version {
             return Err(StoreError::Conflict(format!(

@@ -73,9 +73,11 @@ impl Store {
         }
         let mut write = self.database.write().await?;
         let environment = environments::find(environments::all(&mut write).await?, &request.environment)?;
-        let found: Option<Registered> = sqlx::query_as(
+        // One of two that register under one name at once takes it, the other finds it taken.
+        write.lock_row("environments", environment.id).await?;
+        let found: Option<Registered> = sqlx::query_as(write.locking(
             "select id, name, host, machine_key, token_hash from machines where environment_id = $1 and name_key = $2",
-        )
+        ))
         .bind(environment.id)
         .bind(key(name))
         .fetch_optional(&mut *write)
@@ -191,6 +193,8 @@ impl Store {
     /// the environment that the worker is bound to.
     pub async fn start_session(&self, machine: i64, request: &SessionRequest) -> Result<String, StoreError> {
         let mut write = self.database.write().await?;
+        // A claim locks it too: what the earlier process gets meanwhile is seen below.
+        write.lock_row("machines", machine).await?;
         let row: Option<(String, String, String, Option<String>, String)> = sqlx::query_as(
             "select machines.name, host, machine_key, instance, environments.name from machines \
              join environments on environments.id = environment_id where machines.id = $1",
@@ -234,10 +238,11 @@ impl Store {
     /// nobody starts on it while the old worker may still be at it.
     pub async fn deregister(&self, machine: i64, force: bool) -> Result<(), StoreError> {
         let mut write = self.database.write().await?;
-        let name: Option<String> = sqlx::query_scalar("select name from machines where id = $1")
-            .bind(machine)
-            .fetch_optional(&mut *write)
-            .await?;
+        let name: Option<String> =
+            sqlx::query_scalar(write.locking("select name from machines where id = $1"))
+                .bind(machine)
+                .fetch_optional(&mut *write)
+                .await?;
         let name = name.ok_or_else(|| {
             StoreError::NotFound(format!("machine `{}` does not exist", MachineId(machine)))
         })?;

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use octarm::server::{self, ServerError};
 
-use crate::support::server::{TestServer, settings};
+use super::sqlite::TestServer;
 
 #[tokio::test]
 async fn everything_in_it_is_private() {
@@ -40,7 +40,7 @@ async fn a_folder_that_was_there_becomes_private() {
         fs_err::create_dir(&path).unwrap();
         fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    TestServer::with(settings(&folder)).await.stop().await;
+    TestServer::with(TestServer::settings(&folder).await).await.stop().await;
     for path in ["data", "data/packages"] {
         let mode = fs_err::metadata(folder.path().join(path)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700, "{path}");
@@ -50,14 +50,14 @@ async fn a_folder_that_was_there_becomes_private() {
 #[tokio::test]
 async fn a_second_server_is_refused_and_a_later_one_finds_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let server = TestServer::with(settings(&folder)).await;
+    let server = TestServer::with(TestServer::settings(&folder).await).await;
     server.post("environments", serde_json::json!({ "Name": "Dev" })).await.expect(201);
-    let error = server::start(settings(&folder)).await.unwrap_err();
+    let error = server::start(TestServer::settings(&folder).await).await.unwrap_err();
     assert!(matches!(error, ServerError::Locked { .. }), "{error}");
     let (id, key) = (server.get("/api").await.expect(200)["InstallationId"].clone(), server.key.clone());
     server.stop().await;
     fs_err::write(folder.path().join("data/packages/x.part"), b"left by a crash").unwrap();
-    let server = TestServer::with(settings(&folder)).await;
+    let server = TestServer::with(TestServer::settings(&folder).await).await;
     assert_eq!(server.key, key);
     assert_eq!(server.get("/api").await.expect(200)["InstallationId"], id);
     assert_eq!(server.get("environments/dev").await.expect(200)["Name"], "Dev");
@@ -67,13 +67,13 @@ async fn a_second_server_is_refused_and_a_later_one_finds_everything() {
 #[tokio::test]
 async fn a_database_without_its_key_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    TestServer::with(settings(&folder)).await.stop().await;
+    TestServer::with(TestServer::settings(&folder).await).await.stop().await;
     fs_err::remove_file(folder.path().join("data/master-key")).unwrap();
-    let error = server::start(settings(&folder)).await.unwrap_err();
+    let error = server::start(TestServer::settings(&folder).await).await.unwrap_err();
     assert!(matches!(error, ServerError::KeyMissing { .. }), "{error}");
     assert!(error.hint().unwrap().contains("restore the key"));
     assert!(!folder.path().join("data/master-key").exists());
     fs_err::write(folder.path().join("data/master-key"), "short").unwrap();
-    let error = server::start(settings(&folder)).await.unwrap_err();
+    let error = server::start(TestServer::settings(&folder).await).await.unwrap_err();
     assert!(matches!(error, ServerError::KeyUnreadable { .. }), "{error}");
 }

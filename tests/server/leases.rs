@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::server::{TestServer, line, success, unknown, with_fence};
+use super::TestServer;
+use crate::support::server::{line, success, unknown, with_fence};
 
 const LEASE: Duration = Duration::from_mins(1);
 
@@ -245,7 +246,7 @@ async fn a_server_that_stops_answers_waiting_claims_at_once_and_keeps_the_leases
         assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
         folder
     };
-    let server = TestServer::with(crate::support::server::settings(&folder)).await;
+    let server = TestServer::with(TestServer::settings(&folder).await).await;
     let mut worker = crate::support::server::TestWorker::new(&server, &token, "m1");
     let error = worker.session().await.expect(409);
     assert_eq!(error["error"]["code"], "session_live");

@@ -1,16 +1,44 @@
-//! The deployment server over HTTP.
+//! The deployment server over HTTP, on each engine that may hold its tables.
 
-mod api_keys;
-mod deployments;
+mod check;
 mod folder;
-mod leases;
-mod names;
-mod packages;
-mod projects;
-mod properties;
-mod releases;
-mod rest;
+mod killed;
+mod nodes;
+mod tables;
 mod tls;
 mod trouble;
-mod variables;
-mod workers;
+
+#[path = "."]
+mod sqlite {
+    pub(super) type TestServer = crate::support::server::TestServer<crate::support::server::Sqlite>;
+
+    mod api_keys;
+    mod deployments;
+    mod leases;
+    mod names;
+    mod packages;
+    mod projects;
+    mod properties;
+    mod releases;
+    mod rest;
+    mod variables;
+    mod workers;
+}
+
+#[path = "."]
+#[expect(clippy::duplicate_mod, reason = "the same tests, on the other engine")]
+mod postgres {
+    pub(super) type TestServer = crate::support::server::TestServer<crate::support::server::Postgres>;
+
+    mod api_keys;
+    mod deployments;
+    mod leases;
+    mod names;
+    mod packages;
+    mod projects;
+    mod properties;
+    mod releases;
+    mod rest;
+    mod variables;
+    mod workers;
+}

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::server::TestServer;
+use super::TestServer;
 
 #[tokio::test]
 async fn a_name_that_reads_as_something_else_is_refused() {

@@ -8,10 +8,11 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::TestServer;
 use crate::support::{
     PATIENCE,
     packages::{Producer, Raw, nupkg, tar_gz, zip},
-    server::{Answer, TestServer, package, settings},
+    server::{Answer, package},
 };
 
 #[tokio::test]
@@ -162,7 +163,7 @@ async fn two_files_in_one_upload_are_refused() {
 #[tokio::test]
 async fn who_falls_silent_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
-    let mut settings = settings(&folder);
+    let mut settings = TestServer::settings(&folder).await;
     settings.request_within = Duration::from_millis(200);
     settings.upload_silence = Duration::from_millis(200);
     let server = TestServer::with(settings).await;

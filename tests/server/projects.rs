@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::server::TestServer;
+use super::TestServer;
 
 #[tokio::test]
 async fn environments_are_unique_and_stay_while_used() {

@@ -5,10 +5,18 @@ use std::time::Duration;
 use octarm::{
     model::{DeploymentEvent as Event, DeploymentId, DeploymentState as State, Fence, Outcome, TaskState},
     protocol::{FinishRequest, Machine, RegisterRequest, SessionRequest},
-    store::{NewDeployment, NewPackage, NewRelease, Overwrite, Session, Store, Vault},
+    store::{
+        Database, NewDeployment, NewPackage, NewRelease, Overwrite, Place, ReleaseRow, Session, Store, Vault,
+    },
 };
-use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{TestCaseError, TestRunner},
+};
 use uuid::Uuid;
+
+use super::TestServer;
 
 const LEASE: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -37,30 +45,43 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// A target of its own in the store that all worlds share.
 struct World {
     store: Store,
+    release: ReleaseRow,
+    environment: String,
     workers: Vec<(Session, Option<(DeploymentId, Fence)>)>,
     deployments: Vec<(DeploymentId, State)>,
-    _folder: tempfile::TempDir,
 }
 
-async fn world() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("octarm.db");
-    fs_err::write(&file, "").unwrap();
-    let store = Store::open(&file, Vault::new(&[1; 32]).unwrap(), LEASE).await.unwrap();
-    store.create_environment("Dev", "").await.unwrap();
+async fn store(folder: &tempfile::TempDir) -> Store {
+    let place = if let Some(url) = TestServer::settings(folder).await.database {
+        Place::Postgres(url)
+    } else {
+        let file = folder.path().join("octarm.db");
+        fs_err::write(&file, "").unwrap();
+        Place::File(file)
+    };
+    let database = Database::open(&place).await.unwrap();
+    let store = Store::open(database, Vault::new(&[1; 32]).unwrap(), LEASE).await.unwrap();
     store.create_project("Orders", "").await.unwrap();
     let name = "Orders.1.0.0.zip".parse().unwrap();
     let package = NewPackage { name: &name, file_name: "Orders.1.0.0.zip", sha256: "0", size: 1 };
     store.push_package(&package, Overwrite::Fail).await.unwrap();
     store.create_release(&NewRelease { project: "Orders".into(), ..NewRelease::default() }).await.unwrap();
+    store
+}
+
+async fn world(store: Store) -> World {
+    let environment = format!("E{}", store.environments().await.unwrap().len());
+    store.create_environment(&environment, "").await.unwrap();
+    let release = store.release("Releases-1").await.unwrap();
     let mut workers = Vec::new();
     for name in ["w1", "w2"] {
         let machine = Machine { host: name.into(), id: name.into() };
         let request = RegisterRequest {
             name: name.into(),
-            environment: "Dev".into(),
+            environment: environment.clone(),
             machine: machine.clone(),
             replace: false,
             token: None,
@@ -71,17 +92,16 @@ async fn world() -> World {
         store.start_session(session.id, &request).await.unwrap();
         workers.push((store.session_of(&token.0).await.unwrap(), None));
     }
-    World { store, workers, deployments: Vec::new(), _folder: folder }
+    World { store, release, environment, workers, deployments: Vec::new() }
 }
 
 impl World {
     async fn play(&mut self, act: &Act) {
         match *act {
             Act::Deploy => {
-                let release = self.store.release("Releases-1").await.unwrap();
                 let new = NewDeployment {
-                    release,
-                    environments: vec!["Dev".into()],
+                    release: self.release.clone(),
+                    environments: vec![self.environment.clone()],
                     prompted: Vec::new(),
                     comments: String::new(),
                 };
@@ -144,7 +164,7 @@ impl World {
             *before = now;
             let active = matches!(now, State::Leased | State::Cancelling | State::Lost);
             prop_assert_eq!(row.completed.is_some(), now.is_ended());
-            busy += u32::from(active || row.blocked);
+            busy += u32::from(active || row.blocked == 1);
         }
         prop_assert!(busy <= 1, "{busy} deployments hold one target");
         Ok(())
@@ -172,20 +192,22 @@ fn reachable(from: State, to: State) -> bool {
     known.contains(&to)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_life_is_one_of_the_model(acts in vec(act(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+#[test]
+fn every_life_is_one_of_the_model() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = runtime.block_on(store(&folder));
+    let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
+    let lives = TestRunner::new(config).run(&vec(act(), 1..40), |acts| {
         runtime.block_on(async {
-            let mut world = world().await;
+            let mut world = world(store.clone()).await;
             for act in &acts {
                 world.play(act).await;
                 world.check().await?;
             }
-            world.store.close().await;
-            Ok::<(), TestCaseError>(())
-        })?;
-    }
+            Ok(())
+        })
+    });
+    runtime.block_on(store.close());
+    lives.unwrap_or_else(|error| panic!("{error}"));
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::server::{TestServer, package};
+use super::TestServer;
+use crate::support::server::package;
 
 #[tokio::test]
 async fn what_cannot_be_resolved_names_step_package_and_feed() {

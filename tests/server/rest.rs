@@ -3,7 +3,8 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::server::{Answer, TestServer};
+use super::TestServer;
+use crate::support::server::Answer;
 
 #[tokio::test]
 async fn only_a_key_opens_the_door() {

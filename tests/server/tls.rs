@@ -10,10 +10,8 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::support::{
-    process::{Output, Program},
-    server::settings,
-};
+use super::sqlite::TestServer;
+use crate::support::process::{Output, Program};
 
 /// A server that is only spoken to by the program.
 struct Protected {
@@ -26,7 +24,7 @@ struct Protected {
 impl Protected {
     async fn start(tls: Tls) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = server::start(Settings { tls, ..settings(&folder) }).await.unwrap();
+        let server = server::start(Settings { tls, ..TestServer::settings(&folder).await }).await.unwrap();
         let (url, fingerprint) = (server.url(), server.fingerprint().unwrap().to_string());
         let stop = CancellationToken::new();
         tokio::spawn(server.serve(stop.clone()));
@@ -114,7 +112,7 @@ async fn what_cannot_be_a_certificate_is_named() {
         ("none.pem", "other-key.pem", "reading the certificate in `none.pem`"),
     ] {
         let tls = Tls::Files { certificate: file(certificate), key: file(key) };
-        let error = server::start(Settings { tls, ..settings(&folder) }).await.unwrap_err();
+        let error = server::start(Settings { tls, ..TestServer::settings(&folder).await }).await.unwrap_err();
         let chain = octarm::model::chain(&error).replace(&format!("{}/", folder.path().display()), "");
         assert!(chain.contains(words), "{chain}");
     }
@@ -129,7 +127,8 @@ async fn who_listens_for_everybody_does_not_speak_in_the_clear() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let listen = listen.parse().unwrap();
-        let server = server::start(Settings { tls, listen, ..settings(&folder) }).await.unwrap();
+        let server =
+            server::start(Settings { tls, listen, ..TestServer::settings(&folder).await }).await.unwrap();
         assert_eq!(server.url().split_once(':').unwrap().0, scheme);
     }
 }

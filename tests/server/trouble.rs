@@ -6,9 +6,9 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
+use super::sqlite::TestServer;
 use crate::support::{
     packages::{Raw, write, zip},
-    server::TestServer,
     setup::{Options, Setup},
 };
 

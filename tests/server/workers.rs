@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::server::{TestServer, TestWorker};
+use super::TestServer;
+use crate::support::server::TestWorker;
 
 #[tokio::test]
 async fn registering_again_changes_nothing_and_another_machine_is_refused() {

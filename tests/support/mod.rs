@@ -4,6 +4,7 @@ pub(crate) mod aws;
 pub(crate) mod cut;
 pub(crate) mod ministack;
 pub(crate) mod packages;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod sdk;
 pub(crate) mod server;

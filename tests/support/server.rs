@@ -1,6 +1,6 @@
 //! A real server in this process: port 0, a folder of its own, spoken to over HTTP.
 
-use std::{path::PathBuf, time::Duration};
+use std::{marker::PhantomData, path::PathBuf, time::Duration};
 
 use octarm::{
     model::{DeploymentId, Fence, JournalEntry, JournalRecord, Level, LogLine},
@@ -9,7 +9,7 @@ use octarm::{
     store::Store,
 };
 use reqwest::{Method, RequestBuilder, multipart};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -19,28 +19,54 @@ use uuid::Uuid;
 use super::{
     PATIENCE,
     packages::{Raw, zip},
+    postgres,
 };
 
-/// The server's usual times.
-pub(crate) fn settings(folder: &TempDir) -> Settings {
-    Settings::new(folder.path().join("data"), "127.0.0.1:0".parse().unwrap())
+/// What the server under test keeps its tables in.
+pub(crate) trait Engine {
+    /// The database URL of a server with this folder.
+    async fn database(folder: &TempDir) -> Option<String>;
 }
 
-pub(crate) struct TestServer {
+pub(crate) struct Sqlite;
+
+impl Engine for Sqlite {
+    async fn database(_folder: &TempDir) -> Option<String> {
+        None
+    }
+}
+
+pub(crate) struct Postgres;
+
+impl Engine for Postgres {
+    async fn database(folder: &TempDir) -> Option<String> {
+        Some(postgres::database_of(folder.path()).await)
+    }
+}
+
+pub(crate) struct TestServer<E> {
     pub(crate) address: String,
     pub(crate) key: String,
     pub(crate) data: PathBuf,
     pub(crate) store: Store,
     pub(crate) http: reqwest::Client,
+    database: Option<SecretString>,
     serving: JoinHandle<Result<(), server::ServerError>>,
     stop: DropGuard,
     folder: Option<TempDir>,
+    engine: PhantomData<E>,
 }
 
-impl TestServer {
+impl<E: Engine> TestServer<E> {
+    /// The server's usual times.
+    pub(crate) async fn settings(folder: &TempDir) -> Settings {
+        let usual = Settings::new(folder.path().join("data"), "127.0.0.1:0".parse().unwrap());
+        Settings { database: E::database(folder).await.map(Into::into), ..usual }
+    }
+
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = settings(&folder);
+        let settings = Self::settings(&folder).await;
         Self { folder: Some(folder), ..Self::with(settings).await }
     }
 
@@ -54,7 +80,7 @@ impl TestServer {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
-        let data = settings.data.clone();
+        let (data, database) = (settings.data.clone(), settings.database.clone());
         let server = server::start(settings).await.unwrap();
         let key = match server.first_key() {
             Some(first) => first.key.expose_secret().to_owned(),
@@ -65,7 +91,19 @@ impl TestServer {
         let token = CancellationToken::new();
         let serving = tokio::spawn(server.serve(token.clone()));
         let http = reqwest::Client::new();
-        Self { address, key, data, store, http, serving, stop: token.drop_guard(), folder: None }
+        let (stop, engine) = (token.drop_guard(), PhantomData);
+        Self { address, key, data, store, http, database, serving, stop, folder: None, engine }
+    }
+
+    /// Whether the text stands in a table, or anywhere in the files that hold them.
+    pub(crate) async fn has_stored(&self, text: &str) -> bool {
+        if let Some(url) = &self.database {
+            return postgres::dump(url.expose_secret()).await.contains(text);
+        }
+        ["octarm.db", "octarm.db-wal"].iter().any(|file| {
+            let bytes = fs_err::read(self.data.join(file)).unwrap();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        })
     }
 
     /// Stops it as a signal would and waits for its end.
@@ -145,7 +183,7 @@ impl TestServer {
     }
 
     /// Registers a worker in `Dev` and starts its session.
-    pub(crate) async fn worker(&self, name: &str, machine: &str) -> TestWorker<'_> {
+    pub(crate) async fn worker(&self, name: &str, machine: &str) -> TestWorker {
         let answer = self.register(name, machine, json!({})).await.expect(200);
         let worker = TestWorker::new(self, answer["token"].as_str().unwrap(), machine);
         worker.session().await.expect(200);
@@ -196,27 +234,45 @@ impl Answer {
     }
 }
 
-pub(crate) struct TestWorker<'a> {
-    server: &'a TestServer,
+pub(crate) struct TestWorker {
+    http: reqwest::Client,
+    address: String,
     pub(crate) token: String,
     pub(crate) machine: String,
     pub(crate) instance: Uuid,
 }
 
-impl<'a> TestWorker<'a> {
-    pub(crate) fn new(server: &'a TestServer, token: &str, machine: &str) -> Self {
-        Self { server, token: token.to_owned(), machine: machine.to_owned(), instance: Uuid::now_v7() }
+impl TestWorker {
+    pub(crate) fn new<E>(server: &TestServer<E>, token: &str, machine: &str) -> Self {
+        Self {
+            http: server.http.clone(),
+            address: server.address.clone(),
+            token: token.to_owned(),
+            machine: machine.to_owned(),
+            instance: Uuid::now_v7(),
+        }
     }
 
     /// Another process of the same worker.
     pub(crate) fn again(&self) -> Self {
-        Self::new(self.server, &self.token, &self.machine)
+        let (token, machine) = (self.token.clone(), self.machine.clone());
+        Self {
+            http: self.http.clone(),
+            address: self.address.clone(),
+            token,
+            machine,
+            instance: Uuid::now_v7(),
+        }
+    }
+
+    /// The same process, speaking to another server.
+    pub(crate) fn through<E>(&self, server: &TestServer<E>) -> Self {
+        Self { instance: self.instance, ..Self::new(server, &self.token, &self.machine) }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.server
-            .http
-            .request(method, format!("{}{BASE}/{path}", self.server.address))
+        self.http
+            .request(method, format!("{}{BASE}/{path}", self.address))
             .bearer_auth(&self.token)
             .header(INSTANCE_HEADER, self.instance.to_string())
     }

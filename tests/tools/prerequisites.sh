@@ -1,17 +1,17 @@
 #!/bin/sh
 # Checks that this machine has what octarm is built with (`build`), shown with (`demo`) or tested with (`test`).
 # Silent when all is there; otherwise prints the one line that installs what is missing, and ends with 1.
-# The packers whose packages the tests read are installed when that needs nobody's password.
+# What the tests themselves start is installed when that needs nobody's password.
 set -eu
 
 purpose=${1:?usage: prerequisites.sh build|demo|test}
 here=$(cd "$(dirname "$0")" && pwd)
 packages=
-packers=
+for_tests=
 problems=
 
 has() { command -v "$1" >/dev/null 2>&1; }
-needs_packer() { packers="$packers $1"; }
+needs_for_tests() { for_tests="$for_tests $1"; }
 needs_package() { packages="$packages $1"; }
 problem() {
     problems="$problems
@@ -55,29 +55,32 @@ if [ "$purpose" = test ]; then
     fi
     has npm || needs_package npm
 
-    has git || needs_packer git
-    has zip || needs_packer zip
-    has unzip || needs_packer unzip
-    has bzip2 || needs_packer bzip2
-    has 7zz || needs_packer 7zip
-    has bsdtar || needs_packer libarchive-tools
-    has jar || needs_packer default-jdk-headless
-    has nuget || needs_packer nuget
+    has git || needs_for_tests git
+    has zip || needs_for_tests zip
+    has unzip || needs_for_tests unzip
+    has bzip2 || needs_for_tests bzip2
+    has 7zz || needs_for_tests 7zip
+    has bsdtar || needs_for_tests libarchive-tools
+    has jar || needs_for_tests default-jdk-headless
+    has nuget || needs_for_tests nuget
+    # Debian keeps it out of the path.
+    { has initdb && has postgres; } || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
+        needs_for_tests postgresql
 fi
 
-install_packers() {
+install_for_tests() {
     has apt-get || return 1
     root=
     if [ "$(id -u)" != 0 ]; then
         root='sudo -n'
         has sudo && $root true 2>/dev/null || return 1
     fi
-    echo "installing the packers whose packages the tests read:$packers" >&2
+    echo "installing what the tests start:$for_tests" >&2
     install="$root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --quiet=2"
     # A new machine has no lists of packages, an old one has lists of packages that are gone.
-    $install $packers >/dev/null 2>&1 || { $root apt-get update --quiet=2 && $install $packers >/dev/null; } >&2
+    $install $for_tests >/dev/null 2>&1 || { $root apt-get update --quiet=2 && $install $for_tests >/dev/null; } >&2
 }
-[ -z "$packers" ] || install_packers || packages="$packages$packers"
+[ -z "$for_tests" ] || install_for_tests || packages="$packages$for_tests"
 
 [ -n "$packages$problems" ] || exit 0
 if [ -n "$packages" ]; then
