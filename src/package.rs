@@ -28,6 +28,6 @@ pub use layout::{DroppedPart, Layout, Limits};
 pub use nuspec::NuspecProblem;
 pub use open::{Dialect, Dropped, Entry, Identity, Package};
 pub use pack::{Format, Packed, pack};
-pub use repack::{Repacked, RepackedEntry};
+pub use repack::{Repacked, RepackedEntry, Written};
 pub use tar::TarProblem;
 pub use verification::{Remembered, Verification};

@@ -13,7 +13,7 @@ use super::{
     inflate::Failure,
     names,
     open::{Stored, relative},
-    output::Output,
+    output::{Finished, Output},
     verify::Verifier,
 };
 
@@ -56,7 +56,27 @@ enum Trust<'a> {
     Remember(&'a [u64]),
 }
 
+/// A zip that was written, without a list of its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Digest of the zip.
+    pub sha256: [u8; 32],
+    /// Size of the zip.
+    pub size: u64,
+    /// Size of all its files.
+    pub unzipped_size: u64,
+    /// How many files it holds.
+    pub files: usize,
+}
+
 impl Repacked {
+    /// The digest as Lambda writes it in `CodeSha256`.
+    pub fn code_sha256(&self) -> String {
+        STANDARD.encode(self.sha256)
+    }
+}
+
+impl Written {
     /// The digest as Lambda writes it in `CodeSha256`.
     pub fn code_sha256(&self) -> String {
         STANDARD.encode(self.sha256)
@@ -98,48 +118,67 @@ impl Package {
         self.write(folder, to, Trust::Remember(programs)).map(|(repacked, _)| repacked)
     }
 
-    /// Returns with the zip where the data of programs and scripts begins, in the whole package.
+    /// Writes the zip and lists what is in it. Returns with that where the data of programs and scripts begins,
+    /// in the whole package.
     fn write<'a>(
         &self,
         folder: &str,
         to: impl Write,
         trust: Trust<'a>,
     ) -> Result<(Repacked, Cow<'a, [u64]>), PackageError> {
-        let chosen = self.choose(folder.trim_end_matches('/'))?;
-        let mut output = Output::new(to);
-        let programs = match trust {
-            Trust::Verify { threads } => self.copy_and_verify(&chosen, &mut output, threads).map(Cow::Owned),
-            Trust::Remember(programs) => {
-                copy(&self.file, &chosen, &mut output, || false).map(|()| Cow::Borrowed(programs))
-            }
-        };
-        let programs = programs.map_err(|(failure, stored)| self.failed(failure, stored))?;
-
-        let mode = |entry: &Chosen<'_>| {
-            let is_program =
-                entry.stored.size > 0 && programs.binary_search(&entry.stored.data_start).is_ok();
-            let is_executable =
-                is_program || entry.stored.is_executable() || self.layout.is_executable(entry.name);
-            if is_executable { 0o755 } else { 0o644 }
-        };
-        let finished = output
-            .finish(chosen.iter().map(|entry| (entry.header(), mode(entry))))
-            .map_err(PackageError::io(format!("writing the function of `{}`", self.shown)))?;
-        let entries: Vec<_> = chosen
+        let chosen = self.choose(folder)?;
+        let (written, programs) = self.write_chosen(&chosen, to, trust)?;
+        let entries = chosen
             .iter()
             .map(|entry| RepackedEntry {
                 name: entry.name.to_owned(),
-                mode: mode(entry),
+                mode: self.mode(entry, &programs),
                 size: entry.stored.size,
                 crc32: entry.stored.crc32,
             })
             .collect();
-        let unzipped_size = entries.iter().map(|entry| entry.size).sum();
-        Ok((Repacked { sha256: finished.sha256, size: finished.size, unzipped_size, entries }, programs))
+        let Written { sha256, size, unzipped_size, .. } = written;
+        Ok((Repacked { sha256, size, unzipped_size, entries }, programs))
+    }
+
+    /// Writes the zip, checking every byte, and lists nothing: a list would take as much memory as the package.
+    pub(super) fn write_verified(&self, folder: &str, to: impl Write) -> Result<Written, PackageError> {
+        let trust = Trust::Verify { threads: threads() };
+        Ok(self.write_chosen(&self.choose(folder)?, to, trust)?.0)
+    }
+
+    fn write_chosen<'a>(
+        &self,
+        chosen: &[Chosen<'_>],
+        to: impl Write,
+        trust: Trust<'a>,
+    ) -> Result<(Written, Cow<'a, [u64]>), PackageError> {
+        let mut output = Output::new(to);
+        let programs = match trust {
+            Trust::Verify { threads } => self.copy_and_verify(chosen, &mut output, threads).map(Cow::Owned),
+            Trust::Remember(programs) => {
+                copy(&self.file, chosen, &mut output, || false).map(|()| Cow::Borrowed(programs))
+            }
+        };
+        let programs = programs.map_err(|(failure, stored)| self.failed(failure, stored))?;
+        let Finished { sha256, size } = output
+            .finish(chosen.iter().map(|entry| (entry.header(), self.mode(entry, &programs))))
+            .map_err(PackageError::io(format!("writing the function of `{}`", self.shown)))?;
+        let unzipped_size = chosen.iter().map(|entry| entry.stored.size).sum();
+        Ok((Written { sha256, size, unzipped_size, files: chosen.len() }, programs))
+    }
+
+    fn mode(&self, entry: &Chosen<'_>, programs: &[u64]) -> u32 {
+        // An empty file may begin where the next one does.
+        let is_program = entry.stored.size > 0 && programs.binary_search(&entry.stored.data_start).is_ok();
+        let is_executable =
+            is_program || entry.stored.is_executable() || self.layout.is_executable(entry.name);
+        if is_executable { 0o755 } else { 0o644 }
     }
 
     /// The entries under `folder`, in the order of their names there.
     fn choose(&self, folder: &str) -> Result<Vec<Chosen<'_>>, PackageError> {
+        let folder = folder.trim_end_matches('/');
         let mut chosen: Vec<_> = self
             .entries()
             .iter()

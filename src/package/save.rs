@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::{Package, PackageError, Repacked};
+use super::{Package, PackageError, Written};
 
 /// The name of an output that is not complete yet begins so.
 const UNFINISHED: &str = ".octarm-repack-";
@@ -18,7 +18,7 @@ impl Package {
     ///
     /// The file is not forced to the disk: it can be made again from the package at any time, and its digest
     /// tells whether it is whole.
-    pub fn repack_to_file(&self, folder: &str, path: &Path) -> Result<Repacked, PackageError> {
+    pub fn repack_to_file(&self, folder: &str, path: &Path) -> Result<Written, PackageError> {
         let doing = || PackageError::io(format!("writing `{}`", path.display()));
         self.check_place(path)?;
         // Beside it, so that it can take the name in one step.
@@ -31,9 +31,9 @@ impl Package {
             .permissions(std::fs::Permissions::from_mode(MODE))
             .tempfile_in(parent)
             .map_err(doing())?;
-        let repacked = self.repack(folder, unfinished.as_file_mut())?;
+        let written = self.write_verified(folder, unfinished.as_file_mut())?;
         unfinished.persist(path).map_err(|error| error.error).map_err(doing())?;
-        Ok(repacked)
+        Ok(written)
     }
 
     fn check_place(&self, path: &Path) -> Result<(), PackageError> {

@@ -29,23 +29,23 @@ pub(super) fn run(asked: &Repack, output: Output) -> Result<(), CliError> {
         Some(folder) => folder.trim_end_matches('/'),
         None => package.function_folder(&layout.function_folder),
     };
-    let repacked = package.repack_to_file(folder, &asked.to)?;
-    let (path, count) = (asked.to.display().to_string(), repacked.entries.len());
+    let written = package.repack_to_file(folder, &asked.to)?;
+    let (path, count) = (asked.to.display().to_string(), written.files);
     let place = if folder.is_empty() { "the package's root".to_owned() } else { format!("`{folder}`") };
     let text = format!(
         "repacked {} from {place} to {path}: {} unzipped, {} zipped\nCodeSha256 {}",
         files(count),
-        bytes(repacked.unzipped_size),
-        bytes(repacked.size),
-        repacked.code_sha256()
+        bytes(written.unzipped_size),
+        bytes(written.size),
+        written.code_sha256()
     );
     let value = json!({
         "path": path,
         "folder": folder,
         "files": count,
-        "unzipped_size": repacked.unzipped_size,
-        "size": repacked.size,
-        "code_sha256": repacked.code_sha256(),
+        "unzipped_size": written.unzipped_size,
+        "size": written.size,
+        "code_sha256": written.code_sha256(),
     });
     output.result(text, &value);
     Ok(())
