@@ -75,11 +75,11 @@ impl Names {
 
     fn symbol(&mut self, symbol: &Symbol) {
         let mut is_plain = true;
-        for step in &symbol.steps {
+        for step in symbol.steps() {
             if let Step::LookUp { symbol, .. } = step {
                 // Which variable this is depends on values; what it depends on does not.
                 is_plain = false;
-                self.symbol(symbol);
+                self.symbol(&symbol);
             }
         }
         let name = symbol.to_string();

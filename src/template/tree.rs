@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     parser::parse_path,
-    symbol::{Step, Word},
+    symbol::{Step, Symbol, Word},
 };
 
 /// Where a path of the tree ends.
@@ -52,28 +52,28 @@ impl Tree {
         let mut tree = Self { nodes: vec![Node { own: Own::Nothing, children: None }] };
         for (place, name) in names.enumerate() {
             if let Some(symbol) = parse_path(name) {
-                tree.add(&symbol.steps, place);
+                tree.add(&symbol, place);
             }
         }
         tree
     }
 
-    fn add(&mut self, steps: &[Step], place: usize) {
-        if steps.iter().any(|step| matches!(step, Step::LookUp { .. })) {
+    fn add(&mut self, symbol: &Symbol, place: usize) {
+        if symbol.has_look_ups() {
             return;
         }
         let mut at = Self::ROOT;
-        for step in steps {
+        for step in symbol.steps() {
             at = match step {
                 Step::Name { word, .. } => self.name(at, word).unwrap_or_else(|| {
                     let new = self.push(Own::Nothing);
-                    self.children(at).names.insert(word.folded().into(), new);
+                    self.children(at).names.insert(word.folded.into(), new);
                     new
                 }),
                 Step::Index { word, .. } => self.index(at, word).unwrap_or_else(|| {
-                    let new = self.push(Own::Index(word.text().into()));
+                    let new = self.push(Own::Index(word.text.into()));
                     let children = self.children(at);
-                    children.indexes.insert(word.folded().into(), new);
+                    children.indexes.insert(word.folded.into(), new);
                     children.in_order.push(new);
                     new
                 }),
@@ -93,13 +93,13 @@ impl Tree {
     }
 
     /// The child of this name.
-    pub(super) fn name(&self, node: NodeId, word: &Word) -> Option<NodeId> {
-        self.nodes[node.0].children.as_ref()?.names.get(word.folded()).copied()
+    pub(super) fn name(&self, node: NodeId, word: Word<'_>) -> Option<NodeId> {
+        self.nodes[node.0].children.as_ref()?.names.get(word.folded).copied()
     }
 
     /// The child of this index.
-    pub(super) fn index(&self, node: NodeId, word: &Word) -> Option<NodeId> {
-        self.nodes[node.0].children.as_ref()?.indexes.get(word.folded()).copied()
+    pub(super) fn index(&self, node: NodeId, word: Word<'_>) -> Option<NodeId> {
+        self.nodes[node.0].children.as_ref()?.indexes.get(word.folded).copied()
     }
 
     /// All indexed children, in the order in which they were made.

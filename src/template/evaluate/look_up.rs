@@ -84,36 +84,36 @@ impl<'v> Evaluator<'v> {
             }
             return Ok(Some(Found { place, value }));
         }
-        let is_settled = !settled.steps.iter().any(|step| matches!(step, Step::LookUp { .. }));
         match &context.around {
-            Some((around, _)) if is_settled => self.find(&settled, around),
+            Some((around, _)) if !settled.has_look_ups() => self.find(&settled, around),
             _ => Ok(None),
         }
     }
 
     /// The path with every `[#{…}]` looked up, as far as there are values.
     fn settle(&mut self, symbol: &Arc<Symbol>, context: &Context<'_, 'v>) -> Result<Arc<Symbol>, Failure> {
-        if !symbol.steps.iter().any(|step| matches!(step, Step::LookUp { .. })) {
+        if !symbol.has_look_ups() {
             return Ok(Arc::clone(symbol));
         }
-        let mut steps = Vec::with_capacity(symbol.steps.len());
-        for step in &symbol.steps {
-            steps.push(match step {
-                Step::LookUp { symbol, .. } => {
-                    match self.unreported(|inner| inner.look_up(symbol, context))? {
-                        Some(index) => Step::Index { at: None, word: Word::new(&index) },
-                        None => step.clone(),
+        let mut settled = Symbol::new();
+        for step in symbol.steps() {
+            match step {
+                Step::Name { at, word } => settled.push(Step::Name { at, word: word.text }),
+                Step::Index { at, word } => settled.push(Step::Index { at, word: word.text }),
+                Step::LookUp { at, symbol } => {
+                    match self.unreported(|inner| inner.look_up(&symbol, context))? {
+                        Some(index) => settled.push(Step::Index { at: None, word: &index }),
+                        None => settled.push(Step::LookUp { at, symbol }),
                     }
                 }
-                step => step.clone(),
-            });
+            }
         }
-        Ok(Arc::new(Symbol { steps }))
+        Ok(Arc::new(settled))
     }
 
     fn walk(&mut self, symbol: &Symbol, context: &Context<'_, 'v>) -> Result<Option<Place<'v>>, Failure> {
         let mut place: Option<Place<'v>> = None;
-        for step in &symbol.steps {
+        for step in symbol.steps() {
             let (word, next) = match (step, &place) {
                 (Step::Name { word, .. }, None) => (word, Place::first(word, context, self.tree)),
                 (Step::Name { word, .. }, Some(place)) => (word, place.name(word, self.tree)),
@@ -137,15 +137,15 @@ impl<'v> Evaluator<'v> {
     fn step_into(
         &mut self,
         place: &Place<'v>,
-        word: &Word,
+        word: Word<'_>,
         context: &Context<'_, 'v>,
     ) -> Result<Option<Place<'v>>, Failure> {
-        if word.text().is_empty() {
+        if word.text.is_empty() {
             return Ok(None);
         }
         if let Some(json) = place.json(self.tree, self.variables) {
             self.spend(json.len())?;
-            return Ok(json.step(word.text()).map(|found| match found {
+            return Ok(json.step(word.text).map(|found| match found {
                 inner @ (Json::Array(_) | Json::Object(_)) => Place::Json(inner),
                 scalar => Place::of(scalar.text()),
             }));
@@ -158,7 +158,7 @@ impl<'v> Evaluator<'v> {
         let Some(value) = value else { return Ok(None) };
         self.spend(value.len() * JSON_BYTE)?;
         let json = Json::parse(&value);
-        Ok(json.and_then(|json| json.step(word.text()).map(Json::text)).map(Place::of))
+        Ok(json.and_then(|json| json.step(word.text).map(Json::text)).map(Place::of))
     }
 
     /// What is missing on the way does not count.

@@ -61,26 +61,26 @@ impl<'v> Place<'v> {
     }
 
     /// Where the first name of a path leads from here.
-    pub(super) fn first(word: &Word, context: &Context<'_, 'v>, tree: &Tree) -> Option<Self> {
+    pub(super) fn first(word: Word<'_>, context: &Context<'_, 'v>, tree: &Tree) -> Option<Self> {
         let Some((_, round)) = &context.around else { return tree.name(Tree::ROOT, word).map(Self::Node) };
-        if *word.folded() == *round.name {
+        if *word.folded == *round.name {
             return Some(round.item.clone());
         }
         let each = Each { index: round.index, is_last: round.is_last, level: 1 };
-        (word.folded() == EACH[0]).then_some(Self::Each(each))
+        (word.folded == EACH[0]).then_some(Self::Each(each))
     }
 
     /// Where a name leads from here.
-    pub(super) fn name(&self, word: &Word, tree: &Tree) -> Option<Self> {
+    pub(super) fn name(&self, word: Word<'_>, tree: &Tree) -> Option<Self> {
         match self {
             Self::Node(node) => tree.name(*node, word).map(Self::Node),
             Self::Text(_) | Self::Json(_) => None,
-            Self::Property(property) => match word.folded() {
+            Self::Property(property) => match word.folded {
                 "KEY" => Some(Self::of(property.0.clone())),
                 "VALUE" => Some(Self::of(property.1.clone())),
                 _ => None,
             },
-            Self::Each(each) => match (EACH.get(each.level), word.folded()) {
+            Self::Each(each) => match (EACH.get(each.level), word.folded) {
                 (Some(expected), found) => {
                     (*expected == found).then_some(Self::Each(Each { level: each.level + 1, ..*each }))
                 }
@@ -93,9 +93,9 @@ impl<'v> Place<'v> {
     }
 
     /// Where an index leads from here; `*` leads to the first.
-    pub(super) fn index(&self, word: &Word, tree: &Tree) -> Option<Self> {
+    pub(super) fn index(&self, word: Word<'_>, tree: &Tree) -> Option<Self> {
         let Self::Node(node) = self else { return None };
-        let first = if word.text() == "*" { tree.indexed(*node).first().copied() } else { None };
+        let first = if word.text == "*" { tree.indexed(*node).first().copied() } else { None };
         first.or_else(|| tree.index(*node, word)).map(Self::Node)
     }
 

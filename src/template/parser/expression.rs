@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     super::{
-        symbol::{Step, Symbol, Word},
+        symbol::{Step, Symbol},
         syntax::{Comparison, Condition, Expression, Filter, Operand, Token},
     },
     Miss, Parsed, Parser,
@@ -112,10 +112,8 @@ impl<'t> Parser<'t> {
 
     /// A path.
     pub(super) fn symbol(&mut self) -> Parsed<Symbol> {
-        let first = self.name()?;
-        // Most paths are this short.
-        let mut steps = Vec::with_capacity(4);
-        steps.push(first);
+        let mut symbol = Symbol::new();
+        symbol.push(self.name()?);
         loop {
             let step = match self.peek() {
                 Some('.') => self.attempt(|parser| {
@@ -129,19 +127,19 @@ impl<'t> Parser<'t> {
                 _ => None,
             };
             match step {
-                Some(step) => steps.push(step),
-                None => return Ok(Symbol { steps }),
+                Some(step) => symbol.push(step),
+                None => return Ok(symbol),
             }
         }
     }
 
-    fn name(&mut self) -> Parsed<Step> {
+    fn name(&mut self) -> Parsed<Step<&'t str>> {
         let at = self.at;
-        Ok(Step::Name { at, word: Word::new(self.identifier()?) })
+        Ok(Step::Name { at, word: self.identifier()? })
     }
 
     /// `[#{Path}]`
-    fn looked_up_index(&mut self) -> Parsed<Step> {
+    fn looked_up_index(&mut self) -> Parsed<Step<&'t str>> {
         self.eat("[")?;
         self.spaces();
         if !self.rest().starts_with("#{") {
@@ -160,7 +158,7 @@ impl<'t> Parser<'t> {
     }
 
     /// `[…]` as it is written, brackets in it included.
-    fn index(&mut self) -> Parsed<Step> {
+    fn index(&mut self) -> Parsed<Step<&'t str>> {
         self.eat("[")?;
         let at = self.at;
         let mut open = 1_usize;
@@ -174,7 +172,7 @@ impl<'t> Parser<'t> {
         });
         let text = &self.rest()[..end.ok_or(Miss::Here)?];
         self.at += text.len() + 1;
-        Ok(Step::Index { at: Some(at), word: Word::new(text.trim()) })
+        Ok(Step::Index { at: Some(at), word: text.trim() })
     }
 
     /// A name with blanks in it, but not around it.
