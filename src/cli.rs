@@ -537,7 +537,7 @@ enum TemplateCommand {
 
 #[derive(Debug, Args)]
 struct EvalArgs {
-    /// The text, such as "#{Name | `ToUpper`}"
+    /// The text, such as `#{Name | ToUpper}`
     #[arg(required_unless_present = "jsonl")]
     text: Option<String>,
     /// A JSON file of variables, as of `deploy`; `-` is standard input
