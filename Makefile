@@ -6,6 +6,8 @@ TOOLS := $(TARGET)/tools
 OCTARM := $(TARGET)/debug/octarm
 # How long `make fuzz` tries each target.
 FUZZ_SECONDS ?= 30
+# Where its randomness starts: 0 is another place each time.
+FUZZ_SEED ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build test fuzz check bench tools tools-python clean-tools
@@ -27,7 +29,7 @@ test: tools ## Run all tests; installs what they need
 
 fuzz: ## Try random input on all that reads strangers' bytes, FUZZ_SECONDS (30) for each target
 	@tests/tools/prerequisites.sh build
-	tests/fuzz/run.sh '$(TARGET)/fuzz' '$(FUZZ_SECONDS)'
+	tests/fuzz/run.sh '$(TARGET)/fuzz' '$(FUZZ_SECONDS)' '$(FUZZ_SEED)'
 
 check: ## Check format, lints, documentation and licences
 	cargo fmt --check

@@ -192,8 +192,8 @@ impl FromStr for FileName {
     type Err = FileNameError;
 
     fn from_str(name: &str) -> Result<Self, FileNameError> {
-        if let Some(read) = cached(name) {
-            return Ok(read);
+        if let Some((id, version, extension)) = cached(name) {
+            return Self::new(&id, &version, extension);
         }
         let (stem, extension) =
             Extension::cut(name).ok_or_else(|| FileNameError::Extension { name: name.to_owned() })?;
@@ -210,7 +210,7 @@ impl FromStr for FileName {
 
 /// Reads the name that Octopus gives a package in its caches: `Id@SVersion@Digits.extension`, the first two
 /// percent-encoded. `S` marks the versions that we compare; what is marked otherwise has another order.
-fn cached(name: &str) -> Option<FileName> {
+fn cached(name: &str) -> Option<(String, SemanticVersion, Extension)> {
     let mut parts = name.split('@');
     let (id, version, rest) = (parts.next()?, parts.next()?, parts.next()?);
     let (digits, extension) = Extension::cut(rest)?;
@@ -224,7 +224,7 @@ fn cached(name: &str) -> Option<FileName> {
     if !has_version_form(&version) {
         return None;
     }
-    Some(FileName { id: id.to_owned(), version: version.parse().ok()?, extension })
+    Some((id.to_owned(), version.parse().ok()?, extension))
 }
 
 /// Whether `text` has the form of a version, too large a number included: that one is an error to report,
@@ -326,6 +326,8 @@ mod tests {
             "Acme.Web@S1.2.3@.zip",
             "Acme.Web@S1.2.3@AB@CD.zip",
             "a@Sx@AB.zip",
+            // Of that form, and a plain name of the same package would read as another one.
+            "1.0-9ab@S1.0.0%2Bw@01.zip",
         ]
         .map(read)
         .join("\n");
@@ -336,6 +338,7 @@ mod tests {
         the file name `Acme.Web@S1.2.3@.zip` is not of the form `Id.Version.zip`
         the file name `Acme.Web@S1.2.3@AB@CD.zip` is not of the form `Id.Version.zip`
         the file name `a@Sx@AB.zip` is not of the form `Id.Version.zip`
+        the id `1.0-9ab` and the version `1.0.0+w` make the file name `1.0-9ab.1.0.0+w.zip`, which reads as the id `1` and the version `0-9ab.1.0.0+w`
         ");
     }
 
