@@ -48,8 +48,10 @@ impl Tree {
     pub(super) const ROOT: NodeId = NodeId(0);
 
     /// Lays out names. One that does not begin with a path is left out: no template can refer to it.
-    pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
-        let mut tree = Self { nodes: vec![Node { own: Own::Nothing, children: None }] };
+    pub(super) fn new<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Self {
+        let mut nodes = Vec::with_capacity(names.len() + 1);
+        nodes.push(Node { own: Own::Nothing, children: None });
+        let mut tree = Self { nodes };
         for (place, name) in names.enumerate() {
             if let Some(symbol) = parse_path(name) {
                 tree.add(&symbol, place);

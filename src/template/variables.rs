@@ -78,6 +78,11 @@ impl Variables {
         self.entries.iter().map(|entry| &entry.variable)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Where the variable of this name stands.
     pub(super) fn place(&self, name: &str) -> Option<usize> {
         self.places.get(&fold(name)).copied()
@@ -117,7 +122,7 @@ impl Variables {
 
     /// The names as paths.
     pub(super) fn tree(&self) -> &Tree {
-        self.tree.get_or_init(|| Tree::new(self.iter().map(|variable| variable.name.as_str())))
+        self.tree.get_or_init(|| Tree::new(self.entries.iter().map(|entry| entry.variable.name.as_str())))
     }
 }
 
@@ -138,6 +143,10 @@ impl FromIterator<Variable> for Variables {
 
 impl Extend<Variable> for Variables {
     fn extend<T: IntoIterator<Item = Variable>>(&mut self, variables: T) {
+        let variables = variables.into_iter();
+        // A table that grows step by step moves all its names each time.
+        self.places.reserve(variables.size_hint().0);
+        self.entries.reserve(variables.size_hint().0);
         for variable in variables {
             self.set(variable);
         }

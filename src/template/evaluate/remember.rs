@@ -1,14 +1,14 @@
 //! Remembers the values of variables: each is evaluated once, however many others refer to it.
 
-use std::{borrow::Cow, cell::RefCell, collections::HashMap};
+use std::{borrow::Cow, cell::RefCell};
 
 use super::{
     super::{too_deep, variables::Template},
     Context, Evaluator, Failure, MAX_DEPTH, USUAL, deeper_than_allowed, distinct,
 };
 
-/// What is remembered, by the place of the variable in its set.
-pub(in super::super) type Memory = RefCell<HashMap<usize, Remembered>>;
+/// What is remembered, by the place of the variable in its set; nothing at all before the first.
+pub(in super::super) type Memory = RefCell<Vec<Option<Remembered>>>;
 
 /// What evaluating a value came to.
 pub(in super::super) struct Remembered {
@@ -37,7 +37,7 @@ impl<'v> Evaluator<'v> {
         // In a loop the value may depend on the round.
         let is_fixed = context.around.is_none();
         let memory = self.memory;
-        if let Some(known) = memory.borrow().get(&place).filter(|_| is_fixed) {
+        if let Some(Some(known)) = memory.borrow().get(place).filter(|_| is_fixed) {
             return self.recall(known);
         }
         let (reported, was_null, loops) = (self.missing.len(), self.is_null, self.loops);
@@ -55,7 +55,11 @@ impl<'v> Evaluator<'v> {
                 is_null: self.is_null,
                 height: self.deepest - self.depth,
             };
-            memory.borrow_mut().insert(place, known);
+            let mut memory = memory.borrow_mut();
+            if memory.is_empty() {
+                memory.resize_with(self.variables.len(), || None);
+            }
+            memory[place] = Some(known);
         }
         self.is_null |= was_null;
         self.deepest = self.deepest.max(before);
