@@ -202,6 +202,8 @@ fn project(row: &ProjectRow) -> Value {
             "Channels": link(format_args!("projects/{id}/channels{{?skip,take}}")),
             "Variables": link(format_args!("variables/variableset-{id}")),
             "DeploymentProcess": link(format_args!("deploymentprocesses/{PROCESS}{id}")),
+            "Runbooks": link(format_args!("projects/{id}/runbooks{{?skip,take}}")),
+            "Web": format!("/app#/{SPACE}/projects/{}", row.slug),
         },
     })
 }
