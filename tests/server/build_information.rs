@@ -56,8 +56,11 @@ async fn what_exists_is_refused_kept_or_replaced() {
         .await
         .expect(201);
     assert_eq!((&replaced["BuildNumber"], &replaced["Id"]), (&json!("2"), &kept["Id"]));
-    server.post("build-information", build("1.10.0", "3")).await.expect(201);
-    server.post("build-information", build("1.9.0", "4")).await.expect(201);
+    let made = async |version: &str| {
+        let made = server.post("build-information", build(version, "3")).await.expect(201);
+        made["Id"].as_str().unwrap().to_owned()
+    };
+    let (second, third) = (made("1.10.0").await, made("1.9.0").await);
 
     let list = async |query: &str| -> Vec<String> {
         let page = server.get(&format!("build-information?{query}")).await.expect(200);
@@ -71,13 +74,13 @@ async fn what_exists_is_refused_kept_or_replaced() {
 
     server.delete("build-information/BuildInformation-1").await.expect(200);
     server.get("build-information/BuildInformation-1").await.refused(404);
-    let none =
-        server.delete("build-information/bulk?ids=BuildInformation-2,BuildInformation-9").await.refused(404);
-    assert!(none.contains("build information `BuildInformation-9` does not exist"), "{none}");
+    let bulk =
+        async |ids: [&str; 2]| server.delete(&format!("build-information/bulk?ids={}", ids.join(","))).await;
+    let none = bulk([&second, "BuildInformation-99"]).await.refused(404);
+    assert!(none.contains("build information `BuildInformation-99` does not exist"), "{none}");
     assert_eq!(list("").await.len(), 2, "all or none");
     server.delete("build-information/bulk").await.refused(400);
-    let two = "build-information/bulk?ids=BuildInformation-2,BuildInformation-3";
-    server.delete(two).await.expect(200);
+    bulk([&second, &third]).await.expect(200);
     assert_eq!(list("").await, [""; 0]);
 }
 

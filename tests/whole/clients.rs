@@ -39,6 +39,18 @@ fn orders(environments: &[&str]) -> Setup {
     setup
 }
 
+#[track_caller]
+fn says(text: &str, part: &str) {
+    assert!(text.contains(part), "{part:?} in {text}");
+}
+
+/// Without a word of trouble.
+#[track_caller]
+fn says_only(output: &Output, part: &str) {
+    says(&output.stdout, part);
+    assert_eq!(output.stderr, "", "{output:?}");
+}
+
 #[test]
 fn octopus_deploy_from_npm_packs_pushes_releases_deploys_and_promotes() {
     let aws = FakeAws::start();
@@ -70,35 +82,31 @@ fn octopus_deploy_from_npm_packs_pushes_releases_deploys_and_promotes() {
         assert_eq!(output.code, Some(0), "{output:?}");
         output
     };
-    #[track_caller]
-    fn says(output: &Output, text: &str) {
-        assert!(output.stdout.contains(text) && output.stderr.is_empty(), "{text} {output:?}");
-    }
     let pack = |version: &str, more: &[&str]| {
         let words = ["octopack", "--packageName", "Orders", "--packageVersion", version, "--base", "./"];
         client(&[&words[..], &["--globs", "./**"], more].concat())
     };
-    says(&pack("1.0.0", &["--zip=true"]), "Published package 'Orders.1.0.0.zip'");
+    says_only(&pack("1.0.0", &["--zip=true"]), "Published package 'Orders.1.0.0.zip'");
     assert!(pack("1.0.0", &["--zip=true"]).stderr.contains("409"));
-    says(&pack("1.0.0", &["--zip=true", "--replace=true"]), "Published package 'Orders.1.0.0.zip'");
-    says(&pack("1.1.0", &[]), "Published package 'Orders.1.1.0.tar.gz'");
+    says_only(&pack("1.0.0", &["--zip=true", "--replace=true"]), "Published package 'Orders.1.0.0.zip'");
+    says_only(&pack("1.1.0", &[]), "Published package 'Orders.1.1.0.tar.gz'");
 
     let of = |verb: &'static str, version: &'static str| {
         vec!["release", verb, "--projectSlugOrId", "orders", "--releaseVersion", version]
     };
-    says(&client(&of("create", "1.0.0")), "Created release 'Releases-1'");
+    says_only(&client(&of("create", "1.0.0")), "Created release 'Releases-1'");
     let to =
         |environment: &'static str| vec!["--environmentName", environment, "--comments", "from a pipeline"];
     let given = ["--variables", r#"{"Lambda.Function":"Given"}"#];
     let deployed = client(&[of("deploy", "1.1.0"), to("CI"), given.to_vec()].concat());
-    says(&deployed, "Deployed release 'Releases-2' to 'CI'. Deployment: Deployments-1");
+    says_only(&deployed, "Deployed release 'Releases-2' to 'CI'. Deployment: Deployments-1");
     let ended = setup.follow("ServerTasks-1");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_ne!(aws.function("CI-Given").code_sha256, crate::support::aws::code_sha256(BEFORE));
     assert_eq!(aws.function("CI-Orders").code_sha256, crate::support::aws::code_sha256(BEFORE));
 
     let promoted = client(&[of("promote", "1.1.0"), to("Staging")].concat());
-    says(&promoted, "Deployed release 'Releases-2' to 'Staging'. Deployment: Deployments-2");
+    says_only(&promoted, "Deployed release 'Releases-2' to 'Staging'. Deployment: Deployments-2");
     let ended = setup.follow("ServerTasks-2");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(aws.function("Staging-Orders").code_sha256, aws.function("CI-Given").code_sha256);
@@ -156,10 +164,6 @@ fn pypus_finds_what_it_prints_and_sets_variables() {
         assert_eq!(output.code, Some(0), "pypus {words:?}: {output:?}");
         output.stdout
     };
-    #[track_caller]
-    fn says(text: &str, part: &str) {
-        assert!(text.contains(part), "{part:?} in {text}");
-    }
     says(&pypus(&["get-spaces"]), "Space Default has an ID of Spaces-1");
     says(&pypus(&["get-projects", "Default"]), "Project Orders has an ID of Projects-1");
     says(&pypus(&["get-machines", "Default"]), "Machine ci-1 has an ID of Machines-1");
