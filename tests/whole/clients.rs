@@ -195,6 +195,8 @@ fn pypus_finds_what_it_prints_and_sets_variables() {
     pypus(&["get-vars-add-toshelf", "Default", "Orders", "shelf"]);
     says(&pypus(&["list-shelf-data", "shelf"]), "'Name': 'Colour'");
     says(&pypus(&["search-vars-by-name", "Default", "colour"]), "Context           : Colour");
+    // In the process it names the action by its id.
+    says(&pypus(&["search-vars-by-name", "Default", "function"]), "actionId=Update the function");
     let refused = Program::at(tools().join("venv/bin/pypus"))
         .args(["get-projects", "Nowhere"])
         .env("OCTOPUS_API_KEY", "API-WRONG")
