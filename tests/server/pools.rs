@@ -1,5 +1,7 @@
 //! Worker pools, and workers that an administrator changes.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::TestServer;
@@ -72,6 +74,22 @@ async fn a_disabled_worker_ends_what_it_runs_and_gets_nothing_more() {
     let (claimed, _) = tokio::join!(second.claim_for(20_000), disable("Machines-2", false));
     assert_eq!(claimed.unwrap().deployment, next);
     assert_eq!(server.get("machines?isDisabled=true").await.expect(200)["Items"][0]["Name"], "w1");
+}
+
+#[tokio::test]
+async fn a_disabled_worker_finds_out_what_became_of_its_own_and_of_nothing_else() {
+    let server = TestServer::ready().await;
+    server.release("1.0.0").await;
+    let (first, second) = (server.worker("w1", "m1").await, server.worker("w2", "m2").await);
+    let id = server.deploy("1.0.0").await;
+    first.claim().await.unwrap();
+    for machine in ["Machines-1", "Machines-2"] {
+        server.put(&format!("machines/{machine}"), json!({ "IsDisabled": true })).await.expect(200);
+    }
+    server.pass(Duration::from_mins(2)).await;
+    assert!(second.claim().await.is_none());
+    let again = first.claim().await.unwrap();
+    assert_eq!((again.deployment, again.reconcile), (id, true));
 }
 
 #[tokio::test]
