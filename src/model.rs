@@ -15,7 +15,8 @@ pub use causes::{causes, chain};
 pub use deployment::{DeploymentEvent, DeploymentState, TaskState};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use ids::{
-    ApiKeyId, DeploymentId, EnvironmentId, Fence, MachineId, ProjectId, ReleaseId, SpaceId, TaskId,
+    ApiKeyId, BuildInformationId, DeploymentId, EnvironmentId, Fence, MachineId, ProjectId, ReleaseId,
+    SpaceId, TaskId, WorkerId, WorkerPoolId,
 };
 pub use journal::{JournalEntry, JournalRecord};
 pub use log::{Level, LogLine};

@@ -1,19 +1,23 @@
 //! The deployment server: a data folder, a subset of the Octopus REST API, and the worker API.
 
+mod absent;
 mod api_keys;
 mod auth;
 mod body;
+mod build_information;
 mod check;
 mod connections;
 mod deployments;
 mod edge;
 mod environments;
+mod feeds;
 mod folder;
 mod json;
 mod listener;
 mod machines;
 mod packages;
 mod paging;
+mod pools;
 mod problem;
 mod projects;
 mod releases;

@@ -2,10 +2,12 @@
 
 mod api_keys;
 mod assignments;
+mod build_information;
 mod database;
 mod deployments;
 mod environments;
 mod error;
+mod feeds;
 mod keys;
 mod leases;
 mod listener;
@@ -18,11 +20,14 @@ mod releases;
 mod scopes;
 mod variables;
 mod vault;
+mod waiting;
+mod worker_pools;
 mod workers;
 
 use std::time::Duration;
 
 pub use api_keys::{ApiKeyRow, NewApiKey};
+pub use build_information::{BuildInformationRow, NewBuildInformation};
 pub use database::{Database, Place};
 pub use deployments::{DeploymentRow, NewDeployment, Page, Resolution, TaskFilter};
 pub use environments::EnvironmentRow;
@@ -37,7 +42,9 @@ pub use releases::{NewRelease, PinnedPackage, ReleaseRow};
 pub use scopes::ScopeMember;
 pub use variables::{NewVariable, ShownVariable, VariableSet};
 pub use vault::Vault;
-pub use workers::{MachineRow, Session};
+pub use waiting::Waiting;
+pub use worker_pools::{DEFAULT_POOL, WorkerPoolRow};
+pub use workers::{MachineChange, MachineRow, Session};
 
 /// The store. Clones share one database.
 #[derive(Clone, Debug)]

@@ -88,6 +88,22 @@ id!(
     "Machines"
 );
 
+id!(
+    /// The same worker as a member of a worker pool; Octopus tells the two apart by this kind of id.
+    WorkerId,
+    "Workers"
+);
+id!(
+    /// Workers that belong together.
+    WorkerPoolId,
+    "WorkerPools"
+);
+id!(
+    /// What a build says of a package version.
+    BuildInformationId,
+    "BuildInformation"
+);
+
 fn parse(kind: &'static str, text: &str) -> Result<i64, IdError> {
     let refused = || IdError { kind, found: text.to_owned() };
     let (found, number) = text.rsplit_once('-').ok_or_else(refused)?;

@@ -58,8 +58,8 @@ fn needed(method: &Method, path: &str) -> Permission {
     match (method, resource) {
         (_, "apikeys") => Permission::Administer,
         (&Method::GET | &Method::HEAD, _) => Permission::Read,
-        (&Method::POST, "packages" | "releases") => Permission::Publish,
-        (&Method::POST, "deployments" | "tasks") => Permission::Deploy,
+        (&Method::POST, "packages" | "releases" | "build-information") => Permission::Publish,
+        (&Method::POST, "deployments" | "tasks" | "runbook-runs") => Permission::Deploy,
         _ => Permission::Administer,
     }
 }

@@ -159,6 +159,7 @@ fn deployment(row: &DeploymentRow) -> Value {
             "Release": link(format_args!("releases/{release}")),
             "Environment": link(format_args!("environments/{environment}")),
             "Project": link(format_args!("projects/{project}")),
+            "Web": format!("/app#/{SPACE}/deployments/{id}"),
         },
     })
 }

@@ -24,6 +24,18 @@ pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result
     params.envelope("Environment", items.map(environment).collect()).map(Json)
 }
 
+/// As [`list`], of one type.
+pub(super) async fn list_typed(
+    State(shared): State<Shared>,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
+    let is_static =
+        params.list("type").is_none_or(|types| types.iter().any(|t| t.eq_ignore_ascii_case("Static")));
+    let rows = if is_static { shared.store.environments().await? } else { Vec::new() };
+    let items = rows.iter().filter(|row| wanted(&params, &EnvironmentId(row.id).to_string(), &row.name));
+    params.envelope("Environment", items.map(environment).collect()).map(Json)
+}
+
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
     Ok(Json(shared.store.environments().await?.iter().map(environment).collect::<Vec<_>>()))
 }
@@ -44,6 +56,18 @@ pub(super) async fn show(
     Ok(Json(environment(&shared.store.environment(&id).await?)))
 }
 
+pub(super) async fn change(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    let name = fields.required("Name")?;
+    let description = fields.raw_text("Description")?;
+    let order = fields.number("SortOrder")?;
+    let row = shared.store.change_environment(&id, &name, description.as_deref(), order).await?;
+    Ok(Json(environment(&row)))
+}
+
 pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
@@ -56,6 +80,9 @@ fn environment(row: &EnvironmentRow) -> Value {
     json!({
         "Id": id, "Name": row.name, "Slug": row.slug, "Description": row.description, "SortOrder": row.sort_order,
         "UseGuidedFailure": false, "AllowDynamicInfrastructure": false, "ExtensionSettings": [], "Type": "Static",
-        "SpaceId": SPACE, "Links": { "Self": link(format_args!("environments/{id}")) },
+        "SpaceId": SPACE, "Links": {
+            "Self": link(format_args!("environments/{id}")),
+            "Machines": link(format_args!("machines?environmentIds={id}")),
+        },
     })
 }

@@ -119,7 +119,7 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-fn overwrite(params: &Params) -> Result<Overwrite, Problem> {
+pub(super) fn overwrite(params: &Params) -> Result<Overwrite, Problem> {
     match params.get("overwriteMode").map(str::to_lowercase).as_deref() {
         None if params.flag("replace") => Ok(Overwrite::Replace),
         None | Some("failifexists") => Ok(Overwrite::Fail),
@@ -183,6 +183,29 @@ pub(super) async fn stream(shared: &Shared, sha256: &str, size: u64) -> Result<R
     Ok(response)
 }
 
+pub(super) async fn remove(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    delete(&shared, &[&id]).await
+}
+
+pub(super) async fn remove_all(
+    State(shared): State<Shared>,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
+    let ids = params.list("ids").ok_or_else(|| Problem::invalid("`ids` is missing: say what to delete"))?;
+    delete(&shared, &ids).await
+}
+
+async fn delete(shared: &Shared, ids: &[&str]) -> Result<Json<Value>, Problem> {
+    let rows = shared.store.delete_packages(ids).await?;
+    for row in &rows {
+        tracing::info!(package = row.file_name, sha256 = row.sha256, "package deleted");
+    }
+    Ok(Json(json!({ "Deleted": rows.iter().map(package).collect::<Vec<_>>() })))
+}
+
 fn package(row: &PackageRow) -> Value {
     let id = format!("packages-{}.{}", row.package_id, row.version);
     json!({
@@ -190,6 +213,9 @@ fn package(row: &PackageRow) -> Value {
         "FeedId": FEED, "NuGetFeedId": FEED, "FileExtension": row.extension, "PackageSizeBytes": row.size,
         "Hash": row.sha256, "Title": row.package_id, "Summary": null, "Description": null,
         "Published": time(row.published), "ReleaseNotes": null,
-        "Links": { "Self": link(format_args!("packages/{id}")), "Raw": link(format_args!("packages/{id}/raw")) },
+        "Links": {
+            "Self": link(format_args!("packages/{id}")), "Raw": link(format_args!("packages/{id}/raw")),
+            "Feed": link(format_args!("feeds/{FEED}")),
+        },
     })
 }

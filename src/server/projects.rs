@@ -96,6 +96,11 @@ fn process_document(row: &ProjectRow) -> Result<Value, Problem> {
     let project = ProjectId(row.id);
     let mut document: Map<String, Value> =
         serde_json::from_str(&row.process).map_err(|error| Problem::internal(&error))?;
+    for step in items(document.get_mut("Steps")) {
+        identify(step);
+        let actions = step.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case("Actions"));
+        items(actions.map(|(_, actions)| actions)).for_each(identify);
+    }
     for (name, value) in [
         ("Id", json!(format!("{PROCESS}{project}"))),
         ("ProjectId", json!(project)),
@@ -112,6 +117,25 @@ fn process_document(row: &ProjectRow) -> Result<Value, Problem> {
         document.insert(name.to_owned(), value);
     }
     Ok(document.into())
+}
+
+/// The objects of a list.
+fn items(list: Option<&mut Value>) -> impl Iterator<Item = &mut Map<String, Value>> {
+    list.and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
+}
+
+/// Clients read the id of each step and action. One that was sent without is known by its name, as in scopes.
+fn identify(part: &mut Map<String, Value>) {
+    let text = |wanted: &str| {
+        let found = part.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.and_then(|(_, value)| value.as_str()).filter(|text| !text.trim().is_empty()).map(str::to_owned)
+    };
+    if text("Id").is_none()
+        && let Some(name) = text("Name")
+    {
+        part.retain(|name, _| !name.eq_ignore_ascii_case("Id"));
+        part.insert("Id".to_owned(), name.into());
+    }
 }
 
 pub(super) async fn channels(
@@ -202,6 +226,8 @@ fn project(row: &ProjectRow) -> Value {
             "Channels": link(format_args!("projects/{id}/channels{{?skip,take}}")),
             "Variables": link(format_args!("variables/variableset-{id}")),
             "DeploymentProcess": link(format_args!("deploymentprocesses/{PROCESS}{id}")),
+            "Runbooks": link(format_args!("projects/{id}/runbooks{{?skip,take}}")),
+            "Web": format!("/app#/{SPACE}/projects/{}", row.slug),
         },
     })
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{
     Shared,
     body::Fields,
+    build_information,
     json::{link, time},
     paging::Params,
     problem::Problem,
@@ -83,14 +84,18 @@ pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result
     if let Some(ids) = params.list("ids") {
         rows.retain(|row| ids.iter().any(|id| id.eq_ignore_ascii_case(&ReleaseId(row.id).to_string())));
     }
-    params.envelope("Release", rows.iter().map(release).collect()).map(Json)
+    let mut answer = params.envelope("Release", rows.iter().map(release).collect())?;
+    build_information::add_to(&shared, answer["Items"].as_array_mut().into_iter().flatten()).await?;
+    Ok(Json(answer))
 }
 
 pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(release(&shared.store.release(&id).await?)))
+    let mut answer = release(&shared.store.release(&id).await?);
+    build_information::add_to(&shared, [&mut answer]).await?;
+    Ok(Json(answer))
 }
 
 pub(super) async fn of_project(
@@ -103,14 +108,18 @@ pub(super) async fn of_project(
     if let Some(part) = params.get("searchByVersion") {
         rows.retain(|row| row.version.to_lowercase().contains(&part.to_lowercase()));
     }
-    params.envelope("Release", rows.iter().map(release).collect()).map(Json)
+    let mut answer = params.envelope("Release", rows.iter().map(release).collect())?;
+    build_information::add_to(&shared, answer["Items"].as_array_mut().into_iter().flatten()).await?;
+    Ok(Json(answer))
 }
 
 pub(super) async fn by_version(
     State(shared): State<Shared>,
     Path((project, version)): Path<(String, String)>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(release(&shared.store.release_of(&project, &version).await?)))
+    let mut answer = release(&shared.store.release_of(&project, &version).await?);
+    build_information::add_to(&shared, [&mut answer]).await?;
+    Ok(Json(answer))
 }
 
 fn release(row: &ReleaseRow) -> Value {
@@ -129,6 +138,7 @@ fn release(row: &ReleaseRow) -> Value {
         "LibraryVariableSetSnapshotIds": [], "BuildInformation": [], "CustomFields": {}, "IgnoreChannelRules": false,
         "Links": {
             "Self": link(format_args!("releases/{id}")), "Project": link(format_args!("projects/{project}")),
+            "Web": format!("/app#/{SPACE}/releases/{id}"),
         },
     })
 }

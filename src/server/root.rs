@@ -7,29 +7,55 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Shared, json::link, paging::Params, problem::Problem, rewrite::SPACE};
+use super::{
+    Shared,
+    json::{link, wanted},
+    paging::Params,
+    problem::Problem,
+    rewrite::SPACE,
+};
 
 /// Clients gate features by this number and refuse what is too low or not a version, so it is not octarm's own; it
 /// is the lowest that lets every supported client use what this server has.
 const OCTOPUS_VERSION: &str = "2024.4.0";
 const API_VERSION: &str = "3.0.0";
+const USER: &str = "Users-1";
 
 /// What may be linked to in the space: the link's name, the path, and its query parameters.
-const RESOURCES: [(&str, &str); 13] = [
+const RESOURCES: [(&str, &str); 27] = [
+    ("Artifacts", "artifacts{/id}{?regarding,skip,take}"),
+    ("BuildInformation", "build-information{/id}{?packageId,filter,latest,skip,take,overwriteMode}"),
+    ("BuildInformationBulk", "build-information/bulk{?ids}"),
     ("Channels", "channels{/id}{?skip,take,ids,partialName}"),
     ("DeploymentProcesses", "deploymentprocesses{/id}{?skip,take,ids}"),
     ("Deployments", "deployments{/id}{?skip,take,ids,projects,environments,taskState}"),
     ("Environments", "environments{/id}{?name,skip,ids,take,partialName}"),
+    ("EnvironmentsV2", "environments/v2{?skip,take,ids,partialName,type}"),
+    ("Events", "events{/id}{?skip,take}"),
+    ("Feeds", "feeds{/id}{?skip,take,ids,partialName,feedType}"),
+    ("Interruptions", "interruptions{/id}{?skip,take,regarding}"),
     ("Lifecycles", "lifecycles{/id}{?skip,take,ids,partialName}"),
-    ("Machines", "machines{/id}{?skip,take,name,ids,partialName,environmentIds}"),
+    ("MachinePolicies", "machinepolicies{/id}{?skip,take,ids,partialName}"),
+    ("MachineRoles", "machineroles/all"),
+    (
+        "Machines",
+        "machines{/id}{?skip,take,name,ids,partialName,roles,isDisabled,healthStatuses,commStyles,environmentIds,\
+         thumbprint}",
+    ),
     ("Packages", "packages{/id}{?nuGetPackageId,filter,latest,skip,take,includeNotes}"),
+    ("PackagesBulk", "packages/bulk{?ids}"),
     ("PackageUpload", "packages/raw{?overwriteMode}"),
     ("ProjectGroups", "projectgroups{/id}{?skip,take,ids,partialName}"),
     ("Projects", "projects{/id}{?name,skip,ids,take,partialName}"),
     ("Releases", "releases{/id}{?skip,ignoreChannelRules,take,ids}"),
-    ("Tasks", "tasks{/id}{?skip,take,ids,states,project,environment,active,running,name}"),
+    ("Runbooks", "runbooks{/id}{?skip,take,ids,partialName}"),
+    ("Tasks", TASKS),
+    ("Tenants", "tenants{/id}{?skip,take,ids,partialName,projectId}"),
     ("Variables", "variables{/id}{?ids}"),
+    ("WorkerPools", "workerpools{/id}{?skip,take,ids,name,partialName}"),
+    ("Workers", "workers{/id}{?skip,take,name,ids,partialName,isDisabled,healthStatuses,workerPoolIds}"),
 ];
+const TASKS: &str = "tasks{/id}{?skip,take,ids,states,project,environment,active,running,name}";
 
 fn links() -> Map<String, Value> {
     RESOURCES.into_iter().map(|(name, path)| (name.to_owned(), link(path).into())).collect()
@@ -42,11 +68,9 @@ pub(super) async fn document(State(shared): State<Shared>) -> impl IntoResponse 
         ("Spaces", "/api/spaces{/id}{?name,skip,ids,take,partialName}".to_owned()),
         ("SpaceHome", "/api/{spaceId}".to_owned()),
         ("CurrentUser", "/api/users/me".to_owned()),
+        ("Users", "/api/users{/id}{?skip,take,ids}".to_owned()),
         // Tasks of all spaces are asked for without one.
-        (
-            "Tasks",
-            "/api/tasks{/id}{?skip,take,ids,states,project,environment,active,running,name}".to_owned(),
-        ),
+        ("Tasks", format!("/api/{TASKS}")),
     ] {
         links.insert(name.to_owned(), path.into());
     }
@@ -72,19 +96,50 @@ pub(super) async fn no_space(Path(space): Path<String>) -> Problem {
     ))
 }
 
+/// The one user: whoever has a key.
+fn the_user() -> Value {
+    json!({
+        "Id": USER, "Username": "octarm", "DisplayName": "octarm", "IsActive": true, "IsService": true,
+        "EmailAddress": null, "IsRequestor": true, "CanPasswordBeEdited": false, "Identities": [],
+        "Links": { "Self": format!("/api/users/{USER}"), "Spaces": format!("/api/users/{USER}/spaces") },
+    })
+}
+
 pub(super) async fn me() -> impl IntoResponse {
-    Json(json!({
-        "Id": "Users-1", "Username": "octarm", "DisplayName": "octarm", "IsActive": true, "IsService": true,
-        "EmailAddress": null, "Identities": [],
-        "Links": { "Self": "/api/users/me", "Spaces": "/api/spaces/all" },
-    }))
+    Json(the_user())
+}
+
+pub(super) async fn users(params: Params) -> Result<impl IntoResponse, Problem> {
+    let items = if wanted(&params, USER, "octarm") { vec![the_user()] } else { Vec::new() };
+    params.envelope("User", items).map(Json)
+}
+
+pub(super) async fn user(Path(id): Path<String>) -> Result<impl IntoResponse, Problem> {
+    known_user(&id)?;
+    Ok(Json(the_user()))
+}
+
+pub(super) async fn spaces_of(Path(id): Path<String>) -> Result<impl IntoResponse, Problem> {
+    known_user(&id)?;
+    Ok(Json([the_space()]))
+}
+
+fn known_user(id: &str) -> Result<(), Problem> {
+    if id.eq_ignore_ascii_case(USER) || id.eq_ignore_ascii_case("me") {
+        return Ok(());
+    }
+    Err(Problem::not_found(format!(
+        "user `{id}` does not exist: this server has keys and one user, `{USER}`"
+    )))
 }
 
 fn the_space() -> Value {
     json!({
         "Id": SPACE, "Name": "Default", "Slug": "default", "Description": "", "IsDefault": true,
-        "TaskQueueStopped": false, "SpaceManagersTeams": [], "SpaceManagersTeamMembers": ["Users-1"],
-        "Links": { "Self": format!("/api/spaces/{SPACE}"), "SpaceHome": format!("/api/{SPACE}") },
+        "TaskQueueStopped": false, "SpaceManagersTeams": [], "SpaceManagersTeamMembers": [USER],
+        "Links": {
+            "Self": format!("/api/spaces/{SPACE}"), "SpaceHome": format!("/api/{SPACE}"), "Web": format!("/app#/{SPACE}"),
+        },
     })
 }
 

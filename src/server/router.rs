@@ -6,13 +6,14 @@ use axum::{
     http::{Method, StatusCode, Uri},
     middleware::{from_fn, from_fn_with_state},
     response::IntoResponse,
-    routing::{delete, get, patch, post},
+    routing::{any, delete, get, patch, post},
 };
 use tower::{Layer as _, util::MapRequestLayer};
 use tower_http::trace::TraceLayer;
 
 use super::{
-    Shared, api_keys, auth, deployments, edge, environments, machines, packages,
+    Shared, absent, api_keys, auth, build_information, deployments, edge, environments, feeds, machines,
+    packages, pools,
     problem::Problem,
     projects, releases,
     rewrite::{self, NO_SPACE, SPACE_ROOT},
@@ -52,8 +53,11 @@ fn octopus(shared: &Shared) -> Router<Shared> {
     Router::new()
         .route("/api", get(root::document))
         .route(SPACE_ROOT, get(root::space_document))
-        .route(&format!("{NO_SPACE}/{{space}}"), axum::routing::any(root::no_space))
+        .route(&format!("{NO_SPACE}/{{space}}"), any(root::no_space))
+        .route("/api/users", get(root::users))
         .route("/api/users/me", get(root::me))
+        .route("/api/users/{id}", get(root::user))
+        .route("/api/users/{id}/spaces", get(root::spaces_of))
         .route("/api/spaces", get(root::spaces))
         .route("/api/spaces/all", get(root::all_spaces))
         .route("/api/spaces/{id}", get(root::space))
@@ -61,15 +65,30 @@ fn octopus(shared: &Shared) -> Router<Shared> {
         .route("/api/apikeys/{id}", delete(api_keys::remove))
         .route("/api/packages", get(packages::list))
         .route("/api/packages/raw", post(packages::push).layer(DefaultBodyLimit::disable()))
-        .route("/api/packages/{id}", get(packages::show))
+        .route("/api/packages/bulk", delete(packages::remove_all))
+        .route("/api/packages/{id}", get(packages::show).delete(packages::remove))
         .route("/api/packages/{id}/raw", get(packages::bytes))
+        .route("/api/packages/{id}/{version}/delta-signature", get(absent::no_delta))
+        .route("/api/packages/{id}/{version}/delta", post(absent::no_delta))
+        .route("/api/feeds", get(feeds::list))
+        .route("/api/feeds/all", get(feeds::all))
+        .route("/api/feeds/{id}", get(feeds::show))
+        .route("/api/feeds/{id}/packages", get(feeds::packages))
+        .route("/api/feeds/{id}/packages/versions", get(feeds::versions))
+        .route("/api/build-information", get(build_information::list).post(build_information::push))
+        .route("/api/build-information/bulk", delete(build_information::remove_all))
+        .route("/api/build-information/{id}", get(build_information::show).delete(build_information::remove))
         .route("/api/environments", get(environments::list).post(environments::create))
         .route("/api/environments/all", get(environments::all))
-        .route("/api/environments/v2", get(environments::list))
-        .route("/api/environments/{id}", get(environments::show).delete(environments::remove))
+        .route("/api/environments/v2", get(environments::list_typed))
+        .route(
+            "/api/environments/{id}",
+            get(environments::show).put(environments::change).delete(environments::remove),
+        )
         .route("/api/projects", get(projects::list).post(projects::create))
         .route("/api/projects/all", get(projects::all))
         .route("/api/projects/{id}", get(projects::show))
+        .route("/api/projects/{id}/runbooks", get(absent::runbooks_of))
         .route("/api/projects/{id}/channels", get(projects::channels_of))
         .route("/api/projects/{id}/releases", get(releases::of_project))
         .route("/api/projects/{id}/releases/{version}", get(releases::by_version))
@@ -94,12 +113,51 @@ fn octopus(shared: &Shared) -> Router<Shared> {
         .route("/api/tasks/{id}/raw", get(tasks::raw))
         .route("/api/tasks/{id}/log", get(tasks::log))
         .route("/api/tasks/{id}/cancel", post(tasks::cancel))
-        .route("/api/machines", get(machines::list))
+        .route("/api/tasks/{id}/queued-behind", get(tasks::queued_behind))
+        .route("/api/machines", get(machines::list).post(machines::no_registration))
         .route("/api/machines/all", get(machines::all))
-        .route("/api/machines/{id}", get(machines::show).delete(machines::remove))
+        .route("/api/machines/{id}", get(machines::show).put(machines::change).delete(machines::remove))
+        .merge(pools_of_workers())
+        .merge(what_is_absent())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(shared.clone(), auth::require_key))
+}
+
+/// Workers as members of pools.
+fn pools_of_workers() -> Router<Shared> {
+    Router::new()
+        .route("/api/workers", get(pools::workers).post(machines::no_registration))
+        .route("/api/workers/all", get(pools::all_workers))
+        .route(
+            "/api/workers/{id}",
+            get(pools::show_worker).put(pools::change_worker).delete(pools::remove_worker),
+        )
+        .route("/api/workerpools", get(pools::list).post(pools::create))
+        .route("/api/workerpools/all", get(pools::all))
+        .route("/api/workerpools/{id}", get(pools::show).put(pools::change).delete(pools::remove))
+        .route("/api/machinepolicies", get(absent::policies))
+        .route("/api/machinepolicies/all", get(absent::all_policies))
+        .route("/api/machinepolicies/{id}", get(absent::show_policy))
+        .route("/api/machineroles/all", get(absent::nothing))
+}
+
+/// What clients ask for and this server does not have.
+fn what_is_absent() -> Router<Shared> {
+    Router::new()
+        .route("/api/tenants", get(absent::tenants))
+        .route("/api/tenants/all", get(absent::nothing))
+        .route("/api/tenants/{id}", get(absent::no_tenant))
+        .route("/api/interruptions", get(absent::interruptions))
+        .route("/api/artifacts", get(absent::artifacts))
+        .route("/api/events", get(absent::events))
+        .route("/api/runbooks", get(absent::runbooks))
+        .route("/api/runbooks/all", get(absent::nothing))
+        .route("/api/runbooks/{*rest}", any(absent::no_runbook))
+        .route("/api/runbook-runs/{*rest}", any(absent::no_runbook))
+        .route("/api/runbookprocesses/{*rest}", any(absent::no_runbook))
+        .route("/api/runbooksnapshots", any(absent::no_runbook))
+        .route("/api/runbooksnapshots/{*rest}", any(absent::no_runbook))
 }
 
 /// The worker API, as `protocol` says.

@@ -23,9 +23,11 @@ use super::{
 };
 use crate::{
     model::{DeploymentId, EnvironmentId, Level, LogLine, ProjectId, TaskId, TaskState},
-    store::{self, DeploymentRow, Store, StoreError, TaskFilter},
+    store::{self, DeploymentRow, Page, Store, StoreError, TaskFilter, Waiting},
 };
 
+/// What every task does, in Octopus's word.
+const NAME: &str = "Deploy";
 /// The most bytes of log in one answer.
 const LOG_PART: usize = 1024 * 1024;
 /// The most bytes of log that a task's details show: the end, since that is where a failure is told.
@@ -92,16 +94,42 @@ pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result
         environments: numbers(&params, "environment", environment).unwrap_or_default(),
         active: params.get("active").map(|value| value.eq_ignore_ascii_case("true")),
     };
-    let (rows, total) = shared.store.deployments(&filter, page).await?;
-    let items: Vec<Value> = rows.iter().map(task).collect::<Result<_, _>>()?;
-    Ok(Json(params.wrap("Task", page, total, &items)))
+    // All tasks deploy.
+    let named = params.get("name").is_none_or(|name| name.eq_ignore_ascii_case(NAME));
+    let (rows, total) = if named { shared.store.deployments(&filter, page).await? } else { (Vec::new(), 0) };
+    Ok(Json(params.wrap("Task", page, total, &tasks(&shared, &rows).await?)))
+}
+
+/// What stands before a task that waits, the nearest first.
+pub(super) async fn queued_behind(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
+    let row = find(&shared, &id).await?;
+    let mut rows = Vec::new();
+    if row.state()?.task_state() == TaskState::Queued {
+        let filter = TaskFilter {
+            projects: vec![row.project_id],
+            environments: vec![row.environment_id],
+            active: Some(true),
+            ..TaskFilter::default()
+        };
+        rows = shared
+            .store
+            .deployments(&filter, Page { skip: 0, take: i32::MAX.unsigned_abs().into() })
+            .await?
+            .0;
+        rows.retain(|other| other.id < row.id);
+    }
+    params.envelope("Task", tasks(&shared, &rows).await?).map(Json)
 }
 
 pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(task(&find(&shared, &id).await?)?))
+    one(&shared, &find(&shared, &id).await?).await.map(Json)
 }
 
 pub(super) async fn cancel(
@@ -114,7 +142,7 @@ pub(super) async fn cancel(
     let deployment = DeploymentId(row.id);
     shared.store.cancel(deployment).await?;
     shared.deployment_changed();
-    Ok(Json(task(&shared.store.deployment(deployment).await?)?))
+    one(&shared, &shared.store.deployment(deployment).await?).await.map(Json)
 }
 
 pub(super) async fn details(
@@ -150,17 +178,19 @@ pub(super) async fn details(
         TaskState::Canceled => "Canceled",
     };
     let progress = if state.is_completed() { 100 } else { 0 };
+    let shown = one(&shared, &row).await?;
+    let waiting = shown["WaitingReason"].as_str().unwrap_or_default();
     let node = |id: String, name: &str, children: Value, elements: Vec<Value>| {
         json!({
             "Id": id, "Name": name, "Status": status, "Started": time(row.started), "Ended": time(row.completed),
-            "ShowAtSummaryLevel": true, "ProgressPercentage": progress, "ProgressMessage": "",
+            "ShowAtSummaryLevel": true, "ProgressPercentage": progress, "ProgressMessage": waiting,
             "Children": children, "LogElements": elements,
         })
     };
     let root = TaskId(row.id);
     let child = node(format!("{root}/1"), "Deploy", json!([]), elements);
     Ok(Json(json!({
-        "Task": task(&row)?,
+        "Task": shown,
         "Progress": { "ProgressPercentage": progress, "EstimatedTimeRemaining": null },
         "PhysicalLogSize": row.log_length,
         "ActivityLogs": [node(root.to_string(), &row.description(), json!([child]), Vec::new())],
@@ -270,13 +300,24 @@ fn category(level: Level) -> &'static str {
     }
 }
 
-fn task(row: &DeploymentRow) -> Result<Value, Problem> {
+async fn tasks(shared: &Shared, rows: &[DeploymentRow]) -> Result<Vec<Value>, Problem> {
+    let waiting = shared.store.waiting(rows).await?;
+    rows.iter().map(|row| task(row, waiting.get(&row.id))).collect()
+}
+
+async fn one(shared: &Shared, row: &DeploymentRow) -> Result<Value, Problem> {
+    let waiting = shared.store.waiting(std::slice::from_ref(row)).await?;
+    task(row, waiting.get(&row.id))
+}
+
+fn task(row: &DeploymentRow, waiting: Option<&Waiting>) -> Result<Value, Problem> {
     let id = TaskId(row.id);
     let state = row.state()?.task_state();
     let completed = state.is_completed();
     let seconds = row.started.zip(row.completed).map(|(start, end)| (end - start).max(0) / 1000);
     Ok(json!({
-        "Id": id, "SpaceId": SPACE, "Name": "Deploy", "Description": row.description(), "State": state,
+        "Id": id, "SpaceId": SPACE, "Name": NAME, "Description": row.description(), "State": state,
+        "WaitingReason": waiting.map(ToString::to_string),
         "IsCompleted": completed, "FinishedSuccessfully": state == TaskState::Success,
         "HasPendingInterruptions": false, "HasWarningsOrErrors": state == TaskState::Failed,
         "HasBeenPickedUpByProcessor": row.started.is_some(), "CanRerun": false,
@@ -289,6 +330,10 @@ fn task(row: &DeploymentRow) -> Result<Value, Problem> {
         "Links": {
             "Self": link(format_args!("tasks/{id}")), "Details": link(format_args!("tasks/{id}/details")),
             "Raw": link(format_args!("tasks/{id}/raw")), "Cancel": link(format_args!("tasks/{id}/cancel")),
+            "QueuedBehind": link(format_args!("tasks/{id}/queued-behind{{?skip,take}}")),
+            "Artifacts": link(format_args!("artifacts?regarding={id}")),
+            "Interruptions": link(format_args!("interruptions?regarding={id}")),
+            "Web": format!("/app#/{SPACE}/tasks/{id}"),
         },
     }))
 }

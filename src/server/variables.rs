@@ -85,13 +85,18 @@ fn scope(fields: &Fields, name: &str) -> Result<Vec<(ScopeType, Vec<String>)>, P
 }
 
 fn document(set: &VariableSet) -> Value {
+    let is_prompted = |name: &str| {
+        let mut same = set.variables.iter().filter(|other| other.name.eq_ignore_ascii_case(name));
+        same.any(|other| other.prompt.is_some())
+    };
     let variables: Vec<Value> = set
         .variables
         .iter()
         .map(|variable| {
             let mut scope = json!(variable.scope);
-            // Some clients read `Scope.Environment` of every variable and break where it is missing.
-            if scope["Environment"].is_null() {
+            // Clients that give a value for a name read `Scope.Environment` of all variables of that name and break
+            // where it is missing. Others find a variable again by its whole scope: there it stays as it was sent.
+            if scope["Environment"].is_null() && is_prompted(&variable.name) {
                 scope["Environment"] = json!([]);
             }
             json!({

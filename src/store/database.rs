@@ -319,8 +319,12 @@ const SQLITE_STEPS: Steps = &[
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "scopes", include_str!("migrations/0002_scopes.sql")),
     (3, "api keys", include_str!("migrations/0003_api_keys.sql")),
+    (6, "clients", include_str!("migrations/0006_clients.sql")),
 ];
-const POSTGRES_STEPS: Steps = &[(1, "first", include_str!("migrations/postgres/0001_first.sql"))];
+const POSTGRES_STEPS: Steps = &[
+    (1, "first", include_str!("migrations/postgres/0001_first.sql")),
+    (6, "clients", include_str!("migrations/postgres/0006_clients.sql")),
+];
 
 /// On PostgreSQL it holds a lock while it runs, so that nodes that start together do not meet.
 fn migrator(steps: Steps) -> Migrator {

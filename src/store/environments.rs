@@ -1,7 +1,7 @@
 //! Environments: the stages that releases are deployed to.
 
 use super::{Store, StoreError, database::Write, free_slug, is_deceptive, key, slug};
-use crate::model::EnvironmentId;
+use crate::model::{DeploymentId, EnvironmentId};
 
 /// An environment as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -61,6 +61,38 @@ impl Store {
         Ok(made)
     }
 
+    /// Changes what people read of an environment; its slug stays, for links hold it. What is absent stays too.
+    pub async fn change_environment(
+        &self,
+        named: &str,
+        name: &str,
+        description: Option<&str>,
+        sort_order: Option<i64>,
+    ) -> Result<EnvironmentRow, StoreError> {
+        let name = checked_name("environment", name, &["all", "v2"])?;
+        let mut write = self.database.write().await?;
+        write.lock_table("environments").await?;
+        let rows = all(&mut write).await?;
+        let row = find(rows.clone(), named)?;
+        if rows.iter().any(|other| other.id != row.id && key(&other.name) == key(name)) {
+            return Err(StoreError::Conflict(format!("an environment `{name}` exists already")));
+        }
+        let changed = sqlx::query_as(
+            "update environments set name = $2, name_key = $3, description = coalesce($4, description), \
+             sort_order = coalesce($5, sort_order) where id = $1 \
+             returning id, name, slug, description, sort_order",
+        )
+        .bind(row.id)
+        .bind(name)
+        .bind(key(name))
+        .bind(description)
+        .bind(sort_order)
+        .fetch_one(&mut *write)
+        .await?;
+        write.commit().await?;
+        Ok(changed)
+    }
+
     /// Removes an environment that nothing depends on.
     pub async fn delete_environment(&self, named: &str) -> Result<EnvironmentRow, StoreError> {
         let mut write = self.database.write().await?;
@@ -75,6 +107,21 @@ impl Store {
                 "environment `{}` cannot be deleted: these machines are in it: {}",
                 row.name,
                 machines.join(", ")
+            )));
+        }
+        let active: Vec<i64> = sqlx::query_scalar(
+            "select id from deployments where environment_id = $1 and (blocked = 1 \
+             or state in ('queued', 'leased', 'cancelling', 'lost')) order by id",
+        )
+        .bind(row.id)
+        .fetch_all(&mut *write)
+        .await?;
+        if !active.is_empty() {
+            let active: Vec<String> = active.into_iter().map(|id| DeploymentId(id).to_string()).collect();
+            return Err(StoreError::Invalid(format!(
+                "environment `{}` cannot be deleted: these deployments to it have not ended: {}",
+                row.name,
+                active.join(", ")
             )));
         }
         let deployments: i64 =
@@ -118,7 +165,7 @@ pub(super) fn find(rows: Vec<EnvironmentRow>, named: &str) -> Result<Environment
 }
 
 /// The kinds that ids begin with.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 14] = [
     "apikeys",
     "spaces",
     "environments",
@@ -130,6 +177,9 @@ const KINDS: [&str; 11] = [
     "deployments",
     "servertasks",
     "machines",
+    "workers",
+    "workerpools",
+    "buildinformation",
 ];
 
 /// A name that a person can tell from nothing, and that means nothing else where an id or a name may stand:

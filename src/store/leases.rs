@@ -61,15 +61,26 @@ struct Silent {
 /// A deployment that was lost as often as this is not handed out again: it may be what its workers die of.
 const HAND_OUTS: i64 = 10;
 
+/// That the worker of number `$2` may be given what it does not hold yet.
+macro_rules! enabled {
+    () => {
+        "(select disabled from machines where id = $2) = 0"
+    };
+}
+
 impl Store {
     /// Whether a claim of this environment would find something. A cheap look before the writer is taken. `own` as of
     /// [`Self::claim`].
     pub async fn has_work(&self, session: &Session, own: bool) -> Result<bool, StoreError> {
         let found: Option<i64> = sqlx::query_scalar(concat!(
-            "select 1 from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4) \
-             or (state in ('leased', 'cancelling') and ((machine_id = $2 and $3 = 1) or lease_until <= ",
+            "select 1 from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and (machine_id = \
+             $2 or ",
+            enabled!(),
+            ")) or (state in ('leased', 'cancelling') and ((machine_id = $2 and $3 = 1) or lease_until <= ",
             now!(),
-            ")) or (state = 'queued' and not exists (select 1 from deployments o where o.environment_id = \
+            ")) or (state = 'queued' and ",
+            enabled!(),
+            " and not exists (select 1 from deployments o where o.environment_id = \
              d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
              o.blocked = 1)))) limit 1"
         ))
@@ -109,14 +120,15 @@ impl Store {
              fence = fence + 1, held_since = case when machine_id = $2 then held_since else fence + 1 end, \
              lease_until = {now} + $5, lost_since = null, last_contact = {now}, machine_id = $2, machine_name = $6, \
              machine_host = $7, started = coalesce(started, {now}), log_offset = log_length where id = \
-             (select id from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4) \
-             or (state in ('leased', 'cancelling') and machine_id = $2 and $3 = 1) \
-             or (state = 'queued' and not exists (select 1 from deployments o where o.environment_id = \
+             (select id from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and \
+             (machine_id = $2 or {enabled})) or (state in ('leased', 'cancelling') and machine_id = $2 and $3 = 1) \
+             or (state = 'queued' and {enabled} and not exists (select 1 from deployments o where o.environment_id = \
              d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
              o.blocked = 1 or (o.state = 'queued' and o.id < d.id))))) \
              order by case state when 'lost' then 1 when 'queued' then 2 else 0 end, id limit 1{skip_locked}) \
              returning id, fence",
             now = now!(),
+            enabled = enabled!(),
             skip_locked = write.skip_locked(),
         )))
         .bind(session.environment_id)

@@ -30,6 +30,11 @@ impl PackageRow {
     pub fn order(&self) -> Option<SemanticVersion> {
         self.version.parse().ok()
     }
+
+    /// The two columns that it is found by.
+    pub(super) fn keys(&self) -> (String, String) {
+        (self.package_id.to_lowercase(), version_key(&self.version))
+    }
 }
 
 /// A package whose bytes are durable already.
@@ -70,6 +75,9 @@ const COLUMNS: &str = "select package_id, version, extension, file_name, sha256,
 
 const ONE: &str = "select package_id, version, extension, file_name, sha256, size, published from packages \
                    where package_key = $1 and version_key = $2";
+
+pub(super) const OF_ONE: &str = "select package_id, version, extension, file_name, sha256, size, published \
+                                 from packages where package_key = $1 order by id";
 
 impl Store {
     /// What a push of this name would meet: a refusal, or the package that is kept, or nothing in its way. Asked
@@ -162,19 +170,20 @@ fn kept(found: Option<PackageRow>, overwrite: Overwrite) -> Result<Option<Pushed
 
 /// All versions of one package, the highest first, inside a transaction.
 pub(super) async fn versions(write: &mut Write, package: &str) -> Result<Vec<PackageRow>, StoreError> {
-    let rows: Vec<PackageRow> = sqlx::query_as(
-        "select package_id, version, extension, file_name, sha256, size, published from packages \
-         where package_key = $1 order by id",
-    )
-    .bind(package.to_lowercase())
-    .fetch_all(&mut **write)
-    .await?;
+    let rows: Vec<PackageRow> =
+        sqlx::query_as(OF_ONE).bind(package.to_lowercase()).fetch_all(&mut **write).await?;
     Ok(sorted(rows))
 }
 
-fn sorted(mut rows: Vec<PackageRow>) -> Vec<PackageRow> {
+pub(super) fn sorted(mut rows: Vec<PackageRow>) -> Vec<PackageRow> {
     rows.sort_by_cached_key(|row| (row.package_id.to_lowercase(), std::cmp::Reverse(row.order())));
     rows
+}
+
+/// The form that versions of packages are compared by; one that cannot be read only equals itself.
+pub(super) fn version_key(version: &str) -> String {
+    let read = version.trim().parse::<SemanticVersion>();
+    read.map_or_else(|_| super::key(version), |version| version.normalised().to_lowercase())
 }
 
 fn keys(id: &str, version: &SemanticVersion) -> (String, String) {

@@ -3,9 +3,9 @@
 use uuid::Uuid;
 
 use super::{
-    Store, StoreError,
+    Change, Store, StoreError,
     database::{Write, now},
-    environments, key, keys, unsigned,
+    environments, key, keys, unsigned, worker_pools,
 };
 use crate::{
     model::{DeploymentId, MachineId},
@@ -29,6 +29,19 @@ pub struct MachineRow {
     pub last_seen: i64,
     /// How long ago that was by the database's clock.
     pub silent_ms: i64,
+    /// Which pool it is in.
+    pub worker_pool_id: i64,
+    /// Whether it gets nothing to do, as 0 or 1.
+    pub disabled: i64,
+}
+
+/// What an administrator may change of a worker; what is absent stays as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MachineChange {
+    /// Whether it gets nothing to do.
+    pub disabled: Option<bool>,
+    /// The pool it is in.
+    pub pool: Option<i64>,
 }
 
 /// Who is calling: a worker by its token.
@@ -255,12 +268,32 @@ impl Store {
         write.commit().await
     }
 
+    /// Disables the worker or enables it again, and moves it to a pool. One that is disabled ends what it runs.
+    pub async fn change_machine(&self, machine: i64, change: MachineChange) -> Result<(), StoreError> {
+        let mut write = self.database.write().await?;
+        if let Some(pool) = change.pool {
+            worker_pools::lock(&mut write, pool).await?;
+        }
+        sqlx::query(
+            "update machines set disabled = coalesce($2, disabled), worker_pool_id = coalesce($3, worker_pool_id) \
+             where id = $1",
+        )
+        .bind(machine)
+        .bind(change.disabled.map(i64::from))
+        .bind(change.pool)
+        .execute(&mut *write)
+        .await?;
+        // Its turn may have come.
+        write.announce(Change::Queue).await?;
+        write.commit().await
+    }
+
     /// All workers by id.
     pub async fn machines(&self) -> Result<Vec<MachineRow>, StoreError> {
         Ok(sqlx::query_as(concat!(
             "select id, environment_id, name, host, version, last_seen, ",
             now!(),
-            " - last_seen as silent_ms from machines order by id"
+            " - last_seen as silent_ms, worker_pool_id, disabled from machines order by id"
         ))
         .fetch_all(&self.database.reader)
         .await?)

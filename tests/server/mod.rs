@@ -13,15 +13,21 @@ mod sqlite {
     pub(super) type TestServer = crate::support::server::TestServer<crate::support::server::Sqlite>;
 
     mod api_keys;
+    mod build_information;
     mod deployments;
+    mod environments;
+    mod fields;
+    mod go_shapes;
     mod leases;
     mod names;
     mod packages;
+    mod pools;
     mod projects;
     mod properties;
     mod releases;
     mod rest;
     mod variables;
+    mod waiting;
     mod workers;
 }
 
@@ -31,14 +37,20 @@ mod postgres {
     pub(super) type TestServer = crate::support::server::TestServer<crate::support::server::Postgres>;
 
     mod api_keys;
+    mod build_information;
     mod deployments;
+    mod environments;
+    mod fields;
+    mod go_shapes;
     mod leases;
     mod names;
     mod packages;
+    mod pools;
     mod projects;
     mod properties;
     mod releases;
     mod rest;
     mod variables;
+    mod waiting;
     mod workers;
 }

@@ -196,3 +196,29 @@ async fn who_falls_silent_is_not_waited_for() {
     }
     assert_eq!(fs_err::read_dir(server.data.join("packages")).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn a_package_that_a_release_is_made_of_is_not_deleted() {
+    let server = TestServer::ready().await;
+    server.push("Orders.1.1.0.zip", b"two", "").await.expect(201);
+    server.push("Orders.1.2.0.zip", b"three", "").await.expect(201);
+    let body = serde_json::json!({ "ProjectName": "Orders", "ReleaseVersion": "7", "Packages": ["*:1.1.0"] });
+    server.post("releases/create/v1", body).await.expect(201);
+    // The row is another one now, and still the package of the release.
+    server.push("Orders.1.1.zip", b"four", "?replace=true").await.expect(201);
+    for path in ["packages/packages-Orders.1.1", "packages/bulk?ids=Orders.1.0.0,packages-Orders.1.1"] {
+        let text = server.delete(path).await.refused(409);
+        assert_eq!(
+            text,
+            "package `Orders` version `1.1` cannot be deleted: release 7 of project `Orders` is made of it"
+        );
+    }
+    server.get("packages/Orders.1.0.0").await.expect(200);
+    server.delete("packages/Orders.1.0.0").await.expect(200);
+    server.delete("packages/Orders.1.0.0").await.refused(404);
+    assert!(server.delete("packages/bulk").await.refused(400).contains("`ids` is missing"));
+    server.delete("packages/bulk?ids=Orders.1.2.0").await.expect(200);
+    assert_eq!(server.get("packages").await.expect(200)["TotalResults"], 1);
+    // A deleted version is free again.
+    server.push("Orders.1.2.0.zip", b"five", "").await.expect(201);
+}

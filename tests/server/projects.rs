@@ -56,8 +56,12 @@ async fn a_process_is_kept_as_sent_and_a_stale_one_refused() {
     let server = TestServer::ready().await;
     let mut process = server.get("deploymentProcesses/deploymentprocess-Projects-1").await.expect(200);
     assert_eq!(process["Version"], 0);
-    process["Steps"] = json!([{ "Name": "S", "odd": { "Kept": [1, 2] }, "Actions": [] }]);
+    process["Steps"] =
+        json!([{ "Name": "S", "odd": { "Kept": [1, 2] }, "Actions": [{ "name": "A" }, { "Id": "7" }] }]);
     let saved = server.put("projects/Projects-1/deploymentprocesses", process.clone()).await.expect(200);
+    // What has no id is known by its name.
+    process["Steps"][0]["Id"] = json!("S");
+    process["Steps"][0]["Actions"][0]["Id"] = json!("A");
     assert_eq!((&saved["Version"], &saved["Steps"]), (&json!(1), &process["Steps"]));
     let text = server.put("deploymentprocesses/deploymentprocess-Projects-1", process).await.refused(409);
     assert!(text.contains("is at version 1, the one sent was made from version 0"), "{text}");

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs the pinned tools of the demo and the tests into a folder, and does nothing when they are there already.
 #
-#   install.sh python DIR    DIR/venv: ministack (an AWS emulator) with botocore, and what the example needs
-#   install.sh node DIR      DIR/node_modules: the Octopus client, and packers
+#   install.sh python DIR    DIR/venv: ministack (an AWS emulator) with botocore, pypus (a client of Octopus's API), and
+#                            what the example needs
+#   install.sh node DIR      DIR/node_modules: three clients of Octopus's API, and packers
 #
 # What is installed is known by a digest of the pins, not by times: a fresh clone has new times and the same pins.
 set -eu
@@ -27,7 +28,9 @@ python)
     echo "installing the Python tools into $tools/venv"
     rm -rf "$tools/venv"
     python3 -m venv "$tools/venv"
-    "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
+    # Nothing is looked up: what is needed stands in the files, and overrides.in says where that differs from what
+    # packages ask for.
+    "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps \
         --only-binary=:all: --requirement "$here/requirements.txt" --requirement "$example/requirements.txt"
     ;;
 node)

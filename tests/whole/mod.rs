@@ -1,5 +1,6 @@
 //! The whole line of real processes: server, workers and commands, against an AWS that runs the functions.
 
+mod clients;
 mod errors;
 mod line;
 mod packers;

@@ -1,0 +1,142 @@
+//! What builds say of the packages that they made: a document for each package version.
+
+use super::{Overwrite, Store, StoreError, database::now, packages::version_key};
+use crate::model::BuildInformationId;
+
+/// Build information as stored.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct BuildInformationRow {
+    /// The number of its id.
+    pub id: i64,
+    /// The package's id as given.
+    pub package_id: String,
+    /// The package's version as given.
+    pub version: String,
+    /// What the build said, a JSON object in Octopus's spelling.
+    pub document: String,
+    /// When, in milliseconds since 1970.
+    pub created: i64,
+}
+
+/// Build information as somebody sends it.
+#[derive(Debug)]
+pub struct NewBuildInformation {
+    /// The package's id.
+    pub package_id: String,
+    /// The package's version.
+    pub version: String,
+    /// What the build says, a JSON object in Octopus's spelling.
+    pub document: String,
+}
+
+impl Store {
+    /// Keeps what a build says. The package need not be there yet: builds push in any order.
+    pub async fn push_build_information(
+        &self,
+        new: &NewBuildInformation,
+        overwrite: Overwrite,
+    ) -> Result<BuildInformationRow, StoreError> {
+        let (package, version) = (new.package_id.trim(), new.version.trim());
+        let (package_key, version_key) = (package.to_lowercase(), version_key(version));
+        let mut write = self.database.write().await?;
+        let stored: Option<BuildInformationRow> = sqlx::query_as(concat!(
+            "insert into build_information (package_id, package_key, version, version_key, document, created) \
+             values ($1, $2, $3, $4, $5, ",
+            now!(),
+            ") on conflict (package_key, version_key) do update set version = excluded.version, \
+             document = excluded.document, created = excluded.created where $6 = 1 \
+             returning id, package_id, version, document, created"
+        ))
+        .bind(package)
+        .bind(&package_key)
+        .bind(version)
+        .bind(&version_key)
+        .bind(&new.document)
+        .bind(i64::from(overwrite == Overwrite::Replace))
+        .fetch_optional(&mut *write)
+        .await?;
+        if let Some(stored) = stored {
+            write.commit().await?;
+            return Ok(stored);
+        }
+        if overwrite == Overwrite::Fail {
+            return Err(StoreError::Conflict(format!(
+                "build information for package `{package}` version `{version}` exists already; send it with \
+                 overwriteMode=OverwriteExisting to replace it or IgnoreIfExists to keep it"
+            )));
+        }
+        Ok(sqlx::query_as(
+            "select id, package_id, version, document, created from build_information \
+             where package_key = $1 and version_key = $2",
+        )
+        .bind(package_key)
+        .bind(version_key)
+        .fetch_one(&mut *write)
+        .await?)
+    }
+
+    /// All build information, the newest first; of one package when it is given.
+    pub async fn build_information(
+        &self,
+        package: Option<&str>,
+    ) -> Result<Vec<BuildInformationRow>, StoreError> {
+        Ok(sqlx::query_as(
+            "select id, package_id, version, document, created from build_information \
+             where $1 is null or package_key = $1 order by id desc",
+        )
+        .bind(package.map(str::to_lowercase))
+        .fetch_all(&self.database.reader)
+        .await?)
+    }
+
+    /// What was said of one package version.
+    pub async fn build_information_for(
+        &self,
+        package: &str,
+        version: &str,
+    ) -> Result<Option<BuildInformationRow>, StoreError> {
+        Ok(sqlx::query_as(
+            "select id, package_id, version, document, created from build_information \
+             where package_key = $1 and version_key = $2",
+        )
+        .bind(package.to_lowercase())
+        .bind(version_key(version))
+        .fetch_optional(&self.database.reader)
+        .await?)
+    }
+
+    /// The build information of this id.
+    pub async fn build_information_by_id(&self, named: &str) -> Result<BuildInformationRow, StoreError> {
+        let id = parse(named)?;
+        sqlx::query_as(
+            "select id, package_id, version, document, created from build_information where id = $1",
+        )
+        .bind(id.0)
+        .fetch_optional(&self.database.reader)
+        .await?
+        .ok_or_else(|| missing(named))
+    }
+
+    /// Removes build information, all or none.
+    pub async fn delete_build_information(&self, named: &[&str]) -> Result<(), StoreError> {
+        let mut write = self.database.write().await?;
+        for name in named {
+            let gone = sqlx::query("delete from build_information where id = $1")
+                .bind(parse(name)?.0)
+                .execute(&mut *write)
+                .await?;
+            if gone.rows_affected() == 0 {
+                return Err(missing(name));
+            }
+        }
+        write.commit().await
+    }
+}
+
+fn parse(named: &str) -> Result<BuildInformationId, StoreError> {
+    named.parse().map_err(|_| missing(named))
+}
+
+fn missing(named: &str) -> StoreError {
+    StoreError::NotFound(format!("build information `{named}` does not exist"))
+}

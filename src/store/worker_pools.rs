@@ -1,0 +1,136 @@
+//! Worker pools: names for workers that belong together.
+
+use super::{Store, StoreError, database::Write, environments::checked_name, free_slug, key};
+use crate::model::WorkerPoolId;
+
+/// The pool of every worker that nobody moved.
+pub const DEFAULT_POOL: WorkerPoolId = WorkerPoolId(1);
+
+/// A worker pool as stored.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct WorkerPoolRow {
+    /// The number of its id.
+    pub id: i64,
+    /// Its name as given.
+    pub name: String,
+    /// Its name in URLs.
+    pub slug: String,
+    /// For people.
+    pub description: String,
+}
+
+const COLUMNS: &str = "select id, name, slug, description from worker_pools order by id";
+
+impl Store {
+    /// All pools, the default one first.
+    pub async fn worker_pools(&self) -> Result<Vec<WorkerPoolRow>, StoreError> {
+        Ok(sqlx::query_as(COLUMNS).fetch_all(&self.database.reader).await?)
+    }
+
+    /// The pool with this id, name or slug.
+    pub async fn worker_pool(&self, named: &str) -> Result<WorkerPoolRow, StoreError> {
+        find(self.worker_pools().await?, named)
+    }
+
+    /// Makes a pool.
+    pub async fn create_worker_pool(
+        &self,
+        name: &str,
+        description: &str,
+    ) -> Result<WorkerPoolRow, StoreError> {
+        let name = checked_name("worker pool", name, &["all"])?;
+        let mut write = self.database.write().await?;
+        // The slug depends on all others.
+        write.lock_table("worker_pools").await?;
+        let taken: Vec<String> =
+            sqlx::query_scalar("select slug from worker_pools").fetch_all(&mut *write).await?;
+        let made: Option<WorkerPoolRow> = sqlx::query_as(
+            "insert into worker_pools (name, name_key, slug, description) values ($1, $2, $3, $4) \
+             on conflict (name_key) do nothing returning id, name, slug, description",
+        )
+        .bind(name)
+        .bind(key(name))
+        .bind(free_slug(name, &taken))
+        .bind(description)
+        .fetch_optional(&mut *write)
+        .await?;
+        let made = made.ok_or_else(|| exists(name))?;
+        write.commit().await?;
+        Ok(made)
+    }
+
+    /// Gives a pool another name or description; its slug stays, for links hold it.
+    pub async fn change_worker_pool(
+        &self,
+        named: &str,
+        name: &str,
+        description: &str,
+    ) -> Result<WorkerPoolRow, StoreError> {
+        let name = checked_name("worker pool", name, &["all"])?;
+        let mut write = self.database.write().await?;
+        write.lock_table("worker_pools").await?;
+        let rows: Vec<WorkerPoolRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?;
+        let row = find(rows.clone(), named)?;
+        if rows.iter().any(|other| other.id != row.id && key(&other.name) == key(name)) {
+            return Err(exists(name));
+        }
+        sqlx::query("update worker_pools set name = $2, name_key = $3, description = $4 where id = $1")
+            .bind(row.id)
+            .bind(name)
+            .bind(key(name))
+            .bind(description)
+            .execute(&mut *write)
+            .await?;
+        write.commit().await?;
+        Ok(WorkerPoolRow { name: name.to_owned(), description: description.to_owned(), ..row })
+    }
+
+    /// Removes a pool that no worker is in.
+    pub async fn delete_worker_pool(&self, named: &str) -> Result<WorkerPoolRow, StoreError> {
+        let mut write = self.database.write().await?;
+        let row = find(sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?, named)?;
+        // Nobody moves a worker into it meanwhile.
+        lock(&mut write, row.id).await?;
+        let refused = |why: String| {
+            Err(StoreError::Invalid(format!("worker pool `{}` cannot be deleted: {why}", row.name)))
+        };
+        if row.id == DEFAULT_POOL.0 {
+            return refused("it is the pool of all workers that are in no other".into());
+        }
+        let workers: Vec<String> =
+            sqlx::query_scalar("select name from machines where worker_pool_id = $1 order by id")
+                .bind(row.id)
+                .fetch_all(&mut *write)
+                .await?;
+        if !workers.is_empty() {
+            return refused(format!("these workers are in it: {}", workers.join(", ")));
+        }
+        sqlx::query("delete from worker_pools where id = $1").bind(row.id).execute(&mut *write).await?;
+        write.commit().await?;
+        Ok(row)
+    }
+}
+
+/// Keeps the pool from being deleted while a worker is moved into it.
+pub(super) async fn lock(write: &mut Write, id: i64) -> Result<(), StoreError> {
+    write.lock_row("worker_pools", id).await?;
+    let rows = sqlx::query_as(COLUMNS).fetch_all(&mut **write).await?;
+    find(rows, &WorkerPoolId(id).to_string()).map(drop)
+}
+
+fn exists(name: &str) -> StoreError {
+    StoreError::Conflict(format!("a worker pool `{name}` exists already"))
+}
+
+/// The one that is meant by an id, a name or a slug, in this order.
+fn find(rows: Vec<WorkerPoolRow>, named: &str) -> Result<WorkerPoolRow, StoreError> {
+    let wanted = key(named);
+    let id = named.trim().parse::<WorkerPoolId>().ok();
+    let place = id
+        .and_then(|id| rows.iter().position(|row| row.id == id.0))
+        .or_else(|| rows.iter().position(|row| key(&row.name) == wanted))
+        .or_else(|| rows.iter().position(|row| row.slug == wanted));
+    place
+        .and_then(|place| rows.into_iter().nth(place))
+        .ok_or_else(|| StoreError::NotFound(format!("worker pool `{named}` does not exist")))
+}
