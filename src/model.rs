@@ -15,7 +15,8 @@ pub use causes::{causes, chain};
 pub use deployment::{DeploymentEvent, DeploymentState, TaskState};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use ids::{
-    ApiKeyId, DeploymentId, EnvironmentId, Fence, MachineId, ProjectId, ReleaseId, SpaceId, TaskId,
+    ApiKeyId, ChannelId, DeploymentId, EnvironmentId, Fence, LifecycleId, MachineId, ProjectGroupId,
+    ProjectId, ReleaseId, SpaceId, TaskId,
 };
 pub use journal::{JournalEntry, JournalRecord};
 pub use log::{Level, LogLine};

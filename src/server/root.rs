@@ -15,7 +15,7 @@ const OCTOPUS_VERSION: &str = "2024.4.0";
 const API_VERSION: &str = "3.0.0";
 
 /// What may be linked to in the space: the link's name, the path, and its query parameters.
-const RESOURCES: [(&str, &str); 13] = [
+const RESOURCES: [(&str, &str); 14] = [
     ("Channels", "channels{/id}{?skip,take,ids,partialName}"),
     ("DeploymentProcesses", "deploymentprocesses{/id}{?skip,take,ids}"),
     ("Deployments", "deployments{/id}{?skip,take,ids,projects,environments,taskState}"),
@@ -29,6 +29,7 @@ const RESOURCES: [(&str, &str); 13] = [
     ("Releases", "releases{/id}{?skip,ignoreChannelRules,take,ids}"),
     ("Tasks", "tasks{/id}{?skip,take,ids,states,project,environment,active,running,name}"),
     ("Variables", "variables{/id}{?ids}"),
+    ("VersionRuleTest", "channels/rule-test{?version,versionRange,preReleaseTag}"),
 ];
 
 fn links() -> Map<String, Value> {

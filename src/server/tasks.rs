@@ -270,7 +270,7 @@ fn category(level: Level) -> &'static str {
     }
 }
 
-fn task(row: &DeploymentRow) -> Result<Value, Problem> {
+pub(super) fn task(row: &DeploymentRow) -> Result<Value, Problem> {
     let id = TaskId(row.id);
     let state = row.state()?.task_state();
     let completed = state.is_completed();

@@ -144,9 +144,10 @@ mod tests {
 
     #[test]
     fn refusals_say_what_is_wrong() {
-        let refusals = ["", "(1.0)", "[1.0)", "[1.0", "(,)", "[,]", "[1,2,3]", "[2.0,1.0]", "(1.0,1.0]", "[é,]"]
-            .map(|text| text.parse::<VersionRange>().unwrap_err().to_string())
-            .join("\n");
+        let refusals =
+            ["", "(1.0)", "[1.0)", "[1.0", "(,)", "[,]", "[1,2,3]", "[2.0,1.0]", "(1.0,1.0]", "[é,]"]
+                .map(|text| text.parse::<VersionRange>().unwrap_err().to_string())
+                .join("\n");
         insta::assert_snapshot!(refusals, @"
         `` is not a range of versions: it is empty
         `(1.0)` is not a range of versions: one version alone stands in square brackets, as in `[1.0]`
