@@ -13,8 +13,10 @@ mod sqlite {
     pub(super) type TestServer = crate::support::server::TestServer<crate::support::server::Sqlite>;
 
     mod api_keys;
+    mod channels;
     mod deployments;
     mod leases;
+    mod lifecycles;
     mod names;
     mod packages;
     mod projects;
@@ -31,8 +33,10 @@ mod postgres {
     pub(super) type TestServer = crate::support::server::TestServer<crate::support::server::Postgres>;
 
     mod api_keys;
+    mod channels;
     mod deployments;
     mod leases;
+    mod lifecycles;
     mod names;
     mod packages;
     mod projects;
