@@ -141,11 +141,16 @@ pub(super) async fn of(connection: &mut AnyConnection, release: &ReleaseRow) -> 
 
 /// After a deployment ended well: makes those that the lifecycle makes by itself in the phases behind it.
 pub(super) async fn promote(write: &mut Write, deployment: DeploymentId) -> Result<(), StoreError> {
-    let (release, environment): (i64, i64) =
-        sqlx::query_as("select release_id, environment_id from deployments where id = $1")
-            .bind(deployment.0)
-            .fetch_one(&mut **write)
-            .await?;
+    let found: Option<(i64, i64)> = sqlx::query_as(
+        "select d.release_id, d.environment_id from deployments d join releases r on r.id = d.release_id \
+         join channels c on c.id = r.channel_id join projects p on p.id = c.project_id \
+         join lifecycles l on l.id = coalesce(c.lifecycle_id, p.lifecycle_id) where d.id = $1 and l.phases <> '[]'",
+    )
+    .bind(deployment.0)
+    .fetch_optional(&mut **write)
+    .await?;
+    // Without phases there is nothing to make, and nobody to wait for.
+    let Some((release, environment)) = found else { return Ok(()) };
     // Of two that end at the same moment the second sees the first: else each would miss the other, and a phase that
     // needs both would open for nobody.
     write.lock_row("releases", release).await?;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use octarm::model::DeploymentId;
+use octarm::{
+    client::{NewRelease, ServerClient, Trust},
+    model::DeploymentId,
+};
 use serde_json::{Value, json};
 
 use super::TestServer;
@@ -450,4 +453,59 @@ async fn a_project_is_renamed_and_switched_off() {
     assert_eq!(server.get("projectgroups/all").await.expect(200)[0]["Id"], "ProjectGroups-1");
     server.get("projectgroups/ProjectGroups-1").await.expect(200);
     server.get("projectgroups/ProjectGroups-2").await.refused(404);
+}
+
+#[tokio::test]
+async fn a_disabled_project_goes_nowhere_by_itself() {
+    let phases = json!([phase("Test", &["Dev"]), { "Name": "Live", "AutomaticDeploymentTargets": ["Prod"] }]);
+    let server = with_phases(&["Prod"], phases).await;
+    server.release("1.0.0").await;
+    deploy(&server, &["Dev"]).await.expect(201);
+    server.put("projects/Orders", json!({ "IsDisabled": true })).await.expect(200);
+    // What was asked for before still comes to its end.
+    succeed(&worker(&server, "Dev").await).await;
+    assert_eq!(made(&server).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_client_library_speaks_of_all_this() {
+    let server = TestServer::ready().await;
+    let client = ServerClient::new(&server.address, &Trust::default(), server.key.clone().into()).unwrap();
+    let phases = vec![phase("Test", &["Dev"])];
+    let mut made = client.create_lifecycle("Way", phases).await.unwrap();
+    assert_eq!(client.lifecycle("way").await.unwrap(), made);
+    made["Description"] = "changed".into();
+    assert_eq!(client.save_lifecycle(made.clone()).await.unwrap(), made);
+    assert_eq!(client.lifecycles().await.unwrap()[1], made);
+    let changed = client.change_project("Orders", json!({ "LifecycleId": "Way" })).await.unwrap();
+    assert_eq!(changed["LifecycleId"], made["Id"]);
+    let error = client.delete_lifecycle("Way").await.unwrap_err();
+    assert_eq!(error.status(), Some(409));
+    client.create_project("Other").await.unwrap();
+    let mut channel = client
+        .create_channel("Orders", json!({ "Name": "A/B", "Rules": [{ "VersionRange": "2.0" }] }))
+        .await
+        .unwrap();
+    channel["Name"] = "Early".into();
+    assert_eq!(client.save_channel(channel.clone()).await.unwrap(), channel);
+    let channels = client.channels("Orders").await.unwrap();
+    assert_eq!((channels.as_array().unwrap().len(), &channels[1]), (2, &channel));
+    let mut release = NewRelease {
+        project: "Orders".into(),
+        channel: Some("Early".into()),
+        packages: vec!["Orders:1.0.0".into()],
+        ..NewRelease::default()
+    };
+    assert_eq!(client.create_release(&release).await.unwrap_err().status(), Some(400));
+    release.ignore_channel_rules = true;
+    let id = client.create_release(&release).await.unwrap()["ReleaseId"].as_str().unwrap().to_owned();
+    assert_eq!(client.release_progression(&id).await.unwrap()["Phases"][0]["Progress"], "Current");
+    assert_eq!(
+        client.project_progression("Orders").await.unwrap()["Releases"][0]["Release"]["Id"],
+        id.as_str()
+    );
+    client.delete_release(&id).await.unwrap();
+    client.delete_channel(channel["Id"].as_str().unwrap()).await.unwrap();
+    client.delete_project("Orders").await.unwrap();
+    client.delete_lifecycle("Way").await.unwrap();
 }
