@@ -1,6 +1,7 @@
 //! Typed clients of the deployment server: one for people and build servers, one for the worker.
 
 mod error;
+mod lifecycles;
 mod retry;
 mod server;
 mod trust;

@@ -15,8 +15,8 @@ pub use causes::{causes, chain};
 pub use deployment::{DeploymentEvent, DeploymentState, TaskState};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use ids::{
-    ApiKeyId, BuildInformationId, DeploymentId, EnvironmentId, Fence, MachineId, ProjectId, ReleaseId,
-    SpaceId, TaskId, WorkerId, WorkerPoolId,
+    ApiKeyId, BuildInformationId, ChannelId, DeploymentId, EnvironmentId, Fence, LifecycleId, MachineId,
+    ProjectGroupId, ProjectId, ReleaseId, SpaceId, TaskId, WorkerId, WorkerPoolId,
 };
 pub use journal::{JournalEntry, JournalRecord};
 pub use log::{Level, LogLine};

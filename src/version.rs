@@ -1,4 +1,4 @@
-//! Versions: NuGet's, Octopus's "semver" of packages, and Octopus's release numbers.
+//! Versions: NuGet's, Octopus's "semver" of packages, and Octopus's release numbers; and ranges of them.
 //!
 //! All three keep the text as it was written (and show it, save for what NuGet itself shows otherwise) and compare
 //! what it means: `1.0` equals `1.0.0.0`, a pre-release comes before its release, labels compare part by part
@@ -7,10 +7,12 @@
 
 mod nuget;
 mod octopus;
+mod range;
 mod semantic;
 
 pub use nuget::NuGetVersion;
 pub use octopus::OctopusVersion;
+pub use range::{RangeError, VersionRange};
 pub use semantic::SemanticVersion;
 
 /// The largest number a version may hold: .NET's `int`, which every client that reads it back uses.

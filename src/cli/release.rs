@@ -24,7 +24,14 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     match command {
         ReleaseCommand::Create { server, project, version, packages, notes, ignore_existing } => {
-            let release = NewRelease { project: project.clone(), version, packages, notes, ignore_existing };
+            let release = NewRelease {
+                project: project.clone(),
+                version,
+                packages,
+                notes,
+                ignore_existing,
+                ..NewRelease::default()
+            };
             let answer = client(&server, environment)?.create_release(&release).await?;
             let act = "creating a release";
             let (id, version) = (field(&answer, "ReleaseId", act)?, field(&answer, "ReleaseVersion", act)?);

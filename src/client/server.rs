@@ -39,6 +39,10 @@ pub struct NewRelease {
     pub packages: Vec<String>,
     /// Free text.
     pub notes: Option<String>,
+    /// The channel, by name or id; else the default one.
+    pub channel: Option<String>,
+    /// Take a package that the channel's rules do not let in.
+    pub ignore_channel_rules: bool,
     /// Answer the release that exists instead of refusing.
     pub ignore_existing: bool,
 }
@@ -156,6 +160,8 @@ impl ServerClient {
             "ReleaseVersion": release.version,
             "Packages": release.packages,
             "ReleaseNotes": release.notes,
+            "ChannelName": release.channel,
+            "IgnoreChannelRules": release.ignore_channel_rules,
             "IgnoreIfAlreadyExists": release.ignore_existing,
         });
         self.call(&act, Method::POST, &["releases", "create", "v1"], Some(body)).await
@@ -268,7 +274,7 @@ impl ServerClient {
         self.connection.http.request(method, url).header("X-Octopus-ApiKey", self.key.expose_secret())
     }
 
-    async fn call(
+    pub(super) async fn call(
         &self,
         act: &str,
         method: Method,

@@ -78,6 +78,21 @@ id!(
     "ServerTasks"
 );
 id!(
+    /// In which phases releases go from environment to environment.
+    LifecycleId,
+    "Lifecycles"
+);
+id!(
+    /// A line of releases of a project, with rules for their packages.
+    ChannelId,
+    "Channels"
+);
+id!(
+    /// Where projects belong together; there is one.
+    ProjectGroupId,
+    "ProjectGroups"
+);
+id!(
     /// A credential of a person or a pipeline.
     ApiKeyId,
     "ApiKeys"

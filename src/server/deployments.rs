@@ -15,12 +15,11 @@ use super::{
     json::{link, time},
     paging::Params,
     problem::Problem,
-    projects::channel_id,
     rewrite::SPACE,
     tasks,
 };
 use crate::{
-    model::{DeploymentId, EnvironmentId, ProjectId, ReleaseId, TaskId},
+    model::{ChannelId, DeploymentId, EnvironmentId, ProjectId, ReleaseId, TaskId},
     store::{DeploymentRow, NewDeployment, Resolution, StoreError, TaskFilter},
 };
 
@@ -139,7 +138,7 @@ fn parse(id: &str) -> Result<DeploymentId, StoreError> {
     id.parse().map_err(|_| StoreError::NotFound(format!("deployment `{id}` does not exist")))
 }
 
-fn deployment(row: &DeploymentRow) -> Value {
+pub(super) fn deployment(row: &DeploymentRow) -> Value {
     let id = DeploymentId(row.id);
     let task = TaskId(row.id);
     let project = ProjectId(row.project_id);
@@ -147,7 +146,7 @@ fn deployment(row: &DeploymentRow) -> Value {
     let environment = EnvironmentId(row.environment_id);
     json!({
         "Id": id, "ReleaseId": release, "EnvironmentId": environment, "ProjectId": project,
-        "ChannelId": channel_id(row.channel_id), "TaskId": task,
+        "ChannelId": ChannelId(row.channel_id), "TaskId": task,
         "ManifestVariableSetId": format!("variableset-{id}"),
         "DeploymentProcessId": format!("deploymentprocess-{project}"),
         "Name": format!("Deploy to {}", row.environment_name), "Created": time(row.created),

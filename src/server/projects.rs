@@ -1,4 +1,4 @@
-//! Projects, their processes and channels, and the one lifecycle and project group.
+//! Projects, their processes, and the one project group.
 
 use axum::{
     Json,
@@ -17,11 +17,12 @@ use super::{
     rewrite::SPACE,
 };
 use crate::{
-    model::ProjectId,
-    store::{ChannelRow, NamedRow, ProjectRow, StoreError},
+    model::{LifecycleId, ProjectGroupId, ProjectId},
+    store::{GroupRow, ProjectChange, ProjectRow},
 };
 
-const PROCESS: &str = "deploymentprocess-";
+/// What the id of a process begins with; the project's follows.
+pub(super) const PROCESS: &str = "deploymentprocess-";
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
     let rows = shared.store.projects().await?;
@@ -37,15 +38,13 @@ pub(super) async fn create(
     State(shared): State<Shared>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    for (field, known) in [("LifecycleId", "Lifecycles-1"), ("ProjectGroupId", "ProjectGroups-1")] {
-        if let Some(id) = fields.text(field)?
-            && !id.eq_ignore_ascii_case(known)
-        {
-            return Err(Problem::invalid(format!("`{field}` is `{id}`: this server has one, `{known}`")));
-        }
+    if let Some(group) = fields.text("ProjectGroupId")? {
+        shared.store.project_group(&group).await?;
     }
     let description = fields.raw_text("Description")?.unwrap_or_default();
-    let row = shared.store.create_project(&fields.required("Name")?, &description).await?;
+    let lifecycle = fields.text("LifecycleId")?;
+    let row =
+        shared.store.create_project(&fields.required("Name")?, &description, lifecycle.as_deref()).await?;
     Ok((StatusCode::CREATED, Json(project(&row))))
 }
 
@@ -56,12 +55,43 @@ pub(super) async fn show(
     Ok(Json(project(&shared.store.project(&id).await?)))
 }
 
+/// What is not sent stays as it is.
+pub(super) async fn put(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    if let Some(group) = fields.text("ProjectGroupId")? {
+        shared.store.project_group(&group).await?;
+    }
+    let says_disabled = fields.value("IsDisabled").is_some();
+    let change = ProjectChange {
+        name: fields.raw_text("Name")?,
+        description: fields.raw_text("Description")?,
+        lifecycle: fields.text("LifecycleId")?,
+        is_disabled: if says_disabled { Some(fields.flag("IsDisabled")?) } else { None },
+    };
+    Ok(Json(project(&shared.store.change_project(&id, &change).await?)))
+}
+
+pub(super) async fn remove(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(project(&shared.store.delete_project(&id).await?)))
+}
+
+/// The project of a process, which is named by its own id or by the project's.
+pub(super) async fn project_of_process(shared: &Shared, id: &str) -> Result<ProjectRow, Problem> {
+    Ok(shared.store.project(id.strip_prefix(PROCESS).unwrap_or(id)).await?)
+}
+
 /// A process by its own id or below its project.
 pub(super) async fn process(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.project(id.strip_prefix(PROCESS).unwrap_or(&id)).await?;
+    let row = project_of_process(&shared, &id).await?;
     process_document(&row).map(Json)
 }
 
@@ -70,7 +100,7 @@ pub(super) async fn put_process(
     Path(id): Path<String>,
     Document(document): Document,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.project(id.strip_prefix(PROCESS).unwrap_or(&id)).await?;
+    let row = project_of_process(&shared, &id).await?;
     let version = Fields::of(document.clone()).number("Version")?.ok_or_else(|| {
         Problem::invalid("`Version` is missing: send the process with the version that it was read with")
     })?;
@@ -111,6 +141,7 @@ fn process_document(row: &ProjectRow) -> Result<Value, Problem> {
             json!({
                 "Self": link(format_args!("deploymentprocesses/{PROCESS}{project}")),
                 "Project": link(format_args!("projects/{project}")),
+                "Template": link(format_args!("deploymentprocesses/{PROCESS}{project}/template{{?channel}}")),
             }),
         ),
     ] {
@@ -138,76 +169,31 @@ fn identify(part: &mut Map<String, Value>) {
     }
 }
 
-pub(super) async fn channels(
-    State(shared): State<Shared>,
-    params: Params,
-) -> Result<impl IntoResponse, Problem> {
-    let rows = shared.store.channels().await?;
-    let items = rows.iter().filter(|row| wanted(&params, &channel_id(row.id), &row.name));
-    params.envelope("Channel", items.map(channel_document).collect()).map(Json)
-}
-
-pub(super) async fn channels_of(
-    State(shared): State<Shared>,
-    Path(id): Path<String>,
-    params: Params,
-) -> Result<impl IntoResponse, Problem> {
-    let project = shared.store.project(&id).await?;
-    let rows = shared.store.channels().await?;
-    let items = rows.iter().filter(|row| row.project_id == project.id);
-    params.envelope("Channel", items.map(channel_document).collect()).map(Json)
-}
-
-pub(super) async fn channel(
-    State(shared): State<Shared>,
-    Path(id): Path<String>,
-) -> Result<impl IntoResponse, Problem> {
-    let rows = shared.store.channels().await?;
-    let row = rows.iter().find(|row| channel_id(row.id).eq_ignore_ascii_case(&id));
-    row.map(|row| Json(channel_document(row)))
-        .ok_or_else(|| StoreError::NotFound(format!("channel `{id}` does not exist")).into())
-}
-
-pub(super) async fn lifecycles(
-    State(shared): State<Shared>,
-    params: Params,
-) -> Result<impl IntoResponse, Problem> {
-    let rows = shared.store.lifecycles().await?;
-    let items = rows.iter().map(|row| {
-        let mut document = named("Lifecycles", "lifecycles", row);
-        document["Phases"] = json!([]);
-        document
-    });
-    params.envelope("Lifecycle", items.collect()).map(Json)
-}
-
 pub(super) async fn groups(
     State(shared): State<Shared>,
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
     let rows = shared.store.project_groups().await?;
-    let items = rows.iter().map(|row| named("ProjectGroups", "projectgroups", row));
-    params.envelope("ProjectGroup", items.collect()).map(Json)
+    let items = rows.iter().filter(|row| wanted(&params, &ProjectGroupId(row.id).to_string(), &row.name));
+    params.envelope("ProjectGroup", items.map(group).collect()).map(Json)
 }
 
-fn named(kind: &str, path: &str, row: &NamedRow) -> Value {
-    let id = format!("{kind}-{}", row.id);
+pub(super) async fn all_groups(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(shared.store.project_groups().await?.iter().map(group).collect::<Vec<_>>()))
+}
+
+pub(super) async fn group_by_id(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(group(&shared.store.project_group(&id).await?)))
+}
+
+fn group(row: &GroupRow) -> Value {
+    let id = ProjectGroupId(row.id);
     json!({
-        "Id": id, "Name": row.name, "Description": row.description, "SpaceId": SPACE,
-        "Links": { "Self": link(format_args!("{path}/{id}")) },
-    })
-}
-
-pub(super) fn channel_id(id: i64) -> String {
-    format!("Channels-{id}")
-}
-
-fn channel_document(row: &ChannelRow) -> Value {
-    let id = channel_id(row.id);
-    json!({
-        "Id": id, "Name": row.name, "Description": "", "ProjectId": ProjectId(row.project_id), "LifecycleId": null,
-        "IsDefault": true, "Rules": [], "TenantTags": [], "SpaceId": SPACE,
-        "Links": { "Self": link(format_args!("channels/{id}")) },
+        "Id": id, "Name": row.name, "Description": row.description, "EnvironmentIds": [], "SpaceId": SPACE,
+        "Links": { "Self": link(format_args!("projectgroups/{id}")) },
     })
 }
 
@@ -216,9 +202,8 @@ fn project(row: &ProjectRow) -> Value {
     json!({
         "Id": id, "Name": row.name, "Slug": row.slug, "Description": row.description, "SpaceId": SPACE,
         "VariableSetId": format!("variableset-{id}"), "DeploymentProcessId": format!("{PROCESS}{id}"),
-        "LifecycleId": format!("Lifecycles-{}", row.lifecycle_id),
-        "ProjectGroupId": format!("ProjectGroups-{}", row.project_group_id),
-        "IsDisabled": false, "IncludedLibraryVariableSetIds": [], "TenantedDeploymentMode": "Untenanted",
+        "LifecycleId": LifecycleId(row.lifecycle_id), "ProjectGroupId": ProjectGroupId(row.project_group_id),
+        "IsDisabled": row.is_disabled == 1, "IncludedLibraryVariableSetIds": [], "TenantedDeploymentMode": "Untenanted",
         "PersistenceSettings": { "Type": "Database" }, "IsVersionControlled": false,
         "Links": {
             "Self": link(format_args!("projects/{id}")),
@@ -228,6 +213,7 @@ fn project(row: &ProjectRow) -> Value {
             "DeploymentProcess": link(format_args!("deploymentprocesses/{PROCESS}{id}")),
             "Runbooks": link(format_args!("projects/{id}/runbooks{{?skip,take}}")),
             "Web": format!("/app#/{SPACE}/projects/{}", row.slug),
+            "Progression": link(format_args!("projects/{id}/progression")),
         },
     })
 }

@@ -15,11 +15,10 @@ use super::{
     json::{link, time},
     paging::Params,
     problem::Problem,
-    projects::channel_id,
     rewrite::SPACE,
 };
 use crate::{
-    model::{ProjectId, ReleaseId},
+    model::{ChannelId, ProjectId, ReleaseId},
     store::{NewRelease, PinnedPackage, ReleaseRow},
 };
 
@@ -36,10 +35,18 @@ pub(super) async fn create(
         packages,
         notes: fields.raw_text("ReleaseNotes")?,
         channel: fields.text("ChannelName")?,
+        ignore_channel_rules: fields.flag("IgnoreChannelRules")?,
         ignore_existing: fields.flag("IgnoreIfAlreadyExists")?,
     };
-    let row = shared.store.create_release(&new).await?;
+    let row = make(&shared, &new).await?;
     Ok((StatusCode::CREATED, Json(json!({ "ReleaseId": ReleaseId(row.id), "ReleaseVersion": row.version }))))
+}
+
+/// Makes the release; its lifecycle may have made deployments of it.
+async fn make(shared: &Shared, new: &NewRelease) -> Result<ReleaseRow, Problem> {
+    let row = shared.store.create_release(new).await?;
+    shared.deployment_changed();
+    Ok(row)
 }
 
 /// `PackageIdOrStep:version`, `PackageIdOrStep:referenceName:version` or `*:version`.
@@ -59,6 +66,7 @@ fn pinned(text: &str) -> Result<PinnedPackage, Problem> {
 /// The classic way: ids in, the client has chosen the packages.
 pub(super) async fn create_classic(
     State(shared): State<Shared>,
+    params: Params,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let mut packages = Vec::new();
@@ -73,9 +81,10 @@ pub(super) async fn create_classic(
         packages,
         notes: fields.raw_text("ReleaseNotes")?,
         channel: fields.text("ChannelId")?,
+        ignore_channel_rules: params.flag("ignoreChannelRules") || fields.flag("IgnoreChannelRules")?,
         ignore_existing: false,
     };
-    let row = shared.store.create_release(&new).await?;
+    let row = make(&shared, &new).await?;
     Ok((StatusCode::CREATED, Json(release(&row))))
 }
 
@@ -96,6 +105,13 @@ pub(super) async fn show(
     let mut answer = release(&shared.store.release(&id).await?);
     build_information::add_to(&shared, [&mut answer]).await?;
     Ok(Json(answer))
+}
+
+pub(super) async fn remove(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(release(&shared.store.delete_release(&id).await?)))
 }
 
 pub(super) async fn of_project(
@@ -122,11 +138,11 @@ pub(super) async fn by_version(
     Ok(Json(answer))
 }
 
-fn release(row: &ReleaseRow) -> Value {
+pub(super) fn release(row: &ReleaseRow) -> Value {
     let id = ReleaseId(row.id);
     let project = ProjectId(row.project_id);
     json!({
-        "Id": id, "Version": row.version, "ProjectId": project, "ChannelId": channel_id(row.channel_id),
+        "Id": id, "Version": row.version, "ProjectId": project, "ChannelId": ChannelId(row.channel_id),
         "SpaceId": SPACE, "ReleaseNotes": row.notes, "Assembled": time(row.assembled),
         "SelectedPackages": [{
             "ActionName": row.action_name, "StepName": row.action_name, "PackageReferenceName": "",
@@ -135,10 +151,13 @@ fn release(row: &ReleaseRow) -> Value {
         "ProjectVariableSetSnapshotId": format!("variableset-{project}-s-{}-{}", row.variables_version, row.id),
         "ProjectDeploymentProcessSnapshotId":
             format!("deploymentprocess-{project}-s-{}-{}", row.process_version, row.id),
-        "LibraryVariableSetSnapshotIds": [], "BuildInformation": [], "CustomFields": {}, "IgnoreChannelRules": false,
+        "LibraryVariableSetSnapshotIds": [], "BuildInformation": [], "CustomFields": {},
+        "IgnoreChannelRules": row.ignore_channel_rules == 1,
         "Links": {
             "Self": link(format_args!("releases/{id}")), "Project": link(format_args!("projects/{project}")),
             "Web": format!("/app#/{SPACE}/releases/{id}"),
+            "Progression": link(format_args!("releases/{id}/progression")),
+            "DeploymentTemplate": link(format_args!("releases/{id}/deployments/template")),
         },
     })
 }

@@ -22,7 +22,7 @@ const API_VERSION: &str = "3.0.0";
 const USER: &str = "Users-1";
 
 /// What may be linked to in the space: the link's name, the path, and its query parameters.
-const RESOURCES: [(&str, &str); 27] = [
+const RESOURCES: [(&str, &str); 28] = [
     ("Artifacts", "artifacts{/id}{?regarding,skip,take}"),
     ("BuildInformation", "build-information{/id}{?packageId,filter,latest,skip,take,overwriteMode}"),
     ("BuildInformationBulk", "build-information/bulk{?ids}"),
@@ -52,6 +52,7 @@ const RESOURCES: [(&str, &str); 27] = [
     ("Tasks", TASKS),
     ("Tenants", "tenants{/id}{?skip,take,ids,partialName,projectId}"),
     ("Variables", "variables{/id}{?ids}"),
+    ("VersionRuleTest", "channels/rule-test{?version,versionRange,preReleaseTag}"),
     ("WorkerPools", "workerpools{/id}{?skip,take,ids,name,partialName}"),
     ("Workers", "workers{/id}{?skip,take,name,ids,partialName,isDisabled,healthStatuses,workerPoolIds}"),
 ];

@@ -12,10 +12,10 @@ use tower::{Layer as _, util::MapRequestLayer};
 use tower_http::trace::TraceLayer;
 
 use super::{
-    Shared, absent, api_keys, auth, build_information, deployments, edge, environments, feeds, machines,
-    packages, pools,
+    Shared, absent, api_keys, auth, build_information, channels, deployments, edge, environments, feeds,
+    lifecycles, machines, packages, pools,
     problem::Problem,
-    projects, releases,
+    progression, projects, releases,
     rewrite::{self, NO_SPACE, SPACE_ROOT},
     root, tasks, variables, workers,
 };
@@ -87,21 +87,35 @@ fn octopus(shared: &Shared) -> Router<Shared> {
         )
         .route("/api/projects", get(projects::list).post(projects::create))
         .route("/api/projects/all", get(projects::all))
-        .route("/api/projects/{id}", get(projects::show))
+        .route("/api/projects/{id}", get(projects::show).put(projects::put).delete(projects::remove))
         .route("/api/projects/{id}/runbooks", get(absent::runbooks_of))
-        .route("/api/projects/{id}/channels", get(projects::channels_of))
+        .route("/api/projects/{id}/channels", get(channels::of_project).post(channels::create_in))
+        .route("/api/projects/{id}/channels/{channel}/releases", get(channels::releases))
+        .route("/api/projects/{id}/progression", get(progression::of_project))
         .route("/api/projects/{id}/releases", get(releases::of_project))
         .route("/api/projects/{id}/releases/{version}", get(releases::by_version))
         .route("/api/projects/{id}/deploymentprocesses", get(projects::process).put(projects::put_process))
         .route("/api/deploymentprocesses/{id}", get(projects::process).put(projects::put_process))
-        .route("/api/channels", get(projects::channels))
-        .route("/api/channels/{id}", get(projects::channel))
-        .route("/api/lifecycles", get(projects::lifecycles))
+        .route("/api/deploymentprocesses/{id}/template", get(progression::release_template))
+        .route("/api/channels", get(channels::list).post(channels::create))
+        .route("/api/channels/all", get(channels::all))
+        .route("/api/channels/rule-test", get(channels::test_rule_of_query).post(channels::test_rule))
+        .route("/api/channels/{id}", get(channels::show).put(channels::put).delete(channels::remove))
+        .route("/api/lifecycles", get(lifecycles::list).post(lifecycles::create))
+        .route("/api/lifecycles/all", get(lifecycles::all))
+        .route("/api/lifecycles/{id}", get(lifecycles::show).put(lifecycles::put).delete(lifecycles::remove))
         .route("/api/projectgroups", get(projects::groups))
+        .route("/api/projectgroups/all", get(projects::all_groups))
+        .route("/api/projectgroups/{id}", get(projects::group_by_id))
         .route("/api/variables/{id}", get(variables::show).put(variables::put))
         .route("/api/releases", get(releases::list).post(releases::create_classic))
         .route("/api/releases/create/v1", post(releases::create))
-        .route("/api/releases/{id}", get(releases::show))
+        .route("/api/releases/{id}", get(releases::show).delete(releases::remove))
+        .route("/api/releases/{id}/progression", get(progression::of_release))
+        .route("/api/releases/{id}/missingpackages", get(progression::missing_packages))
+        .route("/api/releases/{id}/deployments/template", get(progression::deployment_template))
+        .route("/api/releases/{id}/deployments/preview/{environment}", get(progression::preview))
+        .route("/api/releases/{id}/deployments/previews", post(progression::previews))
         .route("/api/deployments", get(deployments::list).post(deployments::create_classic))
         .route("/api/deployments/create/untenanted/v1", post(deployments::create))
         .route("/api/deployments/create/tenanted/v1", post(deployments::tenanted))

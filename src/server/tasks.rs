@@ -300,7 +300,8 @@ fn category(level: Level) -> &'static str {
     }
 }
 
-async fn tasks(shared: &Shared, rows: &[DeploymentRow]) -> Result<Vec<Value>, Problem> {
+/// The documents of these tasks.
+pub(super) async fn tasks(shared: &Shared, rows: &[DeploymentRow]) -> Result<Vec<Value>, Problem> {
     let waiting = shared.store.waiting(rows).await?;
     rows.iter().map(|row| task(row, waiting.get(&row.id))).collect()
 }

@@ -75,8 +75,8 @@ pub(super) enum Write {
     /// transaction by itself when the disk is full: the count would never be right again.
     Sqlite(PoolConnection<Any>),
     /// It runs beside others, of this node and of others, and sees with each statement what they have committed: what
-    /// must not change between two statements is to be locked. Locks are taken in the order environment, project,
-    /// machine, deployment, so that no two transactions wait for each other.
+    /// must not change between two statements is to be locked. Locks are taken in the order lifecycle,
+    /// environment, project, machine, deployment, release, so that no two transactions wait for each other.
     Postgres { transaction: Transaction<'static, Any>, node: Uuid },
 }
 
@@ -105,6 +105,16 @@ impl Write {
     pub(super) async fn lock_row(&mut self, table: &'static str, id: i64) -> Result<(), StoreError> {
         if let Self::Postgres { transaction, .. } = self {
             let lock = AssertSqlSafe(format!("select id from {table} where id = $1 for no key update"));
+            sqlx::query(lock).bind(id).fetch_optional(&mut **transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps all others from changing the row until the end, and from making anything that refers to it: for one that is
+    /// to be deleted.
+    pub(super) async fn lock_to_delete(&mut self, table: &'static str, id: i64) -> Result<(), StoreError> {
+        if let Self::Postgres { transaction, .. } = self {
+            let lock = AssertSqlSafe(format!("select id from {table} where id = $1 for update"));
             sqlx::query(lock).bind(id).fetch_optional(&mut **transaction).await?;
         }
         Ok(())
@@ -319,11 +329,13 @@ const SQLITE_STEPS: Steps = &[
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "scopes", include_str!("migrations/0002_scopes.sql")),
     (3, "api keys", include_str!("migrations/0003_api_keys.sql")),
-    (6, "clients", include_str!("migrations/0006_clients.sql")),
+    (4, "lifecycles", include_str!("migrations/0004_lifecycles.sql")),
+    (5, "clients", include_str!("migrations/0005_clients.sql")),
 ];
 const POSTGRES_STEPS: Steps = &[
     (1, "first", include_str!("migrations/postgres/0001_first.sql")),
-    (6, "clients", include_str!("migrations/postgres/0006_clients.sql")),
+    (4, "lifecycles", include_str!("migrations/postgres/0004_lifecycles.sql")),
+    (5, "clients", include_str!("migrations/postgres/0005_clients.sql")),
 ];
 
 /// On PostgreSQL it holds a lock while it runs, so that nodes that start together do not meet.

@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 
 use super::{
-    Change, Store, StoreError, database::now, environments, key, releases::ReleaseRow, scopes, unsigned,
-    variables,
+    Change, Store, StoreError,
+    database::{Write, now},
+    environments, key, progress, projects,
+    releases::ReleaseRow,
+    scopes, unsigned, variables,
 };
 use crate::model::{DeploymentId, DeploymentState, ProjectId, TaskState};
 
@@ -156,6 +159,10 @@ impl Store {
         let project = ProjectId(new.release.project_id);
         let stored = variables::parse(&new.release.variables, project)?;
         let mut write = self.database.write().await?;
+        let row = projects::by_id(&mut write, project.0).await?;
+        projects::refuse_disabled(&row, "deployment")?;
+        let progress = progress::of(&mut write, &new.release).await?;
+        let release = format!("release {} of project `{}`", new.release.version, row.name);
         let known = environments::all(&mut write).await?;
         let mut made = Vec::new();
         let mut seen = Vec::new();
@@ -168,14 +175,9 @@ impl Store {
                 )));
             }
             seen.push(environment.id);
+            progress.refuse(&release, &environment, &known)?;
             let prompted = self.prompted(project, &stored, &new.prompted)?;
-            let target =
-                scopes::target(project.0, environment.id, new.release.channel_id, &new.release.action_name);
-            let machines: Vec<i64> = sqlx::query_scalar("select id from machines where environment_id = $1")
-                .bind(environment.id)
-                .fetch_all(&mut *write)
-                .await?;
-            refuse_blank(&variables::required(&stored, &target, &machines)?, &new.prompted)?;
+            refuse_unprompted(&mut write, &new.release, &stored, environment.id, &new.prompted).await?;
             let id: i64 = sqlx::query_scalar(concat!(
                 "insert into deployments (release_id, project_id, environment_id, created, comments, prompted, state, \
                  fence, cancel_requested, blocked, log_offset, log_length) values ($1, $2, $3, ",
@@ -239,6 +241,13 @@ impl Store {
         Ok((rows, unsigned(total)))
     }
 
+    /// All deployments of these releases, the newest first.
+    pub async fn deployments_of(&self, releases: &[i64]) -> Result<Vec<DeploymentRow>, StoreError> {
+        let select =
+            AssertSqlSafe(format!("{SELECT} {FROM}{} order by d.id desc", within("d.release_id", releases)));
+        Ok(sqlx::query_as(select).persistent(false).fetch_all(&self.database.reader).await?)
+    }
+
     /// One deployment.
     pub async fn deployment(&self, id: DeploymentId) -> Result<DeploymentRow, StoreError> {
         let filter = TaskFilter { ids: Some(vec![id.0]), ..TaskFilter::default() };
@@ -281,6 +290,9 @@ impl Store {
         .await?
         .rows_affected();
         if changed == 1 {
+            if found == Resolution::Success {
+                progress::promote(&mut write, id).await?;
+            }
             write.announce(Change::Queue).await?;
             return write.commit().await;
         }
@@ -307,6 +319,62 @@ pub(super) fn prompt_owner(project: ProjectId, name: &str) -> String {
     format!("prompted-{project}/{}", key(name))
 }
 
+/// Refuses a deployment of the release for which a required value is missing, whichever machine takes it.
+pub(super) async fn refuse_unprompted(
+    write: &mut Write,
+    release: &ReleaseRow,
+    stored: &[variables::Stored],
+    environment: i64,
+    values: &[(String, String)],
+) -> Result<(), StoreError> {
+    let target = scopes::target(release.project_id, environment, release.channel_id, &release.action_name);
+    let machines: Vec<i64> = sqlx::query_scalar("select id from machines where environment_id = $1")
+        .bind(environment)
+        .fetch_all(&mut **write)
+        .await?;
+    refuse_blank(&variables::required(stored, &target, &machines)?, values)
+}
+
+/// Refuses to delete `what` while a deployment of it has not ended, or ended nobody knows how. `column` says which
+/// deployments are meant.
+pub(super) async fn refuse_open(
+    write: &mut Write,
+    column: &'static str,
+    id: i64,
+    what: &str,
+) -> Result<(), StoreError> {
+    let open: Option<(i64, String, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+        "select d.id, e.name, d.blocked from deployments d join environments e on e.id = d.environment_id \
+         where d.{column} = $1 and (d.state in ('queued', 'leased', 'cancelling', 'lost') or d.blocked = 1) \
+         order by d.id limit 1"
+    )))
+    .bind(id)
+    .fetch_optional(&mut **write)
+    .await?;
+    let Some((open, environment, blocked)) = open else { return Ok(()) };
+    let why = if blocked == 1 { "waits to be resolved" } else { "has not ended" };
+    Err(StoreError::Conflict(format!(
+        "{what} cannot be deleted: {} to environment `{environment}` {why}",
+        DeploymentId(open)
+    )))
+}
+
+/// Deletes deployments with their logs and journals; `column` says which ones are meant.
+pub(super) async fn delete(write: &mut Write, column: &'static str, id: i64) -> Result<(), StoreError> {
+    for text in [
+        format!(
+            "delete from journal where deployment_id in (select id from deployments where {column} = $1)"
+        ),
+        format!(
+            "delete from log_chunks where deployment_id in (select id from deployments where {column} = $1)"
+        ),
+        format!("delete from deployments where {column} = $1"),
+    ] {
+        sqlx::query(AssertSqlSafe(text)).bind(id).execute(&mut **write).await?;
+    }
+    Ok(())
+}
+
 /// Refuses a required value that is neither stored nor given.
 fn refuse_blank(required: &[&variables::Stored], values: &[(String, String)]) -> Result<(), StoreError> {
     for variable in required {
@@ -327,14 +395,15 @@ fn refuse_blank(required: &[&variables::Stored], values: &[(String, String)]) ->
     Ok(())
 }
 
+fn within(column: &str, ids: &[i64]) -> String {
+    let list: Vec<String> = ids.iter().map(i64::to_string).collect();
+    // An empty list is no SQL; no id is below zero.
+    format!(" and {column} in ({})", if list.is_empty() { "-1".to_owned() } else { list.join(", ") })
+}
+
 /// The deployments that the filter lets through. All that it names is numbers, or words of ours: no text of anybody
 /// else gets into the statement.
 fn narrowed(filter: &TaskFilter) -> String {
-    let within = |column: &str, ids: &[i64]| {
-        let list: Vec<String> = ids.iter().map(i64::to_string).collect();
-        // An empty list is no SQL; no id is below zero.
-        format!(" and {column} in ({})", if list.is_empty() { "-1".to_owned() } else { list.join(", ") })
-    };
     let some = |column, ids: &Vec<i64>| (!ids.is_empty()).then(|| within(column, ids));
     let states = DeploymentState::ALL.into_iter().filter(|state| {
         (filter.states.is_empty() || filter.states.contains(&state.task_state()))

@@ -1,6 +1,6 @@
 //! Environments: the stages that releases are deployed to.
 
-use super::{Store, StoreError, database::Write, free_slug, is_deceptive, key, slug};
+use super::{Store, StoreError, database::Write, free_slug, is_deceptive, key, lifecycles, slug};
 use crate::model::{DeploymentId, EnvironmentId};
 
 /// An environment as stored.
@@ -96,7 +96,10 @@ impl Store {
     /// Removes an environment that nothing depends on.
     pub async fn delete_environment(&self, named: &str) -> Result<EnvironmentRow, StoreError> {
         let mut write = self.database.write().await?;
+        // Nobody names it in a phase meanwhile.
+        write.lock_table("lifecycles").await?;
         let row = find(sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?, named)?;
+        lifecycles::refuse_named(&mut write, &row).await?;
         let machines: Vec<String> =
             sqlx::query_scalar("select name from machines where environment_id = $1 order by id")
                 .bind(row.id)

@@ -12,7 +12,7 @@ use sqlx::AssertSqlSafe;
 use super::{
     Change, Session, Store, StoreError,
     database::{Write, now},
-    logs, milliseconds, signed, unsigned,
+    logs, milliseconds, progress, signed, unsigned,
 };
 use crate::{
     model::{DeploymentId, DeploymentState, Fence, JournalEntry, Outcome, chain},
@@ -327,6 +327,9 @@ impl Store {
         .bind(signed(request.fence.0))
         .execute(&mut *write)
         .await?;
+        if state == DeploymentState::Success {
+            progress::promote(&mut write, deployment).await?;
+        }
         write.announce(Change::Queue).await?;
         write.commit().await
     }

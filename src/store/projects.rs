@@ -1,7 +1,10 @@
-//! Projects with their process and channels, and the one lifecycle and project group of this version.
+//! Projects with their process, and the one group of projects.
 
-use super::{Store, StoreError, database::Write, environments::checked_name, free_slug, key};
-use crate::model::ProjectId;
+use super::{
+    ReleaseRow, Store, StoreError, database::Write, deployments, environments::checked_name, free_slug, key,
+    lifecycles,
+};
+use crate::model::{ProjectGroupId, ProjectId};
 
 /// A project as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -22,13 +25,27 @@ pub struct ProjectRow {
     pub process: String,
     /// Grows by one with each change of the process.
     pub process_version: i64,
+    /// Whether it takes no new release and no new deployment, as 0 or 1.
+    pub is_disabled: i64,
     pub(super) variables: String,
     pub(super) variables_version: i64,
 }
 
-/// A row that has no more than a name: a lifecycle or a project group.
+impl ProjectRow {
+    /// Whether the process was changed after the release was made.
+    pub fn has_newer_process(&self, release: &ReleaseRow) -> bool {
+        self.process_version != release.process_version
+    }
+
+    /// Whether the variables were changed after the release copied them.
+    pub fn has_newer_variables(&self, release: &ReleaseRow) -> bool {
+        self.variables_version != release.variables_version
+    }
+}
+
+/// A group of projects.
 #[derive(Debug, Clone, sqlx::FromRow)]
-pub struct NamedRow {
+pub struct GroupRow {
     /// The number of its id.
     pub id: i64,
     /// Its name.
@@ -37,19 +54,21 @@ pub struct NamedRow {
     pub description: String,
 }
 
-/// A channel of a project.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct ChannelRow {
-    /// The number of its id.
-    pub id: i64,
-    /// Whose channel it is.
-    pub project_id: i64,
+/// What is to become of a project; what is none stays.
+#[derive(Debug, Default)]
+pub struct ProjectChange {
     /// Its name.
-    pub name: String,
+    pub name: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// Its lifecycle, by id or name.
+    pub lifecycle: Option<String>,
+    /// Whether it takes no new release and no new deployment.
+    pub is_disabled: Option<bool>,
 }
 
 const COLUMNS: &str = "select id, name, slug, description, lifecycle_id, project_group_id, process, \
-                       process_version, variables, variables_version from projects order by name_key";
+                       process_version, is_disabled, variables, variables_version from projects order by name_key";
 
 impl Store {
     /// All projects by name.
@@ -63,27 +82,37 @@ impl Store {
     }
 
     /// Makes a project with an empty process, no variables and its default channel.
-    pub async fn create_project(&self, name: &str, description: &str) -> Result<ProjectRow, StoreError> {
+    pub async fn create_project(
+        &self,
+        name: &str,
+        description: &str,
+        lifecycle: Option<&str>,
+    ) -> Result<ProjectRow, StoreError> {
         let name = checked_name("project", name, &["all"])?;
         let mut write = self.database.write().await?;
         // The slug depends on all others.
         write.lock_table("projects").await?;
+        let lifecycle = match lifecycle {
+            Some(named) => lifecycles::named(&mut write, named).await?.id,
+            None => lifecycles::DEFAULT,
+        };
         let taken: Vec<String> =
             sqlx::query_scalar("select slug from projects").fetch_all(&mut *write).await?;
         let made: Option<ProjectRow> = sqlx::query_as(
             "insert into projects (name, name_key, slug, description, lifecycle_id, project_group_id, process, \
-             process_version, variables, variables_version) values ($1, $2, $3, $4, 1, 1, '{\"Steps\":[]}', 0, '[]', 0) \
+             process_version, variables, variables_version) values ($1, $2, $3, $4, $5, 1, '{\"Steps\":[]}', 0, '[]', 0) \
              on conflict (name_key) do nothing returning id, name, slug, description, lifecycle_id, project_group_id, process, \
-             process_version, variables, variables_version",
+             process_version, is_disabled, variables, variables_version",
         )
         .bind(name)
         .bind(key(name))
         .bind(free_slug(name, &taken))
         .bind(description)
+        .bind(lifecycle)
         .fetch_optional(&mut *write)
         .await?;
         let made = made.ok_or_else(|| StoreError::Conflict(format!("a project `{name}` exists already")))?;
-        sqlx::query("insert into channels (project_id, name, is_default) values ($1, 'Default', 1)")
+        sqlx::query("insert into channels (project_id, name, name_key, is_default) values ($1, 'Default', 'default', 1)")
             .bind(made.id)
             .execute(&mut *write)
             .await?;
@@ -121,25 +150,77 @@ impl Store {
         Ok(row)
     }
 
-    /// All lifecycles.
-    pub async fn lifecycles(&self) -> Result<Vec<NamedRow>, StoreError> {
-        Ok(sqlx::query_as("select id, name, description from lifecycles order by id")
-            .fetch_all(&self.database.reader)
-            .await?)
+    /// Changes what is given.
+    pub async fn change_project(
+        &self,
+        named: &str,
+        change: &ProjectChange,
+    ) -> Result<ProjectRow, StoreError> {
+        let mut write = self.database.write().await?;
+        let rows: Vec<ProjectRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?;
+        let row = find(rows.clone(), named)?;
+        write.lock_row("projects", row.id).await?;
+        let row = by_id(&mut write, row.id).await?;
+        let name = match &change.name {
+            Some(name) => checked_name("project", name, &["all"])?,
+            None => &row.name,
+        };
+        if rows.iter().any(|other| other.id != row.id && key(&other.name) == key(name)) {
+            return Err(StoreError::Conflict(format!("a project `{name}` exists already")));
+        }
+        let lifecycle = match &change.lifecycle {
+            Some(named) => lifecycles::named(&mut write, named).await?.id,
+            None => row.lifecycle_id,
+        };
+        sqlx::query(
+            "update projects set name = $2, name_key = $3, description = $4, lifecycle_id = $5, is_disabled = $6 \
+             where id = $1",
+        )
+        .bind(row.id)
+        .bind(name)
+        .bind(key(name))
+        .bind(change.description.as_ref().unwrap_or(&row.description))
+        .bind(lifecycle)
+        .bind(change.is_disabled.map_or(row.is_disabled, i64::from))
+        .execute(&mut *write)
+        .await?;
+        let changed = by_id(&mut write, row.id).await?;
+        write.commit().await?;
+        Ok(changed)
+    }
+
+    /// Removes a project and all that is on record of it: releases, deployments and their logs.
+    pub async fn delete_project(&self, named: &str) -> Result<ProjectRow, StoreError> {
+        let mut write = self.database.write().await?;
+        let row = find(sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?, named)?;
+        write.lock_to_delete("projects", row.id).await?;
+        deployments::refuse_open(&mut write, "project_id", row.id, &format!("project `{}`", row.name))
+            .await?;
+        deployments::delete(&mut write, "project_id", row.id).await?;
+        for text in [
+            "delete from releases where project_id = $1",
+            "delete from channels where project_id = $1",
+            "delete from projects where id = $1",
+        ] {
+            sqlx::query(text).bind(row.id).execute(&mut *write).await?;
+        }
+        write.commit().await?;
+        Ok(row)
     }
 
     /// All project groups.
-    pub async fn project_groups(&self) -> Result<Vec<NamedRow>, StoreError> {
+    pub async fn project_groups(&self) -> Result<Vec<GroupRow>, StoreError> {
         Ok(sqlx::query_as("select id, name, description from project_groups order by id")
             .fetch_all(&self.database.reader)
             .await?)
     }
 
-    /// All channels.
-    pub async fn channels(&self) -> Result<Vec<ChannelRow>, StoreError> {
-        Ok(sqlx::query_as("select id, project_id, name from channels order by id")
-            .fetch_all(&self.database.reader)
-            .await?)
+    /// The project group with this id or name.
+    pub async fn project_group(&self, named: &str) -> Result<GroupRow, StoreError> {
+        let id = named.trim().parse::<ProjectGroupId>().ok();
+        let is_meant = |row: &GroupRow| id.map_or(key(&row.name) == key(named), |id| row.id == id.0);
+        let found = self.project_groups().await?.into_iter().find(is_meant);
+        found.ok_or_else(|| StoreError::NotFound(format!("project group `{named}` does not exist")))
     }
 }
 
@@ -162,4 +243,12 @@ fn find(rows: Vec<ProjectRow>, named: &str) -> Result<ProjectRow, StoreError> {
     place
         .and_then(|place| rows.into_iter().nth(place))
         .ok_or_else(|| StoreError::NotFound(format!("project `{named}` does not exist")))
+}
+
+/// Refuses a project that was switched off.
+pub(super) fn refuse_disabled(project: &ProjectRow, what: &str) -> Result<(), StoreError> {
+    if project.is_disabled == 0 {
+        return Ok(());
+    }
+    Err(StoreError::Invalid(format!("project `{}` is disabled: it takes no new {what}", project.name)))
 }

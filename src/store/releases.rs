@@ -1,11 +1,13 @@
 //! Releases: a version of a project with its package pinned by digest and its process and variables copied.
 
 use super::{
-    Store, StoreError,
+    Change, ChannelRow, Store, StoreError, channels,
     database::{Write, now},
-    key, packages,
+    deployments, key, packages,
     process::{self, FEED, PackagedAction, Process},
-    projects, variables,
+    progress,
+    projects::{self, ProjectRow},
+    variables,
 };
 use crate::{
     model::ReleaseId,
@@ -43,6 +45,10 @@ pub struct ReleaseRow {
     pub package_sha256: String,
     /// How many bytes.
     pub package_size: i64,
+    /// Whether its package was not held against the rules of its channel, as 0 or 1.
+    pub ignore_channel_rules: i64,
+    /// The process as it was.
+    pub process: String,
     pub(super) variables: String,
 }
 
@@ -72,6 +78,8 @@ pub struct NewRelease {
     pub notes: Option<String>,
     /// The channel by name or id; the default one when absent.
     pub channel: Option<String>,
+    /// Take a package that the channel's rules do not let in.
+    pub ignore_channel_rules: bool,
     /// Answer the release that is there instead of refusing.
     pub ignore_existing: bool,
 }
@@ -80,8 +88,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select id, project_id, channel_id, version, notes, assembled, process_version, variables_version, ",
-            "action_name, package_id, package_version, package_file, package_sha256, package_size, variables ",
-            "from releases ",
+            "action_name, package_id, package_version, package_file, package_sha256, package_size, ",
+            "ignore_channel_rules, process, variables from releases ",
             $rest
         )
     };
@@ -94,21 +102,24 @@ impl Store {
         let mut write = self.database.write().await?;
         let project = projects::by_id(&mut write, project.id).await?;
         let process = process::read(&project.name, &project.process)?;
-        let pinned = pin(&mut write, new, &process).await?;
+        projects::refuse_disabled(&project, "release")?;
+        let channel = channels::choose(&mut write, &project, new.channel.as_deref()).await?;
+        let rules = if new.ignore_channel_rules { None } else { Some(&channel) };
+        let pinned = pin(&mut write, new, &project, &process, rules).await?;
         let version = release_version(new, &pinned)?;
-        let channel = channel(&mut write, new, &project).await?;
         let variables = variables::snapshot(&mut write, &project).await?;
         let made: Option<ReleaseRow> = sqlx::query_as(concat!(
             "insert into releases (project_id, channel_id, version, version_key, notes, assembled, process, \
              process_version, variables, variables_version, action_name, package_id, package_version, package_file, \
-             package_sha256, package_size) values ($1, $2, $3, $4, $5, ",
+             package_sha256, package_size, ignore_channel_rules) values ($1, $2, $3, $4, $5, ",
             now!(),
-            ", $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) on conflict (project_id, version_key) do nothing \
+            ", $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) on conflict (project_id, version_key) do nothing \
              returning id, project_id, channel_id, version, notes, assembled, process_version, variables_version, \
-             action_name, package_id, package_version, package_file, package_sha256, package_size, variables"
+             action_name, package_id, package_version, package_file, package_sha256, package_size, \
+             ignore_channel_rules, process, variables"
         ))
         .bind(project.id)
-        .bind(channel)
+        .bind(channel.id)
         .bind(&version)
         .bind(version_key(&version))
         .bind(&new.notes)
@@ -122,9 +133,12 @@ impl Store {
         .bind(&pinned.file_name)
         .bind(&pinned.sha256)
         .bind(pinned.size)
+        .bind(i64::from(new.ignore_channel_rules))
         .fetch_optional(&mut *write)
         .await?;
         if let Some(made) = made {
+            progress::begin(&mut write, &made).await?;
+            write.announce(Change::Queue).await?;
             write.commit().await?;
             return Ok(made);
         }
@@ -170,11 +184,32 @@ impl Store {
             })
     }
 
+    /// Removes a release and all that is on record of its deployments.
+    pub async fn delete_release(&self, named: &str) -> Result<ReleaseRow, StoreError> {
+        let row = self.release(named).await?;
+        let mut write = self.database.write().await?;
+        write.lock_to_delete("releases", row.id).await?;
+        let row = by_id(&mut write, row.id).await?;
+        let project = projects::by_id(&mut write, row.project_id).await?;
+        let what = format!("release {} of project `{}`", row.version, project.name);
+        deployments::refuse_open(&mut write, "release_id", row.id, &what).await?;
+        deployments::delete(&mut write, "release_id", row.id).await?;
+        sqlx::query("delete from releases where id = $1").bind(row.id).execute(&mut *write).await?;
+        write.commit().await?;
+        Ok(row)
+    }
+
     /// The variables of a release's snapshot that a deployment may be given by id: pairs of id and name.
     pub fn snapshot_names(&self, release: &ReleaseRow) -> Result<Vec<(String, String)>, StoreError> {
         let stored = variables::parse(&release.variables, crate::model::ProjectId(release.project_id))?;
         Ok(stored.into_iter().map(|stored| (stored.id, stored.name)).collect())
     }
+}
+
+/// The release of this number, inside a transaction.
+pub(super) async fn by_id(write: &mut Write, id: i64) -> Result<ReleaseRow, StoreError> {
+    let found = sqlx::query_as(select!("where id = $1")).bind(id).fetch_optional(&mut **write).await?;
+    found.ok_or_else(|| StoreError::NotFound(format!("release `{}` does not exist", ReleaseId(id))))
 }
 
 /// The form that release versions are compared by: `1.0` is `1.0.0`.
@@ -195,35 +230,14 @@ fn release_version(new: &NewRelease, pinned: &packages::PackageRow) -> Result<St
     }
 }
 
-async fn channel(
-    write: &mut Write,
-    new: &NewRelease,
-    project: &projects::ProjectRow,
-) -> Result<i64, StoreError> {
-    let rows: Vec<(i64, String, i64)> =
-        sqlx::query_as("select id, name, is_default from channels where project_id = $1 order by id")
-            .bind(project.id)
-            .fetch_all(&mut **write)
-            .await?;
-    let wanted = new.channel.as_deref().map(str::trim).filter(|name| !name.is_empty());
-    let found = rows.iter().find(|(id, name, is_default)| match wanted {
-        Some(wanted) => key(name) == key(wanted) || key(&format!("Channels-{id}")) == key(wanted),
-        None => *is_default == 1,
-    });
-    found.map(|(id, ..)| *id).ok_or_else(|| {
-        StoreError::NotFound(format!(
-            "project `{}` has no channel `{}`",
-            project.name,
-            wanted.unwrap_or("Default")
-        ))
-    })
-}
-
-/// Chooses the package's version: an override for it, else the one for all, else the highest that was pushed.
+/// Chooses the package's version: an override for it, else the one for all, else the highest that was pushed and that
+/// the channel lets in. The rules of a channel, where one is given, hold for all of them.
 async fn pin(
     write: &mut Write,
     new: &NewRelease,
+    project: &ProjectRow,
     process: &Process,
+    rules: Option<&ChannelRow>,
 ) -> Result<packages::PackageRow, StoreError> {
     let PackagedAction { step, package, .. } = &process.packaged;
     let mut chosen: Option<String> = None;
@@ -255,12 +269,28 @@ async fn pin(
     }
     let wanted = chosen.or(for_all);
     let versions = packages::versions(write, package).await?;
+    let refuse = |row: &packages::PackageRow| match (rules, row.order()) {
+        (Some(channel), Some(version)) => channel.refuse(project, &process.packaged, &version),
+        _ => Ok(()),
+    };
     let Some(wanted) = wanted else {
-        return versions.into_iter().next().ok_or_else(|| {
-            StoreError::Invalid(format!(
-                "step `{step}` needs package `{package}`, of which no version was pushed to feed `{FEED}`"
-            ))
-        });
+        let mut highest = None;
+        for row in versions {
+            match refuse(&row) {
+                Ok(()) => return Ok(row),
+                Err(refusal) => highest = highest.or(Some(refusal)),
+            }
+        }
+        return Err(StoreError::Invalid(match highest {
+            None => {
+                format!(
+                    "step `{step}` needs package `{package}`, of which no version was pushed to feed `{FEED}`"
+                )
+            }
+            Some(refusal) => format!(
+                "no version of package `{package}` may be in this channel; of the highest one this holds: {refusal}"
+            ),
+        }));
     };
     let order: SemanticVersion = wanted.parse().map_err(|error| {
         StoreError::Invalid(format!(
@@ -268,7 +298,7 @@ async fn pin(
         ))
     })?;
     let known: Vec<String> = versions.iter().take(5).map(|row| row.version.clone()).collect();
-    versions.into_iter().find(|row| row.order().as_ref() == Some(&order)).ok_or_else(|| {
+    let found = versions.into_iter().find(|row| row.order().as_ref() == Some(&order)).ok_or_else(|| {
         let known = if known.is_empty() {
             "no version of it was pushed".to_owned()
         } else {
@@ -277,5 +307,7 @@ async fn pin(
         StoreError::Invalid(format!(
             "step `{step}` needs package `{package}` version `{wanted}`, which is not in feed `{FEED}`; {known}"
         ))
-    })
+    })?;
+    refuse(&found)?;
+    Ok(found)
 }

@@ -27,6 +27,13 @@ impl FromStr for SemanticVersion {
     }
 }
 
+impl SemanticVersion {
+    /// The pre-release, its parts with dots between; empty for a release.
+    pub fn prerelease(&self) -> String {
+        self.parts.labels.join(".")
+    }
+}
+
 fn parse(text: &str) -> Result<Parts, Problem> {
     if text.is_empty() {
         return Err(Problem::Empty);

@@ -14,11 +14,13 @@ mod sqlite {
 
     mod api_keys;
     mod build_information;
+    mod channels;
     mod deployments;
     mod environments;
     mod fields;
     mod go_shapes;
     mod leases;
+    mod lifecycles;
     mod names;
     mod packages;
     mod pools;
@@ -38,11 +40,13 @@ mod postgres {
 
     mod api_keys;
     mod build_information;
+    mod channels;
     mod deployments;
     mod environments;
     mod fields;
     mod go_shapes;
     mod leases;
+    mod lifecycles;
     mod names;
     mod packages;
     mod pools;

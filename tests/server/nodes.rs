@@ -10,6 +10,7 @@ use octarm::{
     store::{Database, Place, StoreError},
 };
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -301,4 +302,53 @@ async fn a_database_that_was_away_for_a_while() {
         }
     };
     tokio::time::timeout(PATIENCE, heard).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_that_end_at_once_the_second_sees_the_first() {
+    let (folder, [one, two]) = two().await;
+    for name in ["Two", "Prod"] {
+        one.post("environments", json!({ "Name": name })).await.expect(201);
+    }
+    let phases = json!([
+        { "Name": "Test", "OptionalDeploymentTargets": ["Dev", "Two"] },
+        { "Name": "Live", "AutomaticDeploymentTargets": ["Prod"] },
+    ]);
+    one.post("lifecycles", json!({ "Name": "Way", "Phases": phases })).await.expect(201);
+    one.put("projects/Orders", json!({ "LifecycleId": "Way" })).await.expect(200);
+    let body =
+        json!({ "ProjectName": "Orders", "ReleaseVersion": "1.0.0", "EnvironmentNames": ["Dev", "Two"] });
+    one.post("deployments/create/untenanted/v1", body).await.expect(201);
+    let first = one.worker("w1", "m1").await;
+    let token = two.register("w2", "m2", json!({ "environment": "Two" })).await.expect(200);
+    let second = TestWorker::new(&two, token["token"].as_str().unwrap(), "m2");
+    second.session().await.expect(200);
+    let (of_first, of_second) = (first.claim().await.unwrap(), second.claim().await.unwrap());
+    // What changes a deployment comes no further than to its commit until the lock is given back.
+    let url = postgres::database_of(folder.path()).await;
+    let mut holding = PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(
+        "create function wait_at_commit() returns trigger language plpgsql as \
+         'begin perform pg_advisory_xact_lock_shared(1); return null; end'; \
+         create constraint trigger held after update on deployments deferrable initially deferred \
+         for each row execute function wait_at_commit(); select pg_advisory_lock(1)",
+    )
+    .execute(&mut holding)
+    .await
+    .unwrap();
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() \
+                   and wait_event_type = 'Lock'";
+    let release = async {
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut holding).await.unwrap() < 2 {}
+        sqlx::raw_sql("select pg_advisory_unlock(1)").execute(&mut holding).await.unwrap();
+    };
+    let (one_end, two_end, ()) = tokio::join!(
+        first.finish(&of_first, success(), b""),
+        second.finish(&of_second, success(), b""),
+        release,
+    );
+    one_end.expect(200);
+    two_end.expect(200);
+    let made = two.get("deployments?environments=Environments-3").await.expect(200);
+    assert_eq!(made["TotalResults"], 1);
 }
