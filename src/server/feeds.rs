@@ -15,7 +15,7 @@ use super::{
     rewrite::SPACE,
 };
 use crate::{
-    store::{FEED, PackageRow},
+    store::{self, FEED, PackageRow},
     version::SemanticVersion,
 };
 
@@ -31,10 +31,10 @@ fn feed() -> Value {
             "SearchTemplate": link(format_args!("feeds/{FEED}/packages{{?term,take,skip}}")),
             "SearchPackagesTemplate": link(format_args!("feeds/{FEED}/packages{{?term,take,skip}}")),
             "VersionsTemplate": link(format_args!(
-                "feeds/{FEED}/packages/versions{{?packageId,take,skip,includePreRelease,filter}}"
+                "feeds/{FEED}/packages/versions{{?packageId,take,skip,includePreRelease,versionRange,preReleaseTag,filter}}"
             )),
             "SearchPackageVersionsTemplate": link(format_args!(
-                "feeds/{FEED}/packages/versions{{?packageId,take,skip,includePreRelease,filter}}"
+                "feeds/{FEED}/packages/versions{{?packageId,take,skip,includePreRelease,versionRange,preReleaseTag,filter}}"
             )),
         },
     })
@@ -97,19 +97,19 @@ pub(super) async fn versions(
     let package = params
         .get("packageId")
         .ok_or_else(|| Problem::invalid("`packageId` is missing: say whose versions are asked for"))?;
-    // A range that is left out silently would answer versions that must not be taken.
-    for name in ["versionRange", "preReleaseTag"] {
-        if let Some(value) = params.get(name) {
-            return Err(Problem::invalid(format!(
-                "`{name}` is `{value}`: this server cannot narrow versions by it"
-            )));
-        }
-    }
+    let rule = store::read_rule(params.get("versionRange"), params.get("preReleaseTag"))
+        .map_err(|wrong| Problem::invalid(wrong.join("; ")))?;
     let mut rows = shared.store.package_versions(package).await?;
     // Clients that want releases only say so; those that say nothing get all.
     if params.get("includePreRelease").is_some() && !params.flag("includePreRelease") {
         rows.retain(|row| !row.order().is_some_and(|version| SemanticVersion::is_prerelease(&version)));
     }
+    rows.retain(|row| {
+        row.order().is_none_or(|version| {
+            let verdict = rule.test(&version);
+            verdict.range && verdict.tag
+        })
+    });
     if let Some(part) = params.get("filter") {
         rows.retain(|row| row.version.to_lowercase().contains(&part.to_lowercase()));
     }

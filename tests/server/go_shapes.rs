@@ -136,13 +136,15 @@ async fn a_package_is_pushed_in_chunks_and_listed() {
     assert_eq!(versions(&[("take", "1"), ("skip", "1")]).await, ["1.0.0"]);
     assert_eq!(versions(&[("includePreRelease", "false")]).await, ["1.0.0"]);
     assert_eq!(versions(&[("filter", "rc")]).await, ["1.1.0-rc.1"]);
+    assert_eq!(versions(&[("versionRange", "[1.0,1.1-rc)")]).await, ["1.0.0"]);
+    assert_eq!(versions(&[("preReleaseTag", "^rc")]).await, ["1.1.0-rc.1"]);
     let found =
         server.get(&expand(&feed["Links"]["SearchTemplate"], "", &[("term", "oth")])).await.expect(200);
     assert_eq!((&found["TotalResults"], &found["Items"][0]["LatestVersion"]), (&json!(1), &json!("2.0.0")));
     let path = "feeds/feeds-builtin/packages/versions";
     assert!(server.get(path).await.refused(400).contains("`packageId` is missing"));
-    let narrowed = server.get(&format!("{path}?packageId=Orders&versionRange=[1,2)")).await.refused(400);
-    assert!(narrowed.contains("`versionRange` is `[1,2)`"), "{narrowed}");
+    let unread = server.get(&format!("{path}?packageId=Orders&versionRange=[1,2")).await.refused(400);
+    assert!(unread.contains("`[1,2`"), "{unread}");
 }
 
 #[tokio::test]
