@@ -4,6 +4,7 @@ mod api_key;
 mod connection;
 mod deploy;
 mod error;
+mod later;
 mod output;
 mod package;
 mod project;
@@ -19,6 +20,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use error::CliError;
+use later::Later;
 pub use output::{Output, unwritten};
 
 use crate::{
@@ -47,40 +49,40 @@ enum Command {
     Deploy(DeployArgs),
     /// The worker that sits in an environment
     #[command(subcommand)]
-    Worker(WorkerCommand),
+    Worker(Later<WorkerCommand>),
     /// The deployment server
     #[command(subcommand)]
-    Server(ServerCommand),
+    Server(Later<ServerCommand>),
     /// Packages: make, inspect, repack and push them
     #[command(subcommand)]
-    Package(PackageCommand),
+    Package(Later<PackageCommand>),
     /// Releases: create and deploy them
     #[command(subcommand)]
-    Release(ReleaseCommand),
+    Release(Later<ReleaseCommand>),
     /// Environments of a server
     #[command(subcommand)]
-    Environment(EnvironmentCommand),
+    Environment(Later<EnvironmentCommand>),
     /// Projects of a server
     #[command(subcommand)]
-    Project(ProjectCommand),
+    Project(Later<ProjectCommand>),
     /// Variables of a project
     #[command(subcommand)]
-    Variable(VariableCommand),
+    Variable(Later<VariableCommand>),
     /// Tasks: what the server does, and its log
     #[command(subcommand)]
-    Task(TaskCommand),
+    Task(Later<TaskCommand>),
     /// Deployments
     #[command(subcommand)]
-    Deployment(DeploymentCommand),
+    Deployment(Later<DeploymentCommand>),
     /// Machines: the registered workers, as the server sees them
     #[command(subcommand)]
-    Machine(MachineCommand),
+    Machine(Later<MachineCommand>),
     /// API keys: what people and pipelines show to the server
     #[command(subcommand)]
-    ApiKey(ApiKeyCommand),
+    ApiKey(Later<ApiKeyCommand>),
     /// The variable language of `#{…}`
     #[command(subcommand)]
-    Template(TemplateCommand),
+    Template(Later<TemplateCommand>),
 }
 
 #[derive(Debug, Args)]
@@ -567,25 +569,28 @@ impl Cli {
     /// Whether the command only works on files here: a runtime with threads of its own would cost more than it
     /// could do.
     pub fn is_local(&self) -> bool {
-        matches!(self.command, Command::Package(PackageCommand::Pack { .. } | PackageCommand::Repack { .. }))
+        matches!(
+            self.command,
+            Command::Package(Later(PackageCommand::Pack { .. } | PackageCommand::Repack { .. }))
+        )
     }
 
     /// Runs the command.
     pub async fn run(self, environment: &Environment, output: Output) -> Result<Exit, CliError> {
         match self.command {
             Command::Deploy(args) => Box::pin(deploy::run(args, environment, output)).await,
-            Command::Worker(command) => worker::run(command, environment, output).await,
-            Command::Server(command) => server::run(command, environment, output).await,
-            Command::Package(command) => package::run(command, environment, output).await,
-            Command::Release(command) => release::run(command, environment, output).await,
-            Command::Environment(command) => project::environment(command, environment, output).await,
-            Command::Project(command) => project::project(command, environment, output).await,
-            Command::Variable(command) => variables::run(command, environment, output).await,
-            Command::Task(command) => task::run(command, environment, output).await,
-            Command::Deployment(command) => task::deployment(command, environment, output).await,
-            Command::Machine(command) => project::machine(command, environment, output).await,
-            Command::ApiKey(command) => api_key::run(command, environment, output).await,
-            Command::Template(command) => template::run(command, output),
+            Command::Worker(Later(command)) => worker::run(command, environment, output).await,
+            Command::Server(Later(command)) => server::run(command, environment, output).await,
+            Command::Package(Later(command)) => package::run(command, environment, output).await,
+            Command::Release(Later(command)) => release::run(command, environment, output).await,
+            Command::Environment(Later(command)) => project::environment(command, environment, output).await,
+            Command::Project(Later(command)) => project::project(command, environment, output).await,
+            Command::Variable(Later(command)) => variables::run(command, environment, output).await,
+            Command::Task(Later(command)) => task::run(command, environment, output).await,
+            Command::Deployment(Later(command)) => task::deployment(command, environment, output).await,
+            Command::Machine(Later(command)) => project::machine(command, environment, output).await,
+            Command::ApiKey(Later(command)) => api_key::run(command, environment, output).await,
+            Command::Template(Later(command)) => template::run(command, output),
         }
     }
 }

@@ -6,7 +6,7 @@ use fs_err::{File, os::unix::fs::FileExt};
 
 /// How much is read at once: enough to keep the system calls few, and little enough to stay in the processor's
 /// cache until it is used.
-pub(super) const LENGTH: usize = 128 * 1024;
+pub(super) const LENGTH: usize = 64 * 1024;
 
 /// The part that was read last.
 pub(super) struct Excerpt {

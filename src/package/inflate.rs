@@ -9,7 +9,7 @@ use super::{EntryProblem, excerpt::Excerpt, open::Stored};
 
 /// How much is inflated at once. Between two steps the stream copies what later bytes may refer to, which is
 /// the smaller a share of the work the larger the steps are, as long as they stay in the processor's cache.
-const STEP: usize = 256 * 1024;
+const STEP: usize = 128 * 1024;
 /// The first bytes of a Linux program.
 const ELF: &[u8] = b"\x7fELF";
 /// The first bytes of a script.

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use aws_lc_rs::digest::{Context, SHA256};
 
 /// How much is passed on at once.
-const BLOCK: usize = 128 * 1024;
+const BLOCK: usize = 64 * 1024;
 /// 1980-01-01, the earliest date a zip can hold; the time is zero.
 const DATE: u16 = 0x0021;
 /// Version 2.0: deflate and folders.

@@ -12,12 +12,16 @@ const packed = (id, version, type) =>
     pack.append("index.js", Buffer.from(`exports.version = "${version}";\n`));
     pack.toFile(folder, (error, file) => (error ? reject(error) : resolve(file)));
   });
-const pushed = (file, options) =>
+// A refusal may come before the package was read; a client that is still sending then may find itself cut off instead,
+// and asks again.
+const pushed = (file, options, tries = 10) =>
   new Promise((resolve) => {
     const all = { host, apikey: process.env.OCTOPUS_API_KEY, ...options };
-    octo.push(file.path, all, (error, body) =>
-      resolve(error ? { refused: error.statusCode, body: error.body } : { id: body.Id, bytes: body.PackageSizeBytes }),
-    );
+    octo.push(file.path, all, (error, body) => {
+      if (!error) resolve({ id: body.Id, bytes: body.PackageSizeBytes });
+      else if (error.statusCode || tries === 0) resolve({ refused: error.statusCode, body: error.body });
+      else resolve(pushed(file, options, tries - 1));
+    });
   });
 
 const tar = await packed("Orders", "1.0.0", "tar.gz");
