@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::StoreError;
+use super::{StoreError, key};
 
 /// The built-in feed's id.
 pub const FEED: &str = "feeds-builtin";
@@ -42,6 +42,13 @@ pub(super) struct NamedAction {
     pub(super) id: Option<String>,
     pub(super) name: String,
     pub(super) step: String,
+}
+
+impl NamedAction {
+    /// Whether a channel's rule that names an action, or its step, means this one.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        key(&self.name) == key(name) || key(&self.step) == key(name)
+    }
 }
 
 /// All actions of the process of `project`, disabled ones too. One without steps has the one that deploys.
