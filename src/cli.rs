@@ -17,7 +17,10 @@ mod worker;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue},
+};
 
 pub use error::CliError;
 use later::Later;
@@ -558,6 +561,17 @@ fn exit_codes() -> String {
         let _ = writeln!(text, "  {code:>2}  {meaning}");
     }
     text
+}
+
+/// The error of a wrong command line, without what may be a secret that lacks its name: a value given where a pair
+/// belongs.
+pub fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let names_a_pair =
+        |value: &ContextValue| matches!(value, ContextValue::String(text) if text.contains("NAME=VALUE"));
+    if error.get(ContextKind::InvalidArg).is_some_and(names_a_pair) {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("********".to_owned()));
+    }
+    error
 }
 
 impl Cli {

@@ -5,6 +5,7 @@ pub mod deployment;
 pub mod fingerprint;
 pub mod ids;
 pub mod journal;
+pub mod letters;
 pub mod log;
 pub mod outcome;
 pub mod permission;

@@ -40,7 +40,8 @@ pub(super) async fn run(
 
     let (events, received) = mpsc::unbounded_channel();
     let started = ZonedDateTime::now();
-    let log = Log::new(events, Redactor::of(&gathered.variables, &started)?);
+    let redactor = Redactor::of(&gathered.variables, &conventions, &started)?;
+    let log = Log::new(events, redactor.clone());
     for origin in &gathered.origins {
         log.info(origin);
     }
@@ -83,7 +84,9 @@ pub(super) async fn run(
     let ran = ran
         .unwrap_or_else(|stop| Ran { outcome: Outcome::Cancelled { summary: stop.to_string() }, plan: None });
     if output.is_json() {
-        output.result("", &json!({ "outcome": ran.outcome, "plan": ran.plan, "dry_run": args.dry_run }));
+        let mut result = json!({ "outcome": ran.outcome, "plan": ran.plan, "dry_run": args.dry_run });
+        redactor.redact_json(&mut result);
+        output.result("", &result);
     }
     Ok(match ran.outcome {
         Outcome::Success { .. } => Exit::Done,

@@ -65,6 +65,11 @@ pub enum CliError {
         #[source]
         source: crate::version::VersionError,
     },
+    /// A file is made, never a stream.
+    #[error(
+        "`--output -`: expected a file's name, since nothing is written before all of it is known to be good"
+    )]
+    NoStream,
     /// Nothing was given to do.
     #[error("nothing to set: give NAME=VALUE or `--sensitive FILE`")]
     NothingToSet,
@@ -127,6 +132,7 @@ impl CliError {
             | Self::Key { .. }
             | Self::SensitiveArgument { .. }
             | Self::NothingToSet
+            | Self::NoStream
             | Self::Version { .. } => Exit::Usage,
             Self::Variables { .. } | Self::Template { .. } | Self::NoPackage(_) => Exit::Input,
             Self::Answer { .. } => Exit::Refused,

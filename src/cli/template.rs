@@ -74,11 +74,10 @@ fn lines(output: Output) -> Result<Exit, CliError> {
         let rendered = match asked {
             Ok((variables, template)) => render(&template, &variables, &ZonedDateTime::now()),
             Err(reason) => Rendered {
-                value: None,
-                missing: Vec::new(),
                 error: Some(format!(
                     "the line is not {{\"variables\": {{…}}, \"template\": \"…\"}}: {reason}"
                 )),
+                ..Rendered::default()
             },
         };
         output.say_log(&answer(&rendered).to_string());

@@ -73,27 +73,42 @@ pub(super) fn read_file(file: &Path, conventions: &Conventions) -> Result<Vec<Va
             .map_err(|source| CliError::Io { act: "reading the variables file".to_owned(), source })?;
         (Box::new(opened), format!("`{}`", file.display()))
     };
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     source
-        .take(FILE_LIMIT)
-        .read_to_string(&mut text)
+        .take(FILE_LIMIT + 1)
+        .read_to_end(&mut bytes)
         .map_err(|source| CliError::Io { act: format!("reading the variables of {origin}"), source })?;
     let wrong = |reason: String| CliError::Variables { origin: origin.clone(), reason };
+    if bytes.len() as u64 > FILE_LIMIT {
+        return Err(wrong(format!("it is over {FILE_LIMIT} bytes")));
+    }
+    // Windows' editors begin UTF-8 so.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| wrong(format!("it is not UTF-8 at byte {}", error.valid_up_to())))?;
     let not_json = |error: serde_json::Error| {
         // serde_json's own words may repeat the text, which may be secret: only the place is told.
         wrong(format!("it is not JSON at line {}, column {}", error.line(), error.column()))
     };
     let variables = if text.trim_start().starts_with('{') {
-        let pairs: Pairs = serde_json::from_str(&text).map_err(not_json)?;
+        let pairs: Pairs = serde_json::from_str(text).map_err(not_json)?;
         pairs.0.into_iter().map(|(name, value)| of_parts(name, value, false)).collect()
     } else {
-        match serde_json::from_str(&text).map_err(not_json)? {
+        match serde_json::from_str(text).map_err(not_json)? {
             Value::Array(items) => items.into_iter().map(of_item).collect(),
             _ => Err("it is neither an object nor an array".to_owned()),
         }
     };
     let mut variables: Vec<Variable> = variables.map_err(wrong)?;
+    let mut names = BTreeSet::new();
     for variable in &mut variables {
+        // Which of two was meant nobody can say.
+        if !names.insert(variable.name.to_lowercase()) {
+            return Err(wrong(format!(
+                "`{}` is there twice; names compare without regard to case",
+                variable.name
+            )));
+        }
         variable.sensitive |= conventions.is_sensitive(&variable.name);
     }
     Ok(variables)
@@ -312,6 +327,26 @@ mod tests {
             error.to_string().contains("line 1, column 12") && !error.to_string().contains("hunter2"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn files_that_cannot_be_meant_are_refused_and_a_byte_order_mark_is_not() {
+        let conventions = Conventions::load(None).unwrap();
+        let read = |bytes: &[u8]| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            fs_err::write(file.path(), bytes).unwrap();
+            read_file(file.path(), &conventions).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(b"\xef\xbb\xbf{\"A\": \"1\"}").unwrap(), [Variable::plain("A", "1")]);
+        for (bytes, reason) in [
+            (&b"{\"A\": 1, \"a\": 2}"[..], "`a` is there twice; names compare without regard to case"),
+            (br#"[{"k": "A"}, {"k": "A"}]"#, "`A` is there twice; names compare without regard to case"),
+            (b"{\"A\": \"\xff\"}", "it is not UTF-8 at byte 7"),
+            (&vec![b' '; 16 * 1024 * 1024 + 1], "it is over 16777216 bytes"),
+        ] {
+            let error = read(bytes).unwrap_err();
+            assert!(error.ends_with(&format!("cannot be read: {reason}")), "{error}");
+        }
     }
 
     #[test]

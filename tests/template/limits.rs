@@ -151,6 +151,119 @@ fn an_error_quotes_the_text_that_was_given_and_no_value() {
 }
 
 #[test]
+fn parts_of_a_sensitive_value_are_as_secret() {
+    let variables: Variables = [
+        Variable::sensitive("s", r##"{"p": "hunter#{zz2pw}", "l": ["a#{yy3pw}"], "q": {"r": "#{ww4pw}"}}"##),
+        Variable::sensitive("j", r##"["hunter#{zz2pw}"]"##),
+        Variable::sensitive("l", "hunter#{zz2pw},b"),
+        Variable::plain("through", "#{s}"),
+        Variable::sensitive("bad", "hunter("),
+        Variable::sensitive("calc", "hunter#{calc zz2pw+1}"),
+    ]
+    .into_iter()
+    .collect();
+    for (text, missing) in [
+        ("#{s.p}", "#{s.p}"),
+        ("#{s[p]}", "#{s[p]}"),
+        ("#{s.q}", "#{s.q}"),
+        ("#{through.p}", "#{through.p}"),
+        ("#{j[0]}", "#{j[0]}"),
+        ("#{each i in j}#{i}#{/each}", "#{i}"),
+        ("#{each i in l}#{i}#{/each}", "#{i}"),
+        ("#{each i in s}#{i.Value}#{/each}", "#{i.Value}"),
+        ("#{each i in s.l}#{i}#{/each}", "#{i}"),
+    ] {
+        let found = rendered(text, &variables).missing;
+        assert_eq!(found.last().map(String::as_str), Some(missing), "{text}");
+        assert!(!found.join(" ").contains("pw"), "{text}: {found:?}");
+    }
+    assert_eq!(rendered("#{calc}", &variables).uncalculated, ["#{calc}"]);
+    for text in ["#{ | Append a | Match #{bad}}", "#{ | Append a | Replace #{bad} b}"] {
+        let error = error(text, &variables);
+        assert!(error.ends_with("cannot use an option that comes of a sensitive value"), "{error}");
+    }
+    let inside = [Variable::sensitive("s", "hunter #{x | Match \"zz2pw(\"}"), Variable::plain("x", "1")];
+    let error = error("#{s}", &inside.into_iter().collect());
+    assert_eq!(error, "the filter `Match` cannot use an option that comes of a sensitive value");
+}
+
+#[test]
+fn what_sensitive_values_become_is_told() {
+    let variables: Variables = [
+        Variable::sensitive("pw", "Hunter2"),
+        Variable::sensitive("n", "21"),
+        Variable::sensitive("j", r#"{"p": "Inner"}"#),
+        Variable::plain("e", "CI"),
+        Variable::plain("loud", "<#{pw | ToUpper}>"),
+        Variable::plain("list", "a,#{pw}"),
+    ]
+    .into_iter()
+    .collect();
+    for (text, secrets) in [
+        ("f-#{pw}-#{e}", &["Hunter2"][..]),
+        ("f-#{pw | ToUpper}", &["HUNTER2"]),
+        ("#{pw | Substring 4}#{pw | Truncate 3}", &["Hunt", "Hun..."]),
+        ("#{e | Append #{pw | ToLower}}", &["hunter2", "CIhunter2"]),
+        ("#{loud}", &["HUNTER2", "<HUNTER2>"]),
+        ("#{loud | ToLower}", &["HUNTER2", "<hunter2>"]),
+        ("#{j.p}", &["Inner"]),
+        ("#{each i in list}#{i | ToUpper}#{/each}", &["Hunter2", "A", "HUNTER2"]),
+        ("#{calc n*2}", &["42"]),
+        // Said of it, not made of it.
+        ("#{if pw == \"x\"}#{e}#{else}#{e}#{/if}", &[]),
+        ("#{pw | Contains H}", &[]),
+        ("#{e}", &[]),
+    ] {
+        // Twice with one memory, since what is remembered tells it too.
+        let now = jiff::ZonedDateTime::now();
+        let renderer = octarm::template::Renderer::new(&variables, &now);
+        let mut first = renderer.render(text).secrets;
+        assert_eq!(first, secrets, "{text}");
+        let again = renderer.render(text).secrets;
+        first.retain(|secret| again.contains(secret) || *secret == "HUNTER2" || *secret == "Hunter2");
+        assert_eq!(first, secrets, "{text}");
+        assert_eq!(again.last(), first.last(), "{text}");
+    }
+}
+
+#[test]
+fn large_values_are_paid_for_wherever_they_are_read() {
+    let large = "1".repeat(1_000_000);
+    let variables = set(&[("l", &",".repeat(4_000)), ("a", &large), ("b", "x")]);
+    for body in ["#{calc a*2}", "#{b[#{a}]}", "#{if a == \"x\"}y#{/if}", "#{if a}#{/if}"] {
+        let error = error(&format!("#{{each x in l}}{body}#{{/each}}"), &variables);
+        assert!(error.contains("too many steps"), "{body}: {error}");
+    }
+}
+
+#[test]
+fn a_calculation_without_a_number_is_not_clean() {
+    let variables = set(&[("word", "x"), ("nested", "#{calc nope+1}"), ("two", "2")]);
+    for (text, value) in [
+        ("#{calc nope*2}", "#{nope*2}"),
+        ("#{calc word+1}", "#{word+1}"),
+        ("#{calc {two}/0}", "Infinity"),
+        ("#{nested}", "#{nope+1}"),
+    ] {
+        let rendered = rendered(text, &variables);
+        assert_eq!((rendered.value.as_deref(), rendered.missing.len()), (Some(value), 0), "{text}");
+        let error = rendered.clean().unwrap_err().to_string();
+        assert!(error.starts_with("no number comes of the calculation `#{"), "{error}");
+    }
+    assert_eq!(rendered("#{calc {two}/4}", &variables).clean().unwrap(), "0.5");
+}
+
+#[test]
+fn a_long_list_of_gaps_is_told_in_short() {
+    let text: String = (0..30).map(|number| format!("#{{x{number}}}")).collect::<String>() + "#{y}";
+    let message = rendered(&text, &set(&[])).clean().unwrap_err().to_string();
+    assert!(message.ends_with("`#{x19}`, and 11 more"), "{message}");
+    let long = format!("#{{{}}}", "x".repeat(60_000));
+    let message = rendered(&long, &set(&[])).clean().unwrap_err().to_string();
+    assert!(message.len() < 300, "{}", message.len());
+}
+
+#[test]
 fn one_variable_is_found_by_its_exact_name_alone() {
     let variables = set(&[
         ("a.b", "#{c}"),

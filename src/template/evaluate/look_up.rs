@@ -7,7 +7,7 @@ use super::{
         json::Json,
         symbol::{Step, Symbol, Word},
     },
-    Context, Evaluator, Failure, JSON_BYTE, LOOK_UP,
+    Context, Evaluator, Failure, Gap, INDEX_BYTE, JSON_BYTE, LOOK_UP,
     place::Place,
 };
 
@@ -16,6 +16,8 @@ struct Found<'v> {
     place: Place<'v>,
     /// Its own value, evaluated.
     value: Option<Cow<'v, str>>,
+    /// Whether a sensitive value went into that.
+    is_secret: bool,
 }
 
 impl<'v> Evaluator<'v> {
@@ -35,22 +37,24 @@ impl<'v> Evaluator<'v> {
         context: &Context<'_, 'v>,
     ) -> Result<Vec<Place<'v>>, Failure> {
         let Some(found) = self.find(symbol, context)? else { return Ok(Vec::new()) };
-        if let Place::Node(node) = found.place
-            && !self.tree.indexed(node).is_empty()
-        {
-            return Ok(self.tree.indexed(node).iter().copied().map(Place::Node).collect());
+        let indexed = found.place.indexed(self.tree);
+        if !indexed.is_empty() {
+            return Ok(indexed.iter().copied().map(Place::node).collect());
         }
+        let is_secret = found.is_secret;
         let Some(value) = found.value else { return Ok(Vec::new()) };
         self.spend(value.len() * JSON_BYTE)?;
         Ok(match Json::parse(&value) {
-            Some(Json::Array(items)) => items.iter().map(|item| Place::of(item.text())).collect(),
+            Some(Json::Array(items)) => {
+                items.iter().map(|item| Place::text(item.text(), is_secret)).collect()
+            }
             Some(Json::Object(properties)) => properties
                 .into_iter()
-                .map(|(name, value)| Place::Property(Arc::new((name, value.text()))))
+                .map(|(name, value)| Place::property(name, value.text(), is_secret))
                 .collect(),
             _ => {
                 self.spend(value.matches(',').count().saturating_mul(LOOK_UP))?;
-                value.split(',').map(|part| Place::of(part.to_owned())).collect()
+                value.split(',').map(|part| Place::text(part.to_owned(), is_secret)).collect()
             }
         })
     }
@@ -76,13 +80,14 @@ impl<'v> Evaluator<'v> {
     ) -> Result<Option<Found<'v>>, Failure> {
         let settled = self.settle(symbol, context)?;
         if let Some(place) = self.walk(&settled, context)? {
-            let reported = self.missing.len();
-            let value = self.value(&place, context)?;
-            if self.missing.len() > reported && place.is_sensitive(self.tree, self.variables) {
-                self.missing.truncate(reported);
-                self.missing.push(format!("#{{{symbol}}}"));
+            let reported = self.gaps.len();
+            let (value, is_secret) = self.watched(|inner| inner.value(&place, context));
+            let value = value?;
+            self.touched |= is_secret;
+            if place.is_sensitive(self.tree, self.variables) {
+                self.hide_gaps(reported, &format!("#{{{symbol}}}"));
             }
-            return Ok(Some(Found { place, value }));
+            return Ok(Some(Found { place, value, is_secret }));
         }
         match &context.around {
             Some((around, _)) if !settled.has_look_ups() => self.find(&settled, around),
@@ -101,8 +106,13 @@ impl<'v> Evaluator<'v> {
                 Step::Name { at, word } => settled.push(Step::Name { at, word: word.text }),
                 Step::Index { at, word } => settled.push(Step::Index { at, word: word.text }),
                 Step::LookUp { at, symbol } => {
-                    match self.unreported(|inner| inner.look_up(&symbol, context))? {
-                        Some(index) => settled.push(Step::Index { at: None, word: &index }),
+                    let (index, _) =
+                        self.watched(|inner| inner.unreported(|inner| inner.look_up(&symbol, context)));
+                    match index? {
+                        Some(index) => {
+                            self.spend(index.len().saturating_mul(INDEX_BYTE))?;
+                            settled.push(Step::Index { at: None, word: &index });
+                        }
                         None => settled.push(Step::LookUp { at, symbol }),
                     }
                 }
@@ -145,12 +155,11 @@ impl<'v> Evaluator<'v> {
         }
         if let Some(json) = place.json(self.tree, self.variables) {
             self.spend(json.len())?;
-            return Ok(json.step(word.text).map(|found| match found {
-                inner @ (Json::Array(_) | Json::Object(_)) => Place::Json(inner),
-                scalar => Place::of(scalar.text()),
-            }));
+            let is_secret = place.is_sensitive(self.tree, self.variables);
+            return Ok(json.step(word.text).map(|found| Place::inner(found, is_secret)));
         }
-        let value = match self.unreported(|inner| inner.value(place, context)) {
+        let (value, is_secret) = self.watched(|inner| inner.unreported(|inner| inner.value(place, context)));
+        let value = match value {
             // A value may refer to another part of itself: while that is being evaluated it is no JSON yet.
             Err(Failure::Loop(_)) => return Ok(None),
             value => value?,
@@ -158,14 +167,26 @@ impl<'v> Evaluator<'v> {
         let Some(value) = value else { return Ok(None) };
         self.spend(value.len() * JSON_BYTE)?;
         let json = Json::parse(&value);
-        Ok(json.and_then(|json| json.step(word.text).map(Json::text)).map(Place::of))
+        let found = json.and_then(|json| json.step(word.text).map(Json::text));
+        Ok(found.map(|text| Place::text(text, is_secret)))
+    }
+
+    /// Of a sensitive value only its own name is told, not which part of it is missing.
+    fn hide_gaps(&mut self, reported: usize, name: &str) {
+        let hidden = self.gaps.split_off(reported);
+        self.gaps.extend(hidden.into_iter().max_by_key(|gap| matches!(gap, Gap::Missing(_))).map(|gap| {
+            match gap {
+                Gap::Missing(_) => Gap::Missing(name.to_owned()),
+                Gap::Uncalculated(_) => Gap::Uncalculated(name.to_owned()),
+            }
+        }));
     }
 
     /// What is missing on the way does not count.
     fn unreported<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
-        let (missing, is_null) = (self.missing.len(), self.is_null);
+        let (reported, is_null) = (self.gaps.len(), self.is_null);
         let result = inside(self);
-        self.missing.truncate(missing);
+        self.gaps.truncate(reported);
         self.is_null = is_null;
         result
     }
