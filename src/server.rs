@@ -30,6 +30,7 @@ mod router;
 mod sweeper;
 mod tasks;
 mod tls;
+mod unread;
 mod variables;
 mod workers;
 

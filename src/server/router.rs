@@ -17,7 +17,7 @@ use super::{
     problem::Problem,
     progression, projects, releases,
     rewrite::{self, NO_SPACE, SPACE_ROOT},
-    root, tasks, variables, workers,
+    root, tasks, unread, variables, workers,
 };
 use crate::protocol::{BASE, ErrorCode};
 
@@ -39,6 +39,7 @@ pub(super) fn app(
     let router = octopus(&shared)
         .nest(BASE, worker(&shared))
         .layer(DefaultBodyLimit::max(DOCUMENT_LIMIT))
+        .layer(from_fn_with_state(shared.clone(), unread::read_rest))
         .layer(from_fn(edge::answer))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             // Neither headers nor the query: both may carry what must not be in a log.

@@ -154,7 +154,7 @@ fn an_error_quotes_the_text_that_was_given_and_no_value() {
 fn parts_of_a_sensitive_value_are_as_secret() {
     let variables: Variables = [
         Variable::sensitive("s", r##"{"p": "hunter#{zz2pw}", "l": ["a#{yy3pw}"], "q": {"r": "#{ww4pw}"}}"##),
-        Variable::sensitive("j", r##"["hunter#{zz2pw}"]"##),
+        Variable::sensitive("j", r#"["hunter#{zz2pw}"]"#),
         Variable::sensitive("l", "hunter#{zz2pw},b"),
         Variable::plain("through", "#{s}"),
         Variable::sensitive("bad", "hunter("),
@@ -216,7 +216,7 @@ fn what_sensitive_values_become_is_told() {
     ] {
         // Twice with one memory, since what is remembered tells it too.
         let now = jiff::ZonedDateTime::now();
-        let renderer = octarm::template::Renderer::new(&variables, &now);
+        let renderer = Renderer::new(&variables, &now);
         let mut first = renderer.render(text).secrets;
         assert_eq!(first, secrets, "{text}");
         let again = renderer.render(text).secrets;
@@ -255,7 +255,8 @@ fn a_calculation_without_a_number_is_not_clean() {
 
 #[test]
 fn a_long_list_of_gaps_is_told_in_short() {
-    let text: String = (0..30).map(|number| format!("#{{x{number}}}")).collect::<String>() + "#{y}";
+    let tokens: Vec<String> = (0..31).map(|number| format!("#{{x{number}}}")).collect();
+    let text = tokens.concat();
     let message = rendered(&text, &set(&[])).clean().unwrap_err().to_string();
     assert!(message.ends_with("`#{x19}`, and 11 more"), "{message}");
     let long = format!("#{{{}}}", "x".repeat(60_000));
