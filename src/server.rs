@@ -14,6 +14,7 @@ mod environments;
 mod feeds;
 mod folder;
 mod json;
+mod libraries;
 mod lifecycles;
 mod listener;
 mod machines;

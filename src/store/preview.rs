@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{
     EnvironmentRow, ProjectRow, ReleaseRow, Store, StoreError,
     process::{self, NamedAction},
-    scopes, variables,
+    scopes,
+    values::Held,
 };
 use crate::model::ProjectId;
 
@@ -91,12 +92,13 @@ impl Store {
             .bind(environment.id)
             .fetch_all(&self.database.reader)
             .await?;
-        let stored = variables::parse(&release.variables, ProjectId(release.project_id))?;
+        let values = release.values()?;
         let target =
             scopes::target(release.project_id, environment.id, release.channel_id, &release.action_name);
-        let prompts = variables::applicable(&stored, &target)?
+        let prompts = values
+            .applicable(&target)?
             .into_iter()
-            .filter_map(|stored| {
+            .filter_map(|Held { stored, .. }| {
                 Some(Prompt {
                     id: stored.id.clone(),
                     name: stored.name.clone(),
