@@ -334,9 +334,12 @@ enum ReleaseCommand {
         /// The environments
         #[arg(long = "environment", required = true)]
         environments: Vec<String>,
-        /// A variable for these deployments only; not for sensitive values
+        /// The value of a prompted variable; not for sensitive values
         #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variables::parse_pair)]
         variables: Vec<(String, String)>,
+        /// A JSON file of values of sensitive prompted variables, as of `deploy --variables`; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        sensitive: Option<PathBuf>,
         /// Show the log and wait for the end
         #[arg(long)]
         wait: bool,

@@ -52,6 +52,9 @@ pub enum CliError {
     /// A secret on the command line.
     #[error("`{name}` is sensitive and must not stand on the command line, where others can read it")]
     SensitiveArgument { name: String },
+    /// One name with two values.
+    #[error("variable `{name}` is given twice: on the command line or in the file, expected once")]
+    GivenTwice { name: String },
     /// Two sources say different things about which deployment this is.
     #[error("`{name}` is `{file}` in the variables file but `{environment}` in the environment ({variable})")]
     Disagreement { name: String, file: String, environment: String, variable: String },
@@ -126,6 +129,7 @@ impl CliError {
             | Self::NoKey
             | Self::Key { .. }
             | Self::SensitiveArgument { .. }
+            | Self::GivenTwice { .. }
             | Self::NothingToSet
             | Self::Version { .. } => Exit::Usage,
             Self::Variables { .. } | Self::Template { .. } | Self::NoPackage(_) => Exit::Input,
@@ -147,7 +151,7 @@ impl CliError {
             Self::NoServer => "name it: `--server http://127.0.0.1:8060`",
             Self::NoKey => "the server's first key is in `first-api-key` in its data folder",
             Self::SensitiveArgument { .. } => {
-                "put it into a file that only you can read: `deploy --variables FILE`, or `variable set --sensitive FILE` for the server"
+                "put it into a file that only you can read: `deploy --variables FILE`, or `variable set` and `release deploy` with `--sensitive FILE` for the server"
             }
             Self::Disagreement { .. } => "remove one of the two, or say it with the command's own option",
             Self::Variables { .. } => {

@@ -46,6 +46,16 @@ pub(super) fn refuse_sensitive(
     }
 }
 
+/// A name that is given twice: one of the two values would be lost.
+pub(super) fn refuse_twice(pairs: &[(String, String)]) -> Result<(), CliError> {
+    for (place, (name, _)) in pairs.iter().enumerate() {
+        if pairs[..place].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return Err(CliError::GivenTwice { name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// Nor for what the project calls a secret.
 pub(super) fn refuse_sensitive_of<'n>(
     mut names: impl Iterator<Item = &'n str>,

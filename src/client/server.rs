@@ -146,6 +146,19 @@ impl ServerClient {
         self.call("reading the variables", Method::GET, &["variables", &id], None).await
     }
 
+    /// The variables of the libraries that a project includes.
+    pub async fn library_variables(&self, project: &Value) -> Result<Vec<Value>, ClientError> {
+        let mut all = Vec::new();
+        let included = project["IncludedLibraryVariableSetIds"].as_array();
+        for id in included.into_iter().flatten().filter_map(Value::as_str) {
+            let id = format!("variableset-{id}");
+            all.push(
+                self.call("reading the library variables", Method::GET, &["variables", &id], None).await?,
+            );
+        }
+        Ok(all)
+    }
+
     /// Saves a project's variables: the whole document, with the version that was read.
     pub async fn save_variables(&self, variables: Value) -> Result<Value, ClientError> {
         let id = text(&variables, "Id");

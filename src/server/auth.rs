@@ -85,7 +85,10 @@ impl Caller {
         if self.0.allows(needed) {
             return Ok(());
         }
-        Err(Problem::forbidden(format!("the API key `{}` may not do this: {part} needs `{needed}`", self.0.name)))
+        Err(Problem::forbidden(format!(
+            "the API key `{}` may not do this: {part} needs `{needed}`",
+            self.0.name
+        )))
     }
 
     /// Refuses a key that may not change this environment.

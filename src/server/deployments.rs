@@ -50,11 +50,7 @@ pub(super) async fn create(
 }
 
 /// The values that are given under a property, by what its keys are.
-fn given(
-    fields: &Fields,
-    property: &str,
-    by: fn(String) -> Asked,
-) -> Result<Vec<(Asked, String)>, Problem> {
+fn given(fields: &Fields, property: &str, by: fn(String) -> Asked) -> Result<Vec<(Asked, String)>, Problem> {
     Ok(fields.map(property)?.into_iter().map(|(name, value)| (by(name), value)).collect())
 }
 

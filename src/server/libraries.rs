@@ -29,7 +29,8 @@ pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result
     if params.get("contentType").is_some_and(|content| !content.eq_ignore_ascii_case(CONTENT)) {
         rows.clear();
     }
-    let items = rows.iter().filter(|row| wanted(&params, &LibraryVariableSetId(row.id).to_string(), &row.name));
+    let items =
+        rows.iter().filter(|row| wanted(&params, &LibraryVariableSetId(row.id).to_string(), &row.name));
     params.envelope("LibraryVariableSet", items.map(library).collect()).map(Json)
 }
 
@@ -48,7 +49,9 @@ pub(super) async fn create(
     State(shared): State<Shared>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    if let Some(content) = fields.text("ContentType")?.filter(|content| !content.eq_ignore_ascii_case(CONTENT)) {
+    if let Some(content) =
+        fields.text("ContentType")?.filter(|content| !content.eq_ignore_ascii_case(CONTENT))
+    {
         return Err(Problem::invalid(format!(
             "`ContentType` is `{content}`: this version of the server has libraries of `{CONTENT}` only"
         )));

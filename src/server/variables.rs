@@ -51,7 +51,10 @@ pub(super) async fn put(
 }
 
 /// The names of the variables of a project, or of all.
-pub(super) async fn names(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
+pub(super) async fn names(
+    State(shared): State<Shared>,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
     let project = match params.get("project") {
         Some(project) => Some(shared.store.project(project).await?),
         None => None,
@@ -84,7 +87,7 @@ pub(super) async fn preview(
     let variables: Vec<Value> = variables
         .iter()
         .map(|(owner, variable)| {
-            let mut shown = one(variable, json!(variable.scope));
+            let mut shown = one(variable, &json!(variable.scope));
             shown["VariableSetId"] = json!(VariableSetId::of(*owner));
             shown
         })
@@ -116,8 +119,9 @@ fn variable(fields: &Fields, conventions: &Conventions) -> Result<NewVariable, P
 
 /// The prompt as it is stored: one that cannot be read would be a prompt that asks for nothing.
 fn read_prompt(fields: &Fields, name: &str) -> Result<Option<Value>, Problem> {
-    let refused =
-        |problem: Problem| Problem::invalid(format!("the prompt of variable `{name}`: {}", problem.body.message));
+    let refused = |problem: Problem| {
+        Problem::invalid(format!("the prompt of variable `{name}`: {}", problem.body.message))
+    };
     let Some(prompt) = fields.object("Prompt").map_err(refused)? else { return Ok(None) };
     Ok(Some(json!({
         "label": prompt.raw_text("Label").map_err(refused)?,
@@ -158,7 +162,7 @@ fn document(set: &VariableSet) -> Value {
             if scope["Environment"].is_null() && is_prompted(&variable.name) {
                 scope["Environment"] = json!([]);
             }
-            one(variable, scope)
+            one(variable, &scope)
         })
         .collect();
     let VariableSet { id, version, members, .. } = set;
@@ -168,7 +172,7 @@ fn document(set: &VariableSet) -> Value {
     })
 }
 
-fn one(variable: &ShownVariable, scope: Value) -> Value {
+fn one(variable: &ShownVariable, scope: &Value) -> Value {
     json!({
         "Id": variable.id, "Name": variable.name, "Value": variable.value,
         "Description": variable.description, "Type": variable.kind, "IsSensitive": variable.sensitive,

@@ -1,11 +1,7 @@
 //! What a worker is handed: the pinned package, the journal so far, and all variables.
 
 use super::{
-    Session, Store, StoreError,
-    database::Write,
-    prompts::Prompted,
-    scopes, system, unsigned,
-    values::Values,
+    Session, Store, StoreError, database::Write, prompts::Prompted, scopes, system, unsigned, values::Values,
 };
 use crate::{
     model::{DeploymentId, Fence, JournalEntry, ProjectId, TaskId, Variable},

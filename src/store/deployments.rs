@@ -182,8 +182,7 @@ impl Store {
             }
             seen.push(environment.id);
             progress.refuse(&title, &environment, &known)?;
-            let given =
-                prompts::of_environment(&mut write, release, &values, environment.id, &given).await?;
+            let given = prompts::of_environment(&mut write, release, &values, environment.id, &given).await?;
             wanted.extend(given.iter().map(|given| given.name.clone()));
             let prompted = prompts::seal(&self.vault, project, given)?;
             let id: i64 = sqlx::query_scalar(concat!(

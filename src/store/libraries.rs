@@ -180,7 +180,10 @@ pub(super) async fn to_include(
     for named in named {
         let row = find(&rows, named).map_err(|error| StoreError::Invalid(error.to_string()))?;
         if found.iter().any(|other| other.id == row.id) {
-            return Err(StoreError::Invalid(format!("library variable set `{}` is included twice", row.name)));
+            return Err(StoreError::Invalid(format!(
+                "library variable set `{}` is included twice",
+                row.name
+            )));
         }
         found.push(row);
     }

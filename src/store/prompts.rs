@@ -158,12 +158,11 @@ pub(super) async fn of_environment<'g>(
     let asked = values.asked(&target, &machines)?;
     for held in asked.iter().filter(|held| held.is_required()) {
         let value = given.iter().find(|given| given.is_for(held)).map(|given| given.value.as_str());
-        let is_blank = match value {
-            Some(value) => value.trim().is_empty(),
-            None => {
-                let stored = held.stored.value.as_deref().unwrap_or_default();
-                held.stored.sealed.is_none() && stored.trim().is_empty()
-            }
+        let is_blank = if let Some(value) = value {
+            value.trim().is_empty()
+        } else {
+            let stored = held.stored.value.as_deref().unwrap_or_default();
+            held.stored.sealed.is_none() && stored.trim().is_empty()
         };
         if is_blank {
             let label = held.stored.prompt.as_ref().and_then(|prompt| prompt.get("label"));

@@ -33,9 +33,9 @@ impl Store {
         let members = scopes::members(&mut reader, project).await?;
         let scope = scopes::read(SetOwner::Project(id), &members, wanted, None)?;
         let target = Target::default().with(ScopeType::ProcessOwner, id.to_string());
-        let target = scope.iter().fold(target, |target, (kind, ids)| {
-            ids.iter().fold(target, |target, id| target.with(kind, id))
-        });
+        let target = scope
+            .iter()
+            .fold(target, |target, (kind, ids)| ids.iter().fold(target, |target, id| target.with(kind, id)));
         let values = now(&mut reader, project).await?;
         let held = values.applicable(&target)?;
         let variables =

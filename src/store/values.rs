@@ -28,7 +28,6 @@ pub(super) struct Stored {
     pub(super) prompt: Option<Value>,
 }
 
-
 /// A library variable set as it was at some time; so a release keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct LibraryCopy {
@@ -151,9 +150,10 @@ impl Values {
     /// neither may. Only between the project's own and a library's it is.
     pub(super) fn refuse_ties(&self, members: &[ScopeMember]) -> Result<(), StoreError> {
         refuse_ties_within(&self.own, members)?;
-        let libraries = self.libraries.iter().flat_map(|library| {
-            library.variables.iter().map(|stored| (Some(library.name.as_str()), stored))
-        });
+        let libraries = self
+            .libraries
+            .iter()
+            .flat_map(|library| library.variables.iter().map(|stored| (Some(library.name.as_str()), stored)));
         refuse_ties(libraries, members)
     }
 }
@@ -220,14 +220,14 @@ fn refuse_ties<'v>(
 ) -> Result<(), StoreError> {
     for values in by_name(values, |(_, stored)| &stored.name) {
         for (place, one) in values.iter().enumerate() {
-            let Some(other) =
-                values.iter().skip(place + 1).find(|other| one.1.scope.may_tie(&other.1.scope))
+            let Some(other) = values.iter().skip(place + 1).find(|other| one.1.scope.may_tie(&other.1.scope))
             else {
                 continue;
             };
             let hidden = one.1.sensitive || other.1.sensitive;
             let told = |(library, value): &(Option<&str>, &Stored)| {
-                let place = library.map(|name| format!(" in library variable set `{name}`")).unwrap_or_default();
+                let place =
+                    library.map(|name| format!(" in library variable set `{name}`")).unwrap_or_default();
                 format!("{} {}{place}", quoted(value, hidden), scopes::describe(members, &value.scope))
             };
             return Err(StoreError::Invalid(format!(
@@ -285,7 +285,9 @@ mod tests {
             },
         );
         vec(value, 0..7).prop_map(|values| {
-            let of = |place| values.iter().filter(|(of, _)| *of == place).map(|(_, value)| value.clone()).collect();
+            let of = |place| {
+                values.iter().filter(|(of, _)| *of == place).map(|(_, value)| value.clone()).collect()
+            };
             let library = |id| LibraryCopy { id, name: id.to_string(), version: 0, variables: of(id) };
             Values { project: ProjectId(1), own: of(0), libraries: vec![library(1), library(2)] }
         })

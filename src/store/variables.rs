@@ -6,8 +6,7 @@ use serde_json::Value;
 use sqlx::AnyConnection;
 
 use super::{
-    ScopeMember, Store, StoreError, is_deceptive, keys,
-    libraries, projects, scopes,
+    ScopeMember, Store, StoreError, is_deceptive, keys, libraries, projects, scopes,
     values::{self, Stored},
 };
 use crate::model::{Scope, ScopeType, SetOwner, VariableSetId};
@@ -146,12 +145,8 @@ impl Store {
                 )
             }
         };
-        let version: i64 = sqlx::query_scalar(update)
-            .bind(text)
-            .bind(number)
-            .bind(version)
-            .fetch_one(&mut *write)
-            .await?;
+        let version: i64 =
+            sqlx::query_scalar(update).bind(text).bind(number).bind(version).fetch_one(&mut *write).await?;
         write.commit().await?;
         Ok(shown(VariableSetId::of(owner), version, &stored, set.members))
     }
@@ -177,18 +172,21 @@ impl Store {
             .map_err(|error| StoreError::Invalid(format!("the scope of variable `{name}`: {error}")))?;
         let (value, sealed) = match (new.sensitive, new.value) {
             (false, value) => (value, None),
+            // What is asked for need not have a value before.
+            (true, Some(value)) if new.prompt.is_some() && value.trim().is_empty() => (None, None),
             (true, Some(value)) => {
                 refuse_short(&name, &value)?;
                 (None, Some(self.vault.seal(&values::seal_owner(owner, &id), &value)?))
             }
             (true, None) => {
                 let kept = before.filter(|stored| stored.sensitive);
-                let sealed = kept.and_then(|stored| stored.sealed.clone()).ok_or_else(|| {
-                    StoreError::Invalid(format!(
+                let sealed = kept.and_then(|stored| stored.sealed.clone());
+                if sealed.is_none() && new.prompt.is_none() {
+                    return Err(StoreError::Invalid(format!(
                         "sensitive variable `{name}` has no value: none was sent and none is stored under its id"
-                    ))
-                })?;
-                (None, Some(sealed))
+                    )));
+                }
+                (None, sealed)
             }
         };
         let kind = if new.sensitive { "Sensitive".to_owned() } else { new.kind };

@@ -50,7 +50,10 @@ async fn a_prompt_is_kept_and_shown_as_it_was_sent() {
     server.release("1.0.0").await;
     let preview = server.get("releases/Releases-1/deployments/preview/Dev").await.expect(200);
     let element = &preview["Form"]["Elements"][0];
-    assert_eq!((&element["IsValueRequired"], &element["Control"]["Label"]), (&json!(true), &json!("Why now?")));
+    assert_eq!(
+        (&element["IsValueRequired"], &element["Control"]["Label"]),
+        (&json!(true), &json!("Why now?"))
+    );
     assert_eq!(element["Control"]["DisplaySettings"], display);
     let version = again["Version"].clone();
     for (prompt, expected) in [
@@ -98,7 +101,10 @@ async fn what_is_missing_or_not_asked_for_is_refused_by_name() {
     for (form, expected) in [
         (json!({}), missing),
         (json!({ (id(0)): "" }), missing),
-        (json!({ (id(0)): "x", (id(1)): "2" }), "variable `Size` of release 1.0.0 of project `Orders` is not prompted"),
+        (
+            json!({ (id(0)): "x", (id(1)): "2" }),
+            "variable `Size` of release 1.0.0 of project `Orders` is not prompted",
+        ),
         (json!({ "nobody": "x" }), "`nobody` is the id of no variable of release 1.0.0"),
     ] {
         let text = classic(&server, form).await.refused(400);
@@ -133,7 +139,10 @@ async fn a_value_goes_only_where_it_is_asked_for() {
     save(&server, json!([{ "Name": "A", "Value": "usual" }, asked])).await;
     server.release("1.0.0").await;
     let text = deploy(&server, &["Dev"], json!({ "A": "given" })).await.refused(400);
-    assert!(text.contains("`A` of release 1.0.0 of project `Orders` is prompted, but not in `Dev`"), "{text}");
+    assert!(
+        text.contains("`A` of release 1.0.0 of project `Orders` is prompted, but not in `Dev`"),
+        "{text}"
+    );
     let made = deploy(&server, &["Dev", "Test"], json!({ "A": "given" })).await.expect(201);
     assert_eq!(made["DeploymentServerTasks"].as_array().unwrap().len(), 2);
     let dev = server.worker("w1", "m1").await;
@@ -187,6 +196,24 @@ async fn a_sensitive_value_is_hidden_wherever_it_goes() {
         assert!(!server.get(path).await.expect(200).to_string().contains(MARKER), "{path}");
     }
     assert!(server.has_stored("Password").await && !server.has_stored(MARKER).await);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_asked_for_needs_no_value_before() {
+    let server = TestServer::ready().await;
+    let secret = |value: Value| json!([{ "Id": "p", "Name": "Password", "Value": value, "IsSensitive": true, "Prompt": { "Required": true } }]);
+    save(&server, secret(Value::Null)).await;
+    server.release("1.0.0").await;
+    let text = deploy(&server, &["Dev"], json!({ "Password": "" })).await.refused(400);
+    assert!(text.contains("variable `Password` must be given a value"), "{text}");
+    deploy(&server, &["Dev"], json!({ "Password": MARKER })).await.expect(201);
+    // A stored value stays where none is sent, and goes where an empty one is.
+    for (value, status) in [("stored-one".into(), 201), (Value::Null, 201), ("".into(), 400)] {
+        save(&server, secret(value)).await;
+        server.post("releases/Releases-1/snapshot-variables", json!({})).await.expect(200);
+        let answer = deploy(&server, &["Dev"], json!({})).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
 }
 
 #[tokio::test]

@@ -125,7 +125,10 @@ async fn each_copy_can_be_read_by_its_id_and_not_changed() {
         let own = release["ProjectVariableSetSnapshotId"].as_str().unwrap().to_owned();
         (own, release["LibraryVariableSetSnapshotIds"][0].as_str().unwrap().to_owned())
     };
-    assert_eq!(ids(&first), ("variableset-Projects-1-s-1-1".into(), "variableset-LibraryVariableSets-1-s-1-1".into()));
+    assert_eq!(
+        ids(&first),
+        ("variableset-Projects-1-s-1-1".into(), "variableset-LibraryVariableSets-1-s-1-1".into())
+    );
     assert_eq!(
         ids(&second),
         ("variableset-Projects-1-s-2-1X1".into(), "variableset-LibraryVariableSets-1-s-2-1X1".into())
@@ -134,7 +137,10 @@ async fn each_copy_can_be_read_by_its_id_and_not_changed() {
         let (own, shared) = ids(release);
         for (id, word, owner) in [(own, "own", "Projects-1"), (shared, "shared", "LibraryVariableSets-1")] {
             let set = server.get(&format!("variables/{id}")).await.expect(200);
-            assert_eq!((&set["Id"], &set["OwnerId"], &set["Version"]), (&json!(id), &json!(owner), &json!(number)));
+            assert_eq!(
+                (&set["Id"], &set["OwnerId"], &set["Version"]),
+                (&json!(id), &json!(owner), &json!(number))
+            );
             assert_eq!(set["Variables"][0]["Value"], format!("{word} {number}"));
             let text = server.put(&format!("variables/{id}"), set).await.refused(400);
             assert!(text.contains(&format!("change `variableset-{owner}`")), "{text}");
@@ -174,10 +180,7 @@ async fn copying_again_takes_the_variables_and_leaves_the_process() {
     process("Send code").await;
     save(&server, SET, json!([{ "Name": "A", "Value": "1", "Scope": { "Action": ["Send code"] } }])).await;
     let refreshed = refresh(&server).await;
-    assert_eq!(
-        refreshed["ProjectDeploymentProcessSnapshotId"],
-        shown["ProjectDeploymentProcessSnapshotId"]
-    );
+    assert_eq!(refreshed["ProjectDeploymentProcessSnapshotId"], shown["ProjectDeploymentProcessSnapshotId"]);
     assert_eq!(refreshed["SelectedPackages"], shown["SelectedPackages"]);
     server.deploy("1.0.0").await;
     let hand_out = server.worker("w1", "m1").await.claim().await.unwrap();
@@ -188,10 +191,8 @@ async fn copying_again_takes_the_variables_and_leaves_the_process() {
 #[tokio::test]
 async fn a_key_that_only_deploys_copies_nothing() {
     let server = released().await;
-    let made = server
-        .post("apikeys", json!({ "Name": "deployer", "Permissions": ["deploy"] }))
-        .await
-        .expect(201);
+    let made =
+        server.post("apikeys", json!({ "Name": "deployer", "Permissions": ["deploy"] })).await.expect(201);
     let key = made["ApiKey"].as_str().unwrap();
     let body = json!({
         "ProjectName": "Orders", "ReleaseVersion": "1.0.0", "EnvironmentNames": ["Dev"], "UpdateVariableSnapshot": true,
@@ -222,7 +223,8 @@ async fn the_server_tells_what_it_knows_of_a_deployment() {
     server.put("projects/Projects-1/deploymentprocesses", document).await.expect(200);
     let worker = server.worker("w1", "m1").await;
     for version in ["1.0.0", "1.0.1"] {
-        let body = json!({ "ProjectName": "Orders", "ReleaseVersion": version, "ReleaseNotes": "what is new" });
+        let body =
+            json!({ "ProjectName": "Orders", "ReleaseVersion": version, "ReleaseNotes": "what is new" });
         server.post("releases/create/v1", body).await.expect(201);
     }
     server.deploy("1.0.0").await;
