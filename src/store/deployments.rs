@@ -157,7 +157,7 @@ impl Store {
         }
         let mut write = self.database.write().await?;
         let release = if new.update_variables {
-            &snapshots::refresh(&mut write, new.release.id).await?
+            &snapshots::refresh(&mut write, &new.release).await?
         } else {
             &new.release
         };

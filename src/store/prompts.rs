@@ -198,6 +198,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_stored_without_ids_is_for_its_name() {
+        let old: Prompted = serde_json::from_str(r#"{"name":"A","sealed":"x","sensitive":false}"#).unwrap();
+        assert!(old.is_for_its_name());
+        let new = Prompted { ids: vec!["a".into()], ..old };
+        let read: Prompted = serde_json::from_str(&serde_json::to_string(&new).unwrap()).unwrap();
+        assert!(!read.is_for_its_name() && read.ids == ["a"]);
+    }
+
+    #[test]
     fn distances_count_changed_characters() {
         for (one, other, expected) in
             [("", "", 0), ("", "abc", 3), ("raeson", "reason", 2), ("kitten", "sitting", 3), ("ä", "a", 1)]

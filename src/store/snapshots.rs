@@ -62,7 +62,7 @@ impl Store {
     pub async fn refresh_variables(&self, named: &str) -> Result<ReleaseRow, StoreError> {
         let row = self.release(named).await?;
         let mut write = self.database.write().await?;
-        let row = refresh(&mut write, row.id).await?;
+        let row = refresh(&mut write, &row).await?;
         write.commit().await?;
         Ok(row)
     }
@@ -146,9 +146,11 @@ pub(super) async fn take(
 
 /// Copies the variables for the release again, if there is anything new in them, and keeps what it had for those
 /// deployments that were made with it.
-pub(super) async fn refresh(write: &mut Write, release: i64) -> Result<ReleaseRow, StoreError> {
-    write.lock_row("releases", release).await?;
-    let row = releases::by_id(write, release).await?;
+pub(super) async fn refresh(write: &mut Write, release: &ReleaseRow) -> Result<ReleaseRow, StoreError> {
+    // The project too: whoever deletes it locks it before its releases.
+    write.lock_row("projects", release.project_id).await?;
+    write.lock_row("releases", release.id).await?;
+    let row = releases::by_id(write, release.id).await?;
     let project = projects::by_id(write, row.project_id).await?;
     let snapshot = take(write, &project, &row.process).await?;
     let before = Snapshot {
@@ -163,18 +165,18 @@ pub(super) async fn refresh(write: &mut Write, release: i64) -> Result<ReleaseRo
         "insert into release_snapshots (release_id, number, variables, variables_version, libraries) \
          select id, snapshot, variables, variables_version, libraries from releases where id = $1",
     )
-    .bind(release)
+    .bind(row.id)
     .execute(&mut **write)
     .await?;
     sqlx::query(
         "update releases set snapshot = snapshot + 1, variables = $2, variables_version = $3, libraries = $4 \
          where id = $1",
     )
-    .bind(release)
+    .bind(row.id)
     .bind(snapshot.variables)
     .bind(snapshot.variables_version)
     .bind(snapshot.libraries)
     .execute(&mut **write)
     .await?;
-    releases::by_id(write, release).await
+    releases::by_id(write, row.id).await
 }

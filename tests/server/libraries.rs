@@ -158,6 +158,23 @@ async fn a_tie_between_libraries_is_refused_where_it_would_come_to_be() {
 }
 
 #[tokio::test]
+async fn of_two_changes_that_tie_together_at_the_same_moment_one_is_refused() {
+    let server = TestServer::ready().await;
+    included(&server).await;
+    let value = |value: &str| json!([{ "Name": "A", "Value": value }]);
+    save(&server, &set(1), value("1")).await.expect(200);
+    for _ in 0..5 {
+        include(&server, json!([])).await.expect(200);
+        save(&server, &set(2), json!([])).await.expect(200);
+        let (included, set_two) = (json!(["Common", "Team"]), set(2));
+        let (one, other) = tokio::join!(include(&server, included), save(&server, &set_two, value("2")));
+        let mut statuses = [one.status, other.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 400], "{} {}", one.body, other.body);
+    }
+}
+
+#[tokio::test]
 async fn the_worker_gets_library_values_where_nothing_weighs_more_and_the_projects_own_at_a_tie() {
     let server = TestServer::ready().await;
     server.post("environments", json!({ "Name": "Test" })).await.expect(201);
