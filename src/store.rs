@@ -122,6 +122,22 @@ fn key(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
+/// Takes the one out of `rows` that is meant by an id, a name or a slug, in this order: the slug of one may be the name
+/// of another. `id` is the number in `named`, where that is an id; `parts` answers number, name and slug.
+fn meant<R>(
+    rows: Vec<R>,
+    named: &str,
+    id: Option<i64>,
+    parts: impl Fn(&R) -> (i64, &str, &str),
+) -> Option<R> {
+    let wanted = key(named);
+    let place = id
+        .and_then(|id| rows.iter().position(|row| parts(row).0 == id))
+        .or_else(|| rows.iter().position(|row| key(parts(row).1) == wanted))
+        .or_else(|| rows.iter().position(|row| parts(row).2 == wanted));
+    place.and_then(|place| rows.into_iter().nth(place))
+}
+
 /// A name as a part of a URL: letters and digits, everything else one hyphen.
 fn slug(name: &str) -> String {
     let words: Vec<String> = name

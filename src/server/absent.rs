@@ -7,8 +7,13 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::json::link;
-use super::{Shared, json::wanted, paging::Params, problem::Problem, rewrite::SPACE};
+use super::{
+    Shared,
+    json::{link, wanted},
+    paging::Params,
+    problem::Problem,
+    rewrite::SPACE,
+};
 
 /// A list in which nothing is.
 macro_rules! none {

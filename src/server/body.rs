@@ -105,7 +105,11 @@ impl Fields {
     }
 
     pub(super) fn flag(&self, name: &str) -> Result<bool, Problem> {
-        Ok(self.read(name, "true or false", Value::as_bool)?.unwrap_or(false))
+        Ok(self.sent_flag(name)?.unwrap_or(false))
+    }
+
+    pub(super) fn sent_flag(&self, name: &str) -> Result<Option<bool>, Problem> {
+        self.read(name, "true or false", Value::as_bool)
     }
 
     pub(super) fn number(&self, name: &str) -> Result<Option<i64>, Problem> {

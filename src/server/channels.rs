@@ -9,13 +9,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
-    body::Fields,
-    json::{link, wanted},
-    paging::Params,
-    problem::Problem,
-    releases::release,
-    rewrite::SPACE,
+    Shared, body::Fields, json::link, paging::Params, problem::Problem, releases::release, rewrite::SPACE,
 };
 use crate::{
     model::{ChannelId, LifecycleId, ProjectId, chain},
@@ -25,8 +19,7 @@ use crate::{
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
     let rows = shared.store.channels().await?;
-    let items = rows.iter().filter(|row| wanted(&params, &ChannelId(row.id).to_string(), &row.name));
-    params.envelope("Channel", items.map(channel).collect()).map(Json)
+    params.page_of("Channel", &rows, |row| (ChannelId(row.id), &row.name), channel)
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
@@ -39,11 +32,9 @@ pub(super) async fn of_project(
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
     let project = shared.store.project(&id).await?;
-    let rows = shared.store.channels().await?;
-    let items = rows.iter().filter(|row| {
-        row.project_id == project.id && wanted(&params, &ChannelId(row.id).to_string(), &row.name)
-    });
-    params.envelope("Channel", items.map(channel).collect()).map(Json)
+    let mut rows = shared.store.channels().await?;
+    rows.retain(|row| row.project_id == project.id);
+    params.page_of("Channel", &rows, |row| (ChannelId(row.id), &row.name), channel)
 }
 
 pub(super) async fn show(
@@ -147,12 +138,11 @@ fn read(fields: &Fields, is_default: bool) -> Result<NewChannel, Problem> {
         })
     };
     let rules = rules.iter().map(rule).collect::<Result<_, Problem>>()?;
-    let says_default = fields.value("IsDefault").is_some();
     Ok(NewChannel {
         name: fields.required("Name")?,
         description: fields.raw_text("Description")?.unwrap_or_default(),
         lifecycle: fields.text("LifecycleId")?,
-        is_default: if says_default { fields.flag("IsDefault")? } else { is_default },
+        is_default: fields.sent_flag("IsDefault")?.unwrap_or(is_default),
         rules,
     })
 }

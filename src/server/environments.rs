@@ -8,32 +8,24 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    Shared,
-    body::Fields,
-    json::{link, wanted},
-    paging::Params,
-    problem::Problem,
-    rewrite::SPACE,
-};
+use super::{Shared, body::Fields, json::link, paging::Params, problem::Problem, rewrite::SPACE};
 use crate::{model::EnvironmentId, store::EnvironmentRow};
 
-pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
+const KIND: &str = "Environment";
+/// The one type of environments here: those that stay until somebody deletes them.
+const TYPE: &str = "Static";
+
+pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<Json<Value>, Problem> {
     let rows = shared.store.environments().await?;
-    let items = rows.iter().filter(|row| wanted(&params, &EnvironmentId(row.id).to_string(), &row.name));
-    params.envelope("Environment", items.map(environment).collect()).map(Json)
+    params.page_of(KIND, &rows, |row| (EnvironmentId(row.id), &row.name), environment)
 }
 
 /// As [`list`], of one type.
-pub(super) async fn list_typed(
-    State(shared): State<Shared>,
-    params: Params,
-) -> Result<impl IntoResponse, Problem> {
-    let is_static =
-        params.list("type").is_none_or(|types| types.iter().any(|t| t.eq_ignore_ascii_case("Static")));
-    let rows = if is_static { shared.store.environments().await? } else { Vec::new() };
-    let items = rows.iter().filter(|row| wanted(&params, &EnvironmentId(row.id).to_string(), &row.name));
-    params.envelope("Environment", items.map(environment).collect()).map(Json)
+pub(super) async fn list_typed(State(shared): State<Shared>, params: Params) -> Result<Json<Value>, Problem> {
+    if !params.lets("type", TYPE) {
+        return params.envelope(KIND, Vec::new()).map(Json);
+    }
+    list(State(shared), params).await
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
@@ -79,7 +71,7 @@ fn environment(row: &EnvironmentRow) -> Value {
     let id = EnvironmentId(row.id);
     json!({
         "Id": id, "Name": row.name, "Slug": row.slug, "Description": row.description, "SortOrder": row.sort_order,
-        "UseGuidedFailure": false, "AllowDynamicInfrastructure": false, "ExtensionSettings": [], "Type": "Static",
+        "UseGuidedFailure": false, "AllowDynamicInfrastructure": false, "ExtensionSettings": [], "Type": TYPE,
         "SpaceId": SPACE, "Links": {
             "Self": link(format_args!("environments/{id}")),
             "Machines": link(format_args!("machines?environmentIds={id}")),

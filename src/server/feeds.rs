@@ -14,35 +14,30 @@ use super::{
     problem::Problem,
     rewrite::SPACE,
 };
-use crate::{
-    store::{self, FEED, PackageRow},
-    version::SemanticVersion,
-};
+use crate::store::{self, FEED, PackageRow};
 
-const NAME: &str = "Octopus Server (built-in)";
+pub(super) const NAME: &str = "Octopus Server (built-in)";
 const KIND: &str = "BuiltIn";
 
 fn feed() -> Value {
+    let search = link(format_args!("feeds/{FEED}/packages{{?term,take,skip}}"));
+    let versions = link(format_args!(
+        "feeds/{FEED}/packages/versions{{?packageId,take,skip,includePreRelease,versionRange,preReleaseTag,filter}}"
+    ));
     json!({
         "Id": FEED, "Name": NAME, "Slug": "octopus-server-built-in", "FeedType": KIND, "SpaceId": SPACE,
         "PackageAcquisitionLocationOptions": ["Server"],
         "Links": {
             "Self": link(format_args!("feeds/{FEED}")),
-            "SearchTemplate": link(format_args!("feeds/{FEED}/packages{{?term,take,skip}}")),
-            "SearchPackagesTemplate": link(format_args!("feeds/{FEED}/packages{{?term,take,skip}}")),
-            "VersionsTemplate": link(format_args!(
-                "feeds/{FEED}/packages/versions{{?packageId,take,skip,includePreRelease,versionRange,preReleaseTag,filter}}"
-            )),
-            "SearchPackageVersionsTemplate": link(format_args!(
-                "feeds/{FEED}/packages/versions{{?packageId,take,skip,includePreRelease,versionRange,preReleaseTag,filter}}"
-            )),
+            "SearchTemplate": search, "SearchPackagesTemplate": search,
+            "VersionsTemplate": versions, "SearchPackageVersionsTemplate": versions,
         },
     })
 }
 
 pub(super) async fn list(params: Params) -> Result<impl IntoResponse, Problem> {
-    let kind = params.list("feedType").is_none_or(|kinds| kinds.iter().any(|k| k.eq_ignore_ascii_case(KIND)));
-    let items = if kind && wanted(&params, FEED, NAME) { vec![feed()] } else { Vec::new() };
+    let items =
+        if params.lets("feedType", KIND) && wanted(&params, FEED, NAME) { vec![feed()] } else { Vec::new() };
     params.envelope("Feed", items).map(Json)
 }
 
@@ -101,13 +96,11 @@ pub(super) async fn versions(
         .map_err(|wrong| Problem::invalid(wrong.join("; ")))?;
     let mut rows = shared.store.package_versions(package).await?;
     // Clients that want releases only say so; those that say nothing get all.
-    if params.get("includePreRelease").is_some() && !params.flag("includePreRelease") {
-        rows.retain(|row| !row.order().is_some_and(|version| SemanticVersion::is_prerelease(&version)));
-    }
+    let releases_only = params.get("includePreRelease").is_some() && !params.flag("includePreRelease");
     rows.retain(|row| {
         row.order().is_none_or(|version| {
             let verdict = rule.test(&version);
-            verdict.range && verdict.tag
+            verdict.range && verdict.tag && !(releases_only && version.is_prerelease())
         })
     });
     if let Some(part) = params.get("filter") {

@@ -19,7 +19,7 @@ pub(super) fn time(milliseconds: impl Into<Option<i64>>) -> Value {
 /// Whether an item is asked for by the parameters that most lists have: `ids`, `name`, `partialName`.
 pub(super) fn wanted(params: &Params, id: &str, name: &str) -> bool {
     let name = name.to_lowercase();
-    params.list("ids").is_none_or(|ids| ids.iter().any(|asked| asked.eq_ignore_ascii_case(id)))
+    params.lets("ids", id)
         && params.get("name").is_none_or(|asked| asked.to_lowercase() == name)
         && params.get("partialName").is_none_or(|part| name.contains(&part.to_lowercase()))
 }

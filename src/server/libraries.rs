@@ -8,30 +8,22 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    Shared,
-    body::Fields,
-    json::{link, wanted},
-    paging::Params,
-    problem::Problem,
-    rewrite::SPACE,
-};
+use super::{Shared, body::Fields, json::link, paging::Params, problem::Problem, rewrite::SPACE};
 use crate::{
     model::{LibraryVariableSetId, SetOwner, VariableSetId},
     store::LibraryRow,
 };
 
+const KIND: &str = "LibraryVariableSet";
 /// The kind of library that there is; Octopus has one of scripts too.
 const CONTENT: &str = "Variables";
 
-pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
-    let mut rows = shared.store.libraries().await?;
-    if params.get("contentType").is_some_and(|content| !content.eq_ignore_ascii_case(CONTENT)) {
-        rows.clear();
+pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<Json<Value>, Problem> {
+    if !params.lets("contentType", CONTENT) {
+        return params.envelope(KIND, Vec::new()).map(Json);
     }
-    let items =
-        rows.iter().filter(|row| wanted(&params, &LibraryVariableSetId(row.id).to_string(), &row.name));
-    params.envelope("LibraryVariableSet", items.map(library).collect()).map(Json)
+    let rows = shared.store.libraries().await?;
+    params.page_of(KIND, &rows, |row| (LibraryVariableSetId(row.id), &row.name), library)
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {

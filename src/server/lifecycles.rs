@@ -8,14 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    Shared,
-    body::Fields,
-    json::{link, wanted},
-    paging::Params,
-    problem::Problem,
-    rewrite::SPACE,
-};
+use super::{Shared, body::Fields, json::link, paging::Params, problem::Problem, rewrite::SPACE};
 use crate::{
     model::{EnvironmentId, LifecycleId},
     store::{LifecycleRow, NewLifecycle, NewPhase, Phase},
@@ -23,8 +16,7 @@ use crate::{
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
     let rows = shared.store.lifecycles().await?;
-    let items = rows.iter().filter(|row| wanted(&params, &LifecycleId(row.id).to_string(), &row.name));
-    params.envelope("Lifecycle", items.map(lifecycle).collect()).map(Json)
+    params.page_of("Lifecycle", &rows, |row| (LifecycleId(row.id), &row.name), lifecycle)
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {

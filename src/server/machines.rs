@@ -28,27 +28,21 @@ const STYLE: &str = "None";
 const FRESH: Duration = Duration::from_secs(90);
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
-    let environments = params.list("environmentIds");
     let rows = shared.store.machines().await?;
     let items = rows.iter().filter(|row| {
         is_wanted(&shared, &params, &MachineId(row.id).to_string(), row)
-            && any(environments.as_ref(), &EnvironmentId(row.environment_id).to_string())
+            && params.lets("environmentIds", &EnvironmentId(row.environment_id).to_string())
     });
     params.envelope("Machine", items.map(|row| machine(&shared, row)).collect()).map(Json)
-}
-
-/// Whether one of the values that a filter lists is this one; all are where nothing is listed.
-fn any(list: Option<&Vec<&str>>, value: &str) -> bool {
-    list.is_none_or(|list| list.iter().any(|item| item.eq_ignore_ascii_case(value)))
 }
 
 /// What the lists of machines and of workers are narrowed by. Workers have no roles and no thumbprint.
 pub(super) fn is_wanted(shared: &Shared, params: &Params, id: &str, row: &MachineRow) -> bool {
     let disabled = if row.disabled == 1 { "true" } else { "false" };
     wanted(params, id, &row.name)
-        && any(params.list("healthStatuses").as_ref(), health_of(shared, row).0)
-        && any(params.list("commStyles").as_ref(), STYLE)
-        && any(params.list("isDisabled").as_ref(), disabled)
+        && params.lets("healthStatuses", health_of(shared, row).0)
+        && params.lets("commStyles", STYLE)
+        && params.lets("isDisabled", disabled)
         && ["roles", "thumbprint", "tenantIds", "tenantTags"]
             .into_iter()
             .all(|name| params.list(name).is_none())
@@ -122,8 +116,7 @@ pub(super) fn wanted_change(fields: &Fields, row: &MachineRow) -> Result<Machine
             return refused(name, "this server has none");
         }
     }
-    let disabled = fields.value("IsDisabled").map(|_| fields.flag("IsDisabled")).transpose()?;
-    Ok(MachineChange { disabled, pool: None })
+    Ok(MachineChange { disabled: fields.sent_flag("IsDisabled")?, pool: None })
 }
 
 pub(super) async fn apply(shared: &Shared, machine: i64, change: MachineChange) -> Result<(), Problem> {

@@ -1,11 +1,16 @@
 //! Query parameters and Octopus's envelope around a part of a list.
 
-use axum::extract::{FromRequestParts, Query};
-use axum::http::request::Parts;
+use std::fmt::Display;
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, Query},
+    http::request::Parts,
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{Shared, problem::Problem, rewrite::SPACE};
+use super::{Shared, json::wanted, problem::Problem, rewrite::SPACE};
 use crate::store::Page;
 
 /// How many items a page has unless the client says otherwise.
@@ -47,6 +52,11 @@ impl Params {
         (!items.is_empty()).then_some(items)
     }
 
+    /// Whether a filter lets this value through: it lists it, or was not sent.
+    pub(super) fn lets(&self, filter: &str, value: &str) -> bool {
+        self.list(filter).is_none_or(|list| list.iter().any(|item| item.eq_ignore_ascii_case(value)))
+    }
+
     pub(super) fn flag(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
@@ -73,6 +83,21 @@ impl Params {
         let size = |number| usize::try_from(number).unwrap_or(usize::MAX);
         let items: Vec<Value> = items.into_iter().skip(size(page.skip)).take(size(page.take)).collect();
         Ok(self.wrap(kind, page, total, &items))
+    }
+
+    /// The page of those that are asked for by id and name, each with its document.
+    pub(super) fn page_of<'r, R, I: Display>(
+        &self,
+        kind: &str,
+        rows: &'r [R],
+        named: impl Fn(&'r R) -> (I, &'r str),
+        document: impl FnMut(&'r R) -> Value,
+    ) -> Result<Json<Value>, Problem> {
+        let is_wanted = |row: &&'r R| {
+            let (id, name) = named(row);
+            wanted(self, &id.to_string(), name)
+        };
+        self.envelope(kind, rows.iter().filter(is_wanted).map(document).collect()).map(Json)
     }
 
     /// Wraps a page that was cut already.

@@ -8,15 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    Shared,
-    body::Fields,
-    json::{link, wanted},
-    machines,
-    paging::Params,
-    problem::Problem,
-    rewrite::SPACE,
-};
+use super::{Shared, body::Fields, json::link, machines, paging::Params, problem::Problem, rewrite::SPACE};
 use crate::{
     model::{MachineId, WorkerId, WorkerPoolId},
     store::{DEFAULT_POOL, MachineRow, StoreError, WorkerPoolRow},
@@ -24,8 +16,7 @@ use crate::{
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
     let rows = shared.store.worker_pools().await?;
-    let items = rows.iter().filter(|row| wanted(&params, &WorkerPoolId(row.id).to_string(), &row.name));
-    params.envelope("WorkerPool", items.map(pool).collect()).map(Json)
+    params.page_of("WorkerPool", &rows, |row| (WorkerPoolId(row.id), &row.name), pool)
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
@@ -88,12 +79,10 @@ pub(super) async fn workers(
     State(shared): State<Shared>,
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
-    let pools = params.list("workerPoolIds");
     let rows = shared.store.machines().await?;
     let items = rows.iter().filter(|row| {
-        let pool = WorkerPoolId(row.worker_pool_id).to_string();
         machines::is_wanted(&shared, &params, &WorkerId(row.id).to_string(), row)
-            && pools.as_ref().is_none_or(|pools| pools.iter().any(|asked| asked.eq_ignore_ascii_case(&pool)))
+            && params.lets("workerPoolIds", &WorkerPoolId(row.worker_pool_id).to_string())
     });
     params.envelope("Worker", items.map(|row| worker(&shared, row)).collect()).map(Json)
 }

@@ -14,6 +14,7 @@ use super::{
     body::Fields,
     channels::channel,
     deployments::deployment,
+    feeds,
     json::{link, time},
     lifecycles,
     paging::Params,
@@ -277,7 +278,7 @@ pub(super) async fn release_template(
         "NextVersionIncrement": null, "VersioningPackageStepName": action, "VersioningPackageReferenceName": "",
         "Packages": [{
             "ActionName": action, "StepName": step, "PackageId": package, "FeedId": FEED, "NuGetFeedId": FEED,
-            "FeedName": "Octopus Server (built-in)", "PackageReferenceName": "", "IsResolvable": true,
+            "FeedName": feeds::NAME, "PackageReferenceName": "", "IsResolvable": true,
             "VersionSelectedLastRelease": selected,
         }],
         "Links": {},

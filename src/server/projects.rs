@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Shared,
     body::{Document, Fields},
-    json::{link, wanted},
+    json::link,
     libraries,
     paging::Params,
     problem::Problem,
@@ -27,8 +27,7 @@ pub(super) const PROCESS: &str = "deploymentprocess-";
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
     let rows = shared.store.projects().await?;
-    let items = rows.iter().filter(|row| wanted(&params, &ProjectId(row.id).to_string(), &row.name));
-    params.envelope("Project", items.map(project).collect()).map(Json)
+    params.page_of("Project", &rows, |row| (ProjectId(row.id), &row.name), project)
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
@@ -66,13 +65,12 @@ pub(super) async fn put(
     if let Some(group) = fields.text("ProjectGroupId")? {
         shared.store.project_group(&group).await?;
     }
-    let says_disabled = fields.value("IsDisabled").is_some();
     let change = ProjectChange {
         name: fields.raw_text("Name")?,
         description: fields.raw_text("Description")?,
         lifecycle: fields.text("LifecycleId")?,
         libraries: libraries::included(&fields)?,
-        is_disabled: if says_disabled { Some(fields.flag("IsDisabled")?) } else { None },
+        is_disabled: fields.sent_flag("IsDisabled")?,
     };
     Ok(Json(project(&shared.store.change_project(&id, &change).await?)))
 }
@@ -177,8 +175,7 @@ pub(super) async fn groups(
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
     let rows = shared.store.project_groups().await?;
-    let items = rows.iter().filter(|row| wanted(&params, &ProjectGroupId(row.id).to_string(), &row.name));
-    params.envelope("ProjectGroup", items.map(group).collect()).map(Json)
+    params.page_of("ProjectGroup", &rows, |row| (ProjectGroupId(row.id), &row.name), group)
 }
 
 pub(super) async fn all_groups(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {

@@ -90,9 +90,7 @@ pub(super) async fn create_classic(
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
     let mut rows = shared.store.releases(None).await?;
-    if let Some(ids) = params.list("ids") {
-        rows.retain(|row| ids.iter().any(|id| id.eq_ignore_ascii_case(&ReleaseId(row.id).to_string())));
-    }
+    rows.retain(|row| params.lets("ids", &ReleaseId(row.id).to_string()));
     let mut answer = params.envelope("Release", rows.iter().map(release).collect())?;
     build_information::add_to(&shared, answer["Items"].as_array_mut().into_iter().flatten()).await?;
     Ok(Json(answer))

@@ -150,7 +150,7 @@ fn the_space() -> Value {
 pub(super) async fn spaces(params: Params) -> Result<impl IntoResponse, Problem> {
     let named = params.get("partialName").is_none_or(|part| "default".contains(&part.to_lowercase()));
     let id = SPACE.to_string();
-    let asked = params.list("ids").is_none_or(|ids| ids.iter().any(|asked| asked.eq_ignore_ascii_case(&id)));
+    let asked = params.lets("ids", &id);
     let items = if named && asked { vec![the_space()] } else { Vec::new() };
     params.envelope("Space", items).map(Json)
 }

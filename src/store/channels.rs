@@ -221,8 +221,7 @@ fn stored_rules(project: &ProjectRow, channel: &str, new: &[ChannelRule]) -> Res
         rules::read(rule.range.as_deref(), rule.tag.as_deref())
             .map_err(|errors| refused(errors.join("; ")))?;
         for package in &rule.packages {
-            let named = |name: &str| key(name) == key(&package.action);
-            if !actions.iter().any(|action| named(&action.name) || named(&action.step)) {
+            if !actions.iter().any(|action| action.is_named(&package.action)) {
                 let known: Vec<String> = actions.iter().map(|action| format!("`{}`", action.name)).collect();
                 return Err(refused(format!(
                     "project `{}` has no action `{}`; it has {}",
@@ -296,10 +295,7 @@ impl ChannelRow {
             return Ok(true);
         }
         let actions = process::actions(&project.name, &project.process)?;
-        let is_gone = |package: &&RulePackage| {
-            let named = |name: &str| key(name) == key(&package.action);
-            !actions.iter().any(|action| named(&action.name) || named(&action.step))
-        };
+        let is_gone = |package: &&RulePackage| !actions.iter().any(|action| action.is_named(&package.action));
         match rule.packages.iter().find(is_gone) {
             None => Ok(false),
             Some(gone) => Err(StoreError::Invalid(format!(

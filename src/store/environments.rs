@@ -1,6 +1,6 @@
 //! Environments: the stages that releases are deployed to.
 
-use super::{Store, StoreError, database::Write, free_slug, is_deceptive, key, lifecycles, slug};
+use super::{Store, StoreError, database::Write, free_slug, is_deceptive, key, lifecycles, meant, slug};
 use crate::model::{DeploymentId, EnvironmentId};
 
 /// An environment as stored.
@@ -149,14 +149,9 @@ pub(super) async fn all(write: &mut Write) -> Result<Vec<EnvironmentRow>, StoreE
     Ok(sqlx::query_as(COLUMNS).fetch_all(&mut **write).await?)
 }
 
-/// The one that is meant by an id, a name or a slug, in this order.
+/// The one that is meant by an id, a name or a slug.
 pub(super) fn find(rows: Vec<EnvironmentRow>, named: &str) -> Result<EnvironmentRow, StoreError> {
-    let wanted = key(named);
-    let id = named.trim().parse::<EnvironmentId>().ok();
-    let place = id
-        .and_then(|id| rows.iter().position(|row| row.id == id.0))
-        .or_else(|| rows.iter().position(|row| key(&row.name) == wanted))
-        .or_else(|| rows.iter().position(|row| row.slug == wanted));
+    let id = named.trim().parse::<EnvironmentId>().ok().map(|id| id.0);
     let known: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let known = if known.is_empty() {
         "there are none".to_owned()
@@ -164,7 +159,7 @@ pub(super) fn find(rows: Vec<EnvironmentRow>, named: &str) -> Result<Environment
         format!("known are: {}", known.join(", "))
     };
     let missing = StoreError::NotFound(format!("environment `{named}` does not exist; {known}"));
-    place.and_then(|place| rows.into_iter().nth(place)).ok_or(missing)
+    meant(rows, named, id, |row| (row.id, &row.name, &row.slug)).ok_or(missing)
 }
 
 /// The kinds that ids begin with.

@@ -1,7 +1,6 @@
 //! The built-in feed: the packages that were pushed, as a feed shows them.
 
-use super::{Store, StoreError, packages};
-use crate::store::PackageRow;
+use super::{PackageRow, Store, StoreError, packages};
 
 impl Store {
     /// All versions of one package, the highest first.

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::StoreError;
+use super::{StoreError, key};
 
 /// The built-in feed's id.
 pub const FEED: &str = "feeds-builtin";
@@ -46,6 +46,13 @@ pub(super) struct NamedAction {
     pub(super) step_number: usize,
     /// Its own place: its step's, and behind a point the one in it where that has several.
     pub(super) number: String,
+}
+
+impl NamedAction {
+    /// Whether a channel's rule that names an action, or its step, means this one.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        key(&self.name) == key(name) || key(&self.step) == key(name)
+    }
 }
 
 /// All actions of the process of `project`, disabled ones too. One without steps has the one that deploys.

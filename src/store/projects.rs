@@ -4,7 +4,7 @@ use sqlx::AnyConnection;
 
 use super::{
     ReleaseRow, Store, StoreError, deployments, environments::checked_name, free_slug, key, libraries,
-    lifecycles,
+    lifecycles, meant,
 };
 use crate::model::{LibraryVariableSetId, ProjectGroupId, ProjectId};
 
@@ -264,16 +264,10 @@ pub(super) async fn by_id(connection: &mut AnyConnection, id: i64) -> Result<Pro
         .ok_or_else(|| StoreError::NotFound(format!("project `{}` does not exist", ProjectId(id))))
 }
 
-/// The one that is meant by an id, a name or a slug, in this order: the slug of one may be the name of another.
+/// The one that is meant by an id, a name or a slug.
 fn find(rows: Vec<ProjectRow>, named: &str) -> Result<ProjectRow, StoreError> {
-    let wanted = key(named);
-    let id = named.trim().parse::<ProjectId>().ok();
-    let place = id
-        .and_then(|id| rows.iter().position(|row| row.id == id.0))
-        .or_else(|| rows.iter().position(|row| key(&row.name) == wanted))
-        .or_else(|| rows.iter().position(|row| row.slug == wanted));
-    place
-        .and_then(|place| rows.into_iter().nth(place))
+    let id = named.trim().parse::<ProjectId>().ok().map(|id| id.0);
+    meant(rows, named, id, |row| (row.id, &row.name, &row.slug))
         .ok_or_else(|| StoreError::NotFound(format!("project `{named}` does not exist")))
 }
 

@@ -1,6 +1,6 @@
 //! Worker pools: names for workers that belong together.
 
-use super::{Store, StoreError, database::Write, environments::checked_name, free_slug, key};
+use super::{Store, StoreError, database::Write, environments::checked_name, free_slug, key, meant};
 use crate::model::WorkerPoolId;
 
 /// The pool of every worker that nobody moved.
@@ -122,15 +122,9 @@ fn exists(name: &str) -> StoreError {
     StoreError::Conflict(format!("a worker pool `{name}` exists already"))
 }
 
-/// The one that is meant by an id, a name or a slug, in this order.
+/// The one that is meant by an id, a name or a slug.
 fn find(rows: Vec<WorkerPoolRow>, named: &str) -> Result<WorkerPoolRow, StoreError> {
-    let wanted = key(named);
-    let id = named.trim().parse::<WorkerPoolId>().ok();
-    let place = id
-        .and_then(|id| rows.iter().position(|row| row.id == id.0))
-        .or_else(|| rows.iter().position(|row| key(&row.name) == wanted))
-        .or_else(|| rows.iter().position(|row| row.slug == wanted));
-    place
-        .and_then(|place| rows.into_iter().nth(place))
+    let id = named.trim().parse::<WorkerPoolId>().ok().map(|id| id.0);
+    meant(rows, named, id, |row| (row.id, &row.name, &row.slug))
         .ok_or_else(|| StoreError::NotFound(format!("worker pool `{named}` does not exist")))
 }
