@@ -149,17 +149,18 @@ pub(super) fn deployment(row: &DeploymentRow) -> Value {
     json!({
         "Id": id, "ReleaseId": release, "EnvironmentId": environment, "ProjectId": project,
         "ChannelId": ChannelId(row.channel_id), "TaskId": task,
-        "ManifestVariableSetId": format!("variableset-{id}"),
+        "ManifestVariableSetId": row.variables_id(),
         "DeploymentProcessId": format!("deploymentprocess-{project}"),
         "Name": format!("Deploy to {}", row.environment_name), "Created": time(row.created),
-        "Comments": row.comments, "DeployedBy": row.created_by, "FormValues": {}, "SkipActions": [], "SpecificMachineIds": [],
-        "ExcludedMachineIds": [], "UseGuidedFailure": false, "ForcePackageDownload": false, "TenantId": null,
+        "Comments": row.comments, "DeployedBy": row.created_by, "FormValues": {}, "SkipActions": [],
+        "SpecificMachineIds": [], "ExcludedMachineIds": [], "UseGuidedFailure": false, "ForcePackageDownload": false, "TenantId": null,
         "SpaceId": SPACE, "IsBlocking": row.blocked == 1, "ResolvedAs": row.resolved,
         "Links": {
             "Self": link(format_args!("deployments/{id}")), "Task": link(format_args!("tasks/{task}")),
             "Release": link(format_args!("releases/{release}")),
             "Environment": link(format_args!("environments/{environment}")),
             "Project": link(format_args!("projects/{project}")),
+            "Variables": link(format_args!("variables/{}", row.variables_id())),
             "Web": format!("/app#/{SPACE}/deployments/{id}"),
         },
     })

@@ -9,9 +9,9 @@ use super::{
     key,
     projects::{self, ProjectRow},
     scopes,
-    values::{self, LibraryCopy, Stored, Values},
+    values::{self, LibraryCopy, Stored},
 };
-use crate::model::{LibraryVariableSetId, ProjectId, SetOwner};
+use crate::model::{LibraryVariableSetId, SetOwner};
 
 const TABLE: &str = "library_variable_sets";
 
@@ -187,20 +187,15 @@ pub(super) async fn to_include(
         }
         found.push(row);
     }
-    let libraries = found.iter().map(LibraryRow::copy).collect::<Result<_, _>>()?;
-    refuse_ties(write, project, libraries).await?;
+    let libraries: Vec<LibraryCopy> = found.iter().map(LibraryRow::copy).collect::<Result<_, _>>()?;
+    refuse_ties(write, project, &libraries).await?;
     Ok(found)
 }
 
 /// Refuses libraries of which two values could hold with equal weight in the project.
-async fn refuse_ties(
-    write: &mut Write,
-    project: &str,
-    libraries: Vec<LibraryCopy>,
-) -> Result<(), StoreError> {
+async fn refuse_ties(write: &mut Write, project: &str, libraries: &[LibraryCopy]) -> Result<(), StoreError> {
     let members = scopes::shared_members(write).await?;
-    Values { project: ProjectId(0), own: Vec::new(), libraries }
-        .refuse_ties(&members)
+    values::refuse_ties_among(libraries, &members)
         .map_err(|error| StoreError::Invalid(format!("in project `{project}` {error}")))
 }
 
@@ -232,7 +227,7 @@ pub(super) async fn refuse_ties_with_others(
         for library in libraries.iter_mut().filter(|library| library.id == changed.0) {
             library.variables = variables.to_vec();
         }
-        refuse_ties(write, &project.name, libraries).await?;
+        refuse_ties(write, &project.name, &libraries).await?;
     }
     Ok(())
 }

@@ -88,15 +88,17 @@ impl Store {
                 name,
             })
             .collect();
-        let machines = sqlx::query_as("select id, name from machines where environment_id = $1 order by id")
-            .bind(environment.id)
-            .fetch_all(&self.database.reader)
-            .await?;
+        let machines: Vec<(i64, String)> =
+            sqlx::query_as("select id, name from machines where environment_id = $1 order by id")
+                .bind(environment.id)
+                .fetch_all(&self.database.reader)
+                .await?;
         let values = release.values()?;
         let target =
             scopes::target(release.project_id, environment.id, release.channel_id, &release.action_name);
+        let ids: Vec<i64> = machines.iter().map(|(id, _)| *id).collect();
         let prompts = values
-            .applicable(&target)?
+            .asked(&target, &ids)?
             .into_iter()
             .filter_map(|Held { stored, .. }| {
                 Some(Prompt {

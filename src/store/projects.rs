@@ -77,13 +77,19 @@ pub struct ProjectChange {
     pub libraries: Option<Vec<String>>,
 }
 
-const COLUMNS: &str = "select id, name, slug, description, lifecycle_id, project_group_id, process, \
-                       process_version, is_disabled, variables, variables_version, libraries from projects order by name_key";
+macro_rules! columns {
+    () => {
+        "id, name, slug, description, lifecycle_id, project_group_id, process, process_version, is_disabled, variables, \
+         variables_version, libraries"
+    };
+}
+
+const SELECT: &str = concat!("select ", columns!(), " from projects order by name_key");
 
 impl Store {
     /// All projects by name.
     pub async fn projects(&self) -> Result<Vec<ProjectRow>, StoreError> {
-        Ok(sqlx::query_as(COLUMNS).fetch_all(&self.database.reader).await?)
+        Ok(sqlx::query_as(SELECT).fetch_all(&self.database.reader).await?)
     }
 
     /// The project with this id, name or slug.
@@ -113,13 +119,13 @@ impl Store {
         };
         let taken: Vec<String> =
             sqlx::query_scalar("select slug from projects").fetch_all(&mut *write).await?;
-        let made: Option<ProjectRow> = sqlx::query_as(
+        let made: Option<ProjectRow> = sqlx::query_as(concat!(
             "insert into projects (name, name_key, slug, description, lifecycle_id, project_group_id, process, \
              process_version, variables, variables_version, libraries) \
              values ($1, $2, $3, $4, $5, 1, '{\"Steps\":[]}', 0, '[]', 0, $6) \
-             on conflict (name_key) do nothing returning id, name, slug, description, lifecycle_id, project_group_id, process, \
-             process_version, is_disabled, variables, variables_version, libraries",
-        )
+             on conflict (name_key) do nothing returning ",
+            columns!()
+        ))
         .bind(name)
         .bind(key(name))
         .bind(free_slug(name, &taken))
@@ -217,7 +223,7 @@ impl Store {
     /// Removes a project and all that is on record of it: releases, deployments and their logs.
     pub async fn delete_project(&self, named: &str) -> Result<ProjectRow, StoreError> {
         let mut write = self.database.write().await?;
-        let row = find(sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?, named)?;
+        let row = find(sqlx::query_as(SELECT).fetch_all(&mut *write).await?, named)?;
         write.lock_to_delete("projects", row.id).await?;
         deployments::refuse_open(&mut write, "project_id", row.id, &format!("project `{}`", row.name))
             .await?;
@@ -252,7 +258,7 @@ impl Store {
 
 /// All projects by name, inside a transaction.
 pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<ProjectRow>, StoreError> {
-    Ok(sqlx::query_as(COLUMNS).fetch_all(connection).await?)
+    Ok(sqlx::query_as(SELECT).fetch_all(connection).await?)
 }
 
 /// The project of this number, inside a transaction.

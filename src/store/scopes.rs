@@ -175,11 +175,20 @@ pub(super) fn describe(members: &[ScopeMember], scope: &Scope) -> String {
 /// The scope with its actions by name, as they are in this moment: what a release keeps, since its process is kept
 /// beside it, and ids are not in every process.
 pub(super) fn with_action_names(members: &[ScopeMember], scope: &Scope) -> Scope {
+    with_actions(members, scope, |action| &action.name)
+}
+
+/// The scope with its actions by id, as they are shown.
+pub(super) fn with_action_ids(members: &[ScopeMember], scope: &Scope) -> Scope {
+    with_actions(members, scope, |action| &action.id)
+}
+
+fn with_actions(members: &[ScopeMember], scope: &Scope, by: fn(&ScopeMember) -> &String) -> Scope {
     scope.iter().fold(Scope::default(), |copy, (kind, ids)| {
         copy.with(
             kind,
             ids.iter().map(|id| match named(members, kind, id).as_slice() {
-                [action] if kind == ScopeType::Action => action.name.clone(),
+                [action] if kind == ScopeType::Action => by(action).clone(),
                 _ => id.clone(),
             }),
         )

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    ReleaseRow, Store, StoreError, VariableSet,
+    DeploymentRow, ReleaseRow, Store, StoreError, VariableSet,
     database::Write,
     libraries,
     projects::{self, ProjectRow},
@@ -56,6 +56,15 @@ impl ReleaseRow {
     }
 }
 
+impl DeploymentRow {
+    /// The id of the copy of its project's variables that it was made with.
+    pub fn variables_id(&self) -> VariableSetId {
+        let copy =
+            SetCopy { version: self.variables_version, release: self.release_id, number: self.snapshot };
+        VariableSetId { owner: SetOwner::Project(ProjectId(self.project_id)), copy: Some(copy) }
+    }
+}
+
 impl Store {
     /// Copies the variables of the release's project, and of its libraries, again. What was deployed before keeps what
     /// it had.
@@ -104,7 +113,11 @@ impl Store {
                 let row = projects::by_id(&mut reader, project).await?;
                 // Its actions are those of the process that was copied with it.
                 let members = scopes::members(&mut reader, &ProjectRow { process, ..row }).await?;
-                (version, values.own, members)
+                let mut own = values.own;
+                for variable in &mut own {
+                    variable.scope = scopes::with_action_ids(&members, &variable.scope);
+                }
+                (version, own, members)
             }
             SetOwner::Project(_) => return Err(missing()),
             SetOwner::Library(owner) => {

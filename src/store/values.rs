@@ -1,6 +1,9 @@
 //! The values that a project has, its own and those of the libraries that it includes, and which of them hold.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ptr,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -65,12 +68,7 @@ impl Held<'_> {
 
     /// Whether it must be given with each deployment.
     pub(super) fn is_required(self) -> bool {
-        let prompt = self.stored.prompt.as_ref().and_then(Value::as_object);
-        prompt.is_some_and(|fields| {
-            fields
-                .iter()
-                .any(|(name, value)| name.eq_ignore_ascii_case("required") && value.as_bool() == Some(true))
-        })
+        self.stored.prompt.as_ref().is_some_and(|prompt| prompt["required"] == true)
     }
 
     /// The value as it travels to a worker.
@@ -137,11 +135,13 @@ impl Values {
                 .filter(|machine| named.contains(MachineId(**machine).to_string().as_str()))
                 .map(|machine| scopes::on(target, *machine)),
         );
-        let mut found = Vec::new();
+        let mut found: Vec<Held<'_>> = Vec::new();
         for target in targets {
-            found.extend(
-                applicable(values.iter().copied(), &target)?.into_iter().filter(|held| held.is_prompted()),
-            );
+            for held in applicable(values.iter().copied(), &target)? {
+                if held.is_prompted() && !found.iter().any(|other| ptr::eq(other.stored, held.stored)) {
+                    found.push(held);
+                }
+            }
         }
         Ok(found)
     }
@@ -150,11 +150,7 @@ impl Values {
     /// neither may. Only between the project's own and a library's it is.
     pub(super) fn refuse_ties(&self, members: &[ScopeMember]) -> Result<(), StoreError> {
         refuse_ties_within(&self.own, members)?;
-        let libraries = self
-            .libraries
-            .iter()
-            .flat_map(|library| library.variables.iter().map(|stored| (Some(library.name.as_str()), stored)));
-        refuse_ties(libraries, members)
+        refuse_ties_among(&self.libraries, members)
     }
 }
 
@@ -211,6 +207,17 @@ fn by_name<T>(values: impl Iterator<Item = T>, name: impl Fn(&T) -> &str) -> Vec
 /// Refuses ties among the values of one set.
 pub(super) fn refuse_ties_within(stored: &[Stored], members: &[ScopeMember]) -> Result<(), StoreError> {
     refuse_ties(stored.iter().map(|stored| (None, stored)), members)
+}
+
+/// Refuses ties among the values of libraries that one project includes.
+pub(super) fn refuse_ties_among(
+    libraries: &[LibraryCopy],
+    members: &[ScopeMember],
+) -> Result<(), StoreError> {
+    let values = libraries
+        .iter()
+        .flat_map(|library| library.variables.iter().map(|stored| (Some(library.name.as_str()), stored)));
+    refuse_ties(values, members)
 }
 
 /// Refuses ties among values, each with the name of its library where it has one.

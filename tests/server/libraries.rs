@@ -50,12 +50,11 @@ async fn a_set_is_made_listed_changed_and_deleted() {
     assert!(scripts.contains("`ScriptModule`"), "{scripts}");
     let reads_as = server.post(path, json!({ "Name": "LibraryVariableSets-9" })).await.refused(400);
     assert!(reads_as.contains("reads as the id of something"), "{reads_as}");
-    server.post(path, json!({ "Name": "Another" })).await.expect(201);
+    let another = server.post(path, json!({ "Name": "Another" })).await.expect(201);
     let listed = server.get("libraryvariablesets?contentType=Variables").await.expect(200);
     assert_eq!((&listed["TotalResults"], &listed["Items"][0]["Name"]), (&json!(2), &json!("Another")));
-    for (query, count) in
-        [("contentType=ScriptModule", 0), ("partialName=comm", 1), ("ids=LibraryVariableSets-2", 1)]
-    {
+    let by_id = format!("ids={}", another["Id"].as_str().unwrap());
+    for (query, count) in [("contentType=ScriptModule", 0), ("partialName=comm", 1), (&by_id, 1)] {
         let found = server.get(&format!("{path}?{query}")).await.expect(200);
         assert_eq!(found["TotalResults"], count, "{query}");
     }

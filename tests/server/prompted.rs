@@ -162,6 +162,11 @@ async fn on_each_machine_the_value_that_holds_there_is_asked_for() {
     let saved = save(&server, json!([{ "Name": "A", "Value": "usual" }, on("w1"), on("w2")])).await;
     server.release("1.0.0").await;
     let id = |place: usize| saved["Variables"][place]["Id"].as_str().unwrap().to_owned();
+    // Whoever fills in the form does not know which machine will take it.
+    let preview = server.get("releases/Releases-1/deployments/preview/Dev").await.expect(200);
+    let elements = preview["Form"]["Elements"].as_array().unwrap();
+    let names: Vec<_> = elements.iter().map(|element| element["Name"].as_str().unwrap()).collect();
+    assert_eq!(names, [id(1), id(2)]);
     // Two values of one name, by id.
     for (worker, expected) in [(&one, "first"), (&two, "second")] {
         classic(&server, json!({ (id(1)): "first", (id(2)): "second" })).await.expect(201);

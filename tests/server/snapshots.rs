@@ -101,6 +101,10 @@ async fn a_deployment_that_waits_keeps_what_it_was_made_with() {
         let hand_out = worker.claim().await.unwrap();
         assert_eq!(given(&hand_out, "A"), format!("own {number}"));
         assert_eq!(given(&hand_out, "B"), format!("shared {number}"));
+        let shown = server.get(&format!("deployments/{}", hand_out.deployment)).await.expect(200);
+        let copy = shown["ManifestVariableSetId"].as_str().unwrap();
+        let copied = server.get(&format!("variables/{copy}")).await.expect(200);
+        assert_eq!(copied["Variables"][0]["Value"], format!("own {number}"), "{copy}");
         worker.finish(&hand_out, success(), b"").await.expect(200);
     }
     // A command that is refused copies nothing.
@@ -182,6 +186,10 @@ async fn copying_again_takes_the_variables_and_leaves_the_process() {
     let refreshed = refresh(&server).await;
     assert_eq!(refreshed["ProjectDeploymentProcessSnapshotId"], shown["ProjectDeploymentProcessSnapshotId"]);
     assert_eq!(refreshed["SelectedPackages"], shown["SelectedPackages"]);
+    let copy = refreshed["ProjectVariableSetSnapshotId"].as_str().unwrap();
+    let copied = server.get(&format!("variables/{copy}")).await.expect(200);
+    assert_eq!(copied["Variables"][0]["Scope"]["Action"], json!(["0d5a"]));
+    assert_eq!(copied["ScopeValues"]["Actions"], json!([{ "Id": "0d5a", "Name": "Update code" }]));
     server.deploy("1.0.0").await;
     let hand_out = server.worker("w1", "m1").await.claim().await.unwrap();
     assert_eq!(given(&hand_out, "Octopus.Action.Name"), "Update code");
