@@ -61,6 +61,8 @@ pub(super) async fn run(
             }
             if let Some(file) = sensitive {
                 let read = variables::read_file(&file, &conventions)?;
+                let copied = client.release_variables(&project, &version).await?;
+                variables::refuse_shown(read.iter().map(|variable| variable.name.as_str()), &copied)?;
                 variables.extend(read.into_iter().map(|variable| (variable.name, variable.value)));
             }
             variables::refuse_twice(&variables)?;

@@ -74,6 +74,27 @@ pub(super) fn refuse_sensitive_of<'n>(
     }
 }
 
+/// A secret that is given for a variable which is none: logs would show it. What nothing asks for is left to the server.
+pub(super) fn refuse_shown<'n>(
+    mut names: impl Iterator<Item = &'n str>,
+    documents: &[Value],
+) -> Result<(), CliError> {
+    let is_shown = |name: &str| {
+        let rows = documents.iter().filter_map(|document| document["Variables"].as_array()).flatten();
+        let mut asked = rows.filter(|row| {
+            row["Prompt"].is_object()
+                && row["Name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name))
+        });
+        asked.next().is_some_and(|first| {
+            first["IsSensitive"] != true && asked.all(|other| other["IsSensitive"] != true)
+        })
+    };
+    match names.find(|name| is_shown(name)) {
+        Some(name) => Err(CliError::ShownVariable { name: name.to_owned() }),
+        None => Ok(()),
+    }
+}
+
 /// Reads a JSON file of variables, in either of its two forms.
 pub(super) fn read_file(file: &Path, conventions: &Conventions) -> Result<Vec<Variable>, CliError> {
     let (source, origin): (Box<dyn Read>, _) = if file == Path::new("-") {

@@ -159,6 +159,21 @@ impl ServerClient {
         Ok(all)
     }
 
+    /// What a release copied of variables: the project's, then those of each library.
+    pub async fn release_variables(&self, project: &str, version: &str) -> Result<Vec<Value>, ClientError> {
+        let act = format!("reading release {version} of `{project}`");
+        let release = self.call(&act, Method::GET, &["projects", project, "releases", version], None).await?;
+        let own = text(&release, "ProjectVariableSetSnapshotId");
+        let libraries = release["LibraryVariableSetSnapshotIds"].as_array().into_iter().flatten();
+        let libraries = libraries.filter_map(Value::as_str).map(str::to_owned);
+        let act = format!("reading the variables of release {version} of `{project}`");
+        let mut all = Vec::new();
+        for id in std::iter::once(own).chain(libraries) {
+            all.push(self.call(&act, Method::GET, &["variables", &id], None).await?);
+        }
+        Ok(all)
+    }
+
     /// Saves a project's variables: the whole document, with the version that was read.
     pub async fn save_variables(&self, variables: Value) -> Result<Value, ClientError> {
         let id = text(&variables, "Id");

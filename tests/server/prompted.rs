@@ -271,6 +271,13 @@ async fn the_command_takes_secrets_from_a_file_only() {
         let refused = run(&words).await;
         assert!(refused.code != Some(0) && !refused.stderr.contains("hunter22"), "{refused:?}");
     }
+    let twice = run(&["--variable", "Reason=x", "--variable", "reason=y"]).await;
+    assert!(twice.code != Some(0) && twice.stderr.contains("`reason` is given twice"), "{twice:?}");
+    // A secret for a variable whose values are shown.
+    let shown = folder.path().join("shown.json");
+    fs_err::write(&shown, json!({ "reason": MARKER }).to_string()).unwrap();
+    let refused = run(&["--sensitive", shown.to_str().unwrap()]).await;
+    assert!(refused.code != Some(0) && refused.stderr.contains("`reason` is not sensitive"), "{refused:?}");
     let done = run(&["--variable", "Reason=x", "--sensitive", file.to_str().unwrap()]).await;
     assert_eq!(done.code, Some(0), "{done:?}");
     let hand_out = server.worker("w1", "m1").await.claim().await.unwrap();
