@@ -118,6 +118,24 @@ async fn a_deployment_that_waits_keeps_what_it_was_made_with() {
 }
 
 #[tokio::test]
+async fn a_deployment_that_is_made_while_a_copy_is_taken_keeps_one_copy_whole() {
+    let server = released().await;
+    let worker = server.worker("w1", "m1").await;
+    for number in 2..7 {
+        change(&server, &format!("own {number}"), &format!("shared {number}")).await;
+        let (refreshed, _) = tokio::join!(refresh(&server), server.deploy("1.0.0"));
+        let hand_out = worker.claim().await.unwrap();
+        let shown = server.get(&format!("deployments/{}", hand_out.deployment)).await.expect(200);
+        let copy = shown["ManifestVariableSetId"].as_str().unwrap();
+        let is_new = refreshed["ProjectVariableSetSnapshotId"] == copy;
+        let expected = if is_new { number } else { number - 1 };
+        assert_eq!(given(&hand_out, "A"), format!("own {expected}"), "{copy}");
+        assert_eq!(given(&hand_out, "B"), format!("shared {expected}"), "{copy}");
+        worker.finish(&hand_out, success(), b"").await.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn each_copy_can_be_read_by_its_id_and_not_changed() {
     let server = released().await;
     let first = server.get("releases/Releases-1").await.expect(200);
