@@ -239,6 +239,42 @@ async fn a_variable_of_a_library_may_be_prompted_for() {
 }
 
 #[tokio::test]
+async fn the_command_says_what_is_asked_for_and_keeps_it_with_another_value() {
+    let server = TestServer::ready().await;
+    let description =
+        json!({ "Name": "Reason", "Description": "for the log", "Prompt": { "Description": "said aloud" } });
+    let id = save(&server, json!([description])).await["Variables"][0]["Id"].clone();
+    let run = async |words: &[&str]| {
+        let program = Program::octarm()
+            .args(words)
+            .args(["--project", "Orders"])
+            .env("OCTARM_SERVER", &server.address)
+            .env("OCTARM_API_KEY", &server.key);
+        tokio::task::spawn_blocking(move || program.run()).await.unwrap()
+    };
+    for (words, listed) in [
+        (
+            &["--prompt", "Why now?", "--required", "Reason="][..],
+            "Reason      asked for as `Why now?`, required",
+        ),
+        (&["reason=usual"], "reason  usual    asked for as `Why now?`, required"),
+        (&["--prompt", "Why?", "reason=usual"], "reason  usual    asked for as `Why?`"),
+        (&["--no-prompt", "reason=usual"], "reason  usual"),
+    ] {
+        let done = run(&[&["variable", "set"], words].concat()).await;
+        assert_eq!(done.code, Some(0), "{done:?}");
+        assert_eq!(run(&["variable", "list"]).await.stdout.trim_end(), listed);
+        let row = server.get(SET).await.expect(200)["Variables"][0].clone();
+        assert_eq!((&row["Id"], &row["Description"]), (&id, &json!("for the log")));
+        let kept = if row["Prompt"].is_null() { Value::Null } else { json!("said aloud") };
+        assert_eq!(row["Prompt"]["Description"], kept);
+    }
+    for words in [["--required", "A=1"], ["--no-prompt", "--prompt=x"]] {
+        assert_eq!(run(&[&["variable", "set"], &words[..]].concat()).await.code, Some(2), "{words:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_command_takes_secrets_from_a_file_only() {
     let server = TestServer::ready().await;
     server.post("libraryvariablesets", json!({ "Name": "Common" })).await.expect(201);
