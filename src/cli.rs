@@ -337,9 +337,12 @@ enum ReleaseCommand {
         /// The environments
         #[arg(long = "environment", required = true)]
         environments: Vec<String>,
-        /// A variable for these deployments only; not for sensitive values
+        /// The value of a prompted variable; not for sensitive values
         #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variables::parse_pair)]
         variables: Vec<(String, String)>,
+        /// A JSON file of values of sensitive prompted variables, as of `deploy --variables`; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        sensitive: Option<PathBuf>,
         /// Show the log and wait for the end
         #[arg(long)]
         wait: bool,
@@ -396,6 +399,8 @@ enum VariableCommand {
         project: String,
         #[command(flatten)]
         scope: ScopeArgs,
+        #[command(flatten)]
+        prompt: PromptArgs,
         /// Variables; not for sensitive values
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_pair)]
         variables: Vec<(String, String)>,
@@ -411,6 +416,20 @@ enum VariableCommand {
         #[arg(long)]
         project: String,
     },
+}
+
+/// Whether a value is asked for with each deployment; what was said before stays where nothing is said.
+#[derive(Debug, Args)]
+struct PromptArgs {
+    /// Ask for the value with each deployment, under this label; the one set here is for those who give none
+    #[arg(long = "prompt", value_name = "LABEL")]
+    label: Option<String>,
+    /// Refuse a deployment for which the value is empty
+    #[arg(long, requires = "label")]
+    required: bool,
+    /// No longer ask for the value
+    #[arg(long, conflicts_with = "label")]
+    no_prompt: bool,
 }
 
 /// Where the values hold: in one of each list that is given; the more particular value of a name wins.

@@ -52,6 +52,12 @@ pub enum CliError {
     /// A secret on the command line.
     #[error("`{name}` is sensitive and must not stand on the command line, where others can read it")]
     SensitiveArgument { name: String },
+    /// A secret for a variable whose values are shown.
+    #[error("`{name}` is not sensitive in the release: a secret that is given for it would stand in logs")]
+    ShownVariable { name: String },
+    /// One name with two values.
+    #[error("variable `{name}` is given twice: on the command line or in the file, expected once")]
+    GivenTwice { name: String },
     /// Two sources say different things about which deployment this is.
     #[error("`{name}` is `{file}` in the variables file but `{environment}` in the environment ({variable})")]
     Disagreement { name: String, file: String, environment: String, variable: String },
@@ -131,6 +137,8 @@ impl CliError {
             | Self::NoKey
             | Self::Key { .. }
             | Self::SensitiveArgument { .. }
+            | Self::ShownVariable { .. }
+            | Self::GivenTwice { .. }
             | Self::NothingToSet
             | Self::NoStream
             | Self::Version { .. } => Exit::Usage,
@@ -153,7 +161,10 @@ impl CliError {
             Self::NoServer => "name it: `--server http://127.0.0.1:8060`",
             Self::NoKey => "the server's first key is in `first-api-key` in its data folder",
             Self::SensitiveArgument { .. } => {
-                "put it into a file that only you can read: `deploy --variables FILE`, or `variable set --sensitive FILE` for the server"
+                "put it into a file that only you can read: `deploy --variables FILE`, or `variable set` and `release deploy` with `--sensitive FILE` for the server"
+            }
+            Self::ShownVariable { .. } => {
+                "if it is no secret, give it with `--variable`; else make the variable sensitive and create a release"
             }
             Self::Disagreement { .. } => "remove one of the two, or say it with the command's own option",
             Self::Variables { .. } => {

@@ -38,13 +38,34 @@ pub(super) async fn run(
             output.result(format!("created release {version} of {project} ({id})"), &answer);
             Ok(Exit::Done)
         }
-        ReleaseCommand::Deploy { server, project, version, environments, variables, wait, timeout } => {
-            variables::refuse_sensitive(&variables, &Conventions::load(None)?)?;
+        ReleaseCommand::Deploy {
+            server,
+            project,
+            version,
+            environments,
+            mut variables,
+            sensitive,
+            wait,
+            timeout,
+        } => {
+            let conventions = Conventions::load(None)?;
+            variables::refuse_sensitive(&variables, &conventions)?;
             let client = client(&server, environment)?;
             if !variables.is_empty() {
-                let known = client.variables(&client.project(&project).await?).await?;
-                variables::refuse_sensitive_of(variables.iter().map(|(name, _)| name.as_str()), &known)?;
+                let row = client.project(&project).await?;
+                let mut known = vec![client.variables(&row).await?];
+                known.extend(client.library_variables(&row).await?);
+                for known in &known {
+                    variables::refuse_sensitive_of(variables.iter().map(|(name, _)| name.as_str()), known)?;
+                }
             }
+            if let Some(file) = sensitive {
+                let read = variables::read_file(&file, &conventions)?;
+                let copied = client.release_variables(&project, &version).await?;
+                variables::refuse_shown(read.iter().map(|variable| variable.name.as_str()), &copied)?;
+                variables.extend(read.into_iter().map(|variable| (variable.name, variable.value)));
+            }
+            variables::refuse_twice(&variables)?;
             let answer = client.deploy(&project, &version, &environments, &variables).await?;
             let tasks = started(&answer)?;
             if !wait {

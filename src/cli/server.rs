@@ -34,6 +34,7 @@ pub(super) async fn run(
     let settings = Settings {
         database: config.database_url,
         master_key: config.master_key,
+        public_url: config.public_url,
         lease: config.lease,
         unknown_after: config.unknown_after,
         tls: config.tls,

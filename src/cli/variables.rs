@@ -13,7 +13,7 @@ use serde::{
 };
 use serde_json::{Value, json};
 
-use super::{CliError, Output, ScopeArgs, VariableCommand, connection::client, project::lines};
+use super::{CliError, Output, PromptArgs, ScopeArgs, VariableCommand, connection::client, project::lines};
 use crate::{
     config::Environment,
     conventions::Conventions,
@@ -46,6 +46,16 @@ pub(super) fn refuse_sensitive(
     }
 }
 
+/// A name that is given twice: one of the two values would be lost.
+pub(super) fn refuse_twice(pairs: &[(String, String)]) -> Result<(), CliError> {
+    for (place, (name, _)) in pairs.iter().enumerate() {
+        if pairs[..place].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return Err(CliError::GivenTwice { name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// Nor for what the project calls a secret.
 pub(super) fn refuse_sensitive_of<'n>(
     mut names: impl Iterator<Item = &'n str>,
@@ -60,6 +70,27 @@ pub(super) fn refuse_sensitive_of<'n>(
     };
     match names.find(|name| is_secret(name)) {
         Some(name) => Err(CliError::SensitiveArgument { name: name.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// A secret that is given for a variable which is none: logs would show it. What nothing asks for is left to the server.
+pub(super) fn refuse_shown<'n>(
+    mut names: impl Iterator<Item = &'n str>,
+    documents: &[Value],
+) -> Result<(), CliError> {
+    let is_shown = |name: &str| {
+        let rows = documents.iter().filter_map(|document| document["Variables"].as_array()).flatten();
+        let mut asked = rows.filter(|row| {
+            row["Prompt"].is_object()
+                && row["Name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name))
+        });
+        asked.next().is_some_and(|first| {
+            first["IsSensitive"] != true && asked.all(|other| other["IsSensitive"] != true)
+        })
+    };
+    match names.find(|name| is_shown(name)) {
+        Some(name) => Err(CliError::ShownVariable { name: name.to_owned() }),
         None => Ok(()),
     }
 }
@@ -166,7 +197,7 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        VariableCommand::Set { server, project, scope, variables, sensitive } => {
+        VariableCommand::Set { server, project, scope, prompt, variables, sensitive } => {
             let conventions = Conventions::load(None)?;
             refuse_sensitive(&variables, &conventions)?;
             let mut all: Vec<Variable> =
@@ -185,7 +216,7 @@ pub(super) async fn run(
             let plain: Vec<_> = all.iter().filter(|variable| !variable.sensitive).collect();
             refuse_sensitive_of(plain.iter().map(|variable| variable.name.as_str()), &document)?;
             let scope = scope_of(&document, scope);
-            let saved = client.save_variables(with(document, &all, &scope)).await?;
+            let saved = client.save_variables(with(document, &all, &scope, &prompt)).await?;
             let names: Vec<&str> = all.iter().map(|variable| variable.name.as_str()).collect();
             output.result(format!("set {} of {project}", names.join(", ")), &saved);
         }
@@ -195,11 +226,12 @@ pub(super) async fn run(
             let mut rows = document.get("Variables").cloned().unwrap_or_default();
             for row in rows.as_array_mut().into_iter().flatten() {
                 row["Where"] = place(&document, &row["Scope"]).into();
+                row["Asked"] = asked(&row["Prompt"]).into();
                 if row.get("IsSensitive") == Some(&Value::Bool(true)) {
                     row["Value"] = "********".into();
                 }
             }
-            output.result(lines(&rows, &["Name", "Value", "Where"]), &document);
+            output.result(lines(&rows, &["Name", "Value", "Where", "Asked"]), &document);
         }
     }
     Ok(Exit::Done)
@@ -251,6 +283,17 @@ fn place(document: &Value, scope: &Value) -> String {
     types.collect::<Vec<_>>().join("; ")
 }
 
+/// Whether and how a value is asked for.
+fn asked(prompt: &Value) -> String {
+    if prompt.is_null() {
+        return String::new();
+    }
+    let label = prompt["Label"].as_str().filter(|label| !label.trim().is_empty());
+    let label = label.map(|label| format!(" as `{label}`")).unwrap_or_default();
+    let required = if prompt["Required"] == true { ", required" } else { "" };
+    format!("asked for{label}{required}")
+}
+
 /// The members of a scope by type, without the types that have none.
 fn members(scope: &Value) -> BTreeMap<String, BTreeSet<String>> {
     let texts = |ids: &Value| -> BTreeSet<String> {
@@ -270,21 +313,38 @@ fn known<'d>(document: &'d Value, word: &str) -> impl Iterator<Item = (&'d str, 
         .filter_map(|item| Some((item.get("Id")?.as_str()?, item.get("Name")?.as_str()?)))
 }
 
-/// The document with these variables, in place of those of the same name and scope.
-fn with(mut document: Value, variables: &[Variable], scope: &Value) -> Value {
+/// The document with these variables, in place of those of the same name and scope, of which all else stays.
+fn with(mut document: Value, variables: &[Variable], scope: &Value, wanted: &PromptArgs) -> Value {
     let mut rows = document["Variables"].as_array().cloned().unwrap_or_default();
     for variable in variables {
-        rows.retain(|row| {
+        let is_replaced = |row: &Value| {
             let same_name =
                 row["Name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(&variable.name));
-            !(same_name && members(&row["Scope"]) == members(scope))
-        });
+            same_name && members(&row["Scope"]) == members(scope)
+        };
+        // There is one at most: two of the same scope would tie.
+        let place = rows.iter().position(is_replaced);
+        let before = place.map(|place| rows.remove(place)).unwrap_or_default();
+        let prompt = match &wanted.label {
+            Some(label) => {
+                let mut prompt =
+                    if before["Prompt"].is_object() { before["Prompt"].clone() } else { json!({}) };
+                prompt["Label"] = label.as_str().into();
+                prompt["Required"] = wanted.required.into();
+                prompt
+            }
+            None if wanted.no_prompt => Value::Null,
+            None => before["Prompt"].clone(),
+        };
         rows.push(json!({
+            "Id": before["Id"],
             "Name": variable.name,
             "Value": variable.value,
+            "Description": before["Description"],
             "Type": if variable.sensitive { "Sensitive" } else { "String" },
             "IsSensitive": variable.sensitive,
             "Scope": scope,
+            "Prompt": prompt,
         }));
     }
     document["Variables"] = rows.into();

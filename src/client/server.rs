@@ -146,6 +146,34 @@ impl ServerClient {
         self.call("reading the variables", Method::GET, &["variables", &id], None).await
     }
 
+    /// The variables of the libraries that a project includes.
+    pub async fn library_variables(&self, project: &Value) -> Result<Vec<Value>, ClientError> {
+        let mut all = Vec::new();
+        let included = project["IncludedLibraryVariableSetIds"].as_array();
+        for id in included.into_iter().flatten().filter_map(Value::as_str) {
+            let id = format!("variableset-{id}");
+            all.push(
+                self.call("reading the library variables", Method::GET, &["variables", &id], None).await?,
+            );
+        }
+        Ok(all)
+    }
+
+    /// What a release copied of variables: the project's, then those of each library.
+    pub async fn release_variables(&self, project: &str, version: &str) -> Result<Vec<Value>, ClientError> {
+        let act = format!("reading release {version} of `{project}`");
+        let release = self.call(&act, Method::GET, &["projects", project, "releases", version], None).await?;
+        let own = text(&release, "ProjectVariableSetSnapshotId");
+        let libraries = release["LibraryVariableSetSnapshotIds"].as_array().into_iter().flatten();
+        let libraries = libraries.filter_map(Value::as_str).map(str::to_owned);
+        let act = format!("reading the variables of release {version} of `{project}`");
+        let mut all = Vec::new();
+        for id in std::iter::once(own).chain(libraries) {
+            all.push(self.call(&act, Method::GET, &["variables", &id], None).await?);
+        }
+        Ok(all)
+    }
+
     /// Saves a project's variables: the whole document, with the version that was read.
     pub async fn save_variables(&self, variables: Value) -> Result<Value, ClientError> {
         let id = text(&variables, "Id");

@@ -13,7 +13,7 @@ use tower_http::trace::TraceLayer;
 
 use super::{
     Shared, absent, api_keys, auth, build_information, channels, deployments, edge, environments, feeds,
-    lifecycles, machines, packages, pools,
+    libraries, lifecycles, machines, packages, pools,
     problem::Problem,
     progression, projects, releases,
     rewrite::{self, NO_SPACE, SPACE_ROOT},
@@ -108,10 +108,19 @@ fn octopus(shared: &Shared) -> Router<Shared> {
         .route("/api/projectgroups", get(projects::groups))
         .route("/api/projectgroups/all", get(projects::all_groups))
         .route("/api/projectgroups/{id}", get(projects::group_by_id))
+        .route("/api/libraryvariablesets", get(libraries::list).post(libraries::create))
+        .route("/api/libraryvariablesets/all", get(libraries::all))
+        .route(
+            "/api/libraryvariablesets/{id}",
+            get(libraries::show).put(libraries::put).delete(libraries::remove),
+        )
+        .route("/api/variables/names", get(variables::names))
+        .route("/api/variables/preview", get(variables::preview))
         .route("/api/variables/{id}", get(variables::show).put(variables::put))
         .route("/api/releases", get(releases::list).post(releases::create_classic))
         .route("/api/releases/create/v1", post(releases::create))
         .route("/api/releases/{id}", get(releases::show).delete(releases::remove))
+        .route("/api/releases/{id}/snapshot-variables", post(releases::snapshot_variables))
         .route("/api/releases/{id}/progression", get(progression::of_release))
         .route("/api/releases/{id}/missingpackages", get(progression::missing_packages))
         .route("/api/releases/{id}/deployments/template", get(progression::deployment_template))

@@ -19,7 +19,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    model::{DeploymentId, Fence, LogLine, MachineId, ReleaseId},
+    model::{DeploymentId, Fence, LogLine, MachineId, ReleaseId, Variable},
     protocol::{
         ClaimRequest, ClaimResponse, FinishRequest, Finished, JournalRequest, MAX_LOG_CHUNK, RegisterRequest,
         RenewRequest, RenewResponse, SessionRequest, SessionResponse,
@@ -93,8 +93,10 @@ pub(super) async fn claim(
         let closing = shared.closing.is_cancelled();
         if !closing
             && shared.store.has_work(&session, own).await?
-            && let Some(assignment) = shared.store.claim(&session, own).await?
+            && let Some(mut assignment) = shared.store.claim(&session, own).await?
         {
+            let uri = shared.public_url.as_deref();
+            assignment.variables.extend(uri.map(|uri| Variable::plain("Octopus.Web.ServerUri", uri)));
             tracing::info!(
                 deployment = %assignment.deployment,
                 fence = %assignment.fence,

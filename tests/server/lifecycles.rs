@@ -303,7 +303,10 @@ async fn an_automatic_deployment_that_lacks_a_value_fails_and_says_so() {
     succeed(&worker(&server, "Dev").await).await;
     let task = server.get("tasks/ServerTasks-2").await.expect(200);
     assert_eq!(task["State"], "Failed");
-    assert_eq!(task["ErrorMessage"], "variable `Approver` must be given a value with each deployment");
+    assert_eq!(
+        task["ErrorMessage"],
+        "variable `Approver` (`Who`) must be given a value with each deployment"
+    );
     // A person gives it.
     let body = json!({
         "ProjectName": "Orders", "ReleaseVersion": "1.0.0", "EnvironmentNames": ["Prod"], "Variables": { "Approver": "Ann" },
