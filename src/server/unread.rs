@@ -21,9 +21,11 @@ use tokio::time::{timeout, timeout_at};
 
 use super::Shared;
 
-/// How much is read for nothing, and how long: more is cut off.
+/// How much is read for nothing, how long, and how long a client may say nothing: what is more is cut off. Some clients
+/// stop in the middle when they have the answer, and wait for the end of the connection.
 const LONGEST: u64 = 256 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_mins(1);
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Where a body goes that nobody read to its end.
 type Left = Arc<Mutex<Option<Body>>>;
@@ -40,7 +42,7 @@ pub(super) async fn read_rest(State(shared): State<Shared>, request: Request, ne
     if let Some(body) = take(&left) {
         tokio::spawn(async move {
             tokio::select! {
-                () = drain(body, shared.settings.upload_silence) => {}
+                () = drain(body, shared.settings.upload_silence.min(SILENCE)) => {}
                 () = shared.closing.cancelled() => {}
             }
         });
