@@ -105,6 +105,14 @@ impl ClientError {
         }
     }
 
+    /// With the hint, where the key was not taken and the server gives none, where that key came from.
+    pub(super) fn with_key_of(mut self, origin: &str) -> Self {
+        if let Self::Refused { status: 401, hint: hint @ None, .. } = &mut self {
+            *hint = Some(format!("check the API key, which came from {origin}"));
+        }
+        self
+    }
+
     /// The worker API's code.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
