@@ -173,7 +173,6 @@ impl CliError {
             },
             Self::Server(_) | Self::Io { .. } => Exit::Io,
             Self::Profile(error) => error.exit(),
-            Self::Unknown { .. } | Self::Several { .. } | Self::NothingToPromote { .. } => Exit::Refused,
             Self::NoServer
             | Self::NoKey { .. }
             | Self::Address { .. }
@@ -187,7 +186,10 @@ impl CliError {
             | Self::NothingToSet
             | Self::Version { .. } => Exit::Usage,
             Self::Variables { .. } | Self::Template { .. } | Self::NoPackage(_) => Exit::Input,
-            Self::Answer { .. } => Exit::Refused,
+            Self::Answer { .. }
+            | Self::Unknown { .. }
+            | Self::Several { .. }
+            | Self::NothingToPromote { .. } => Exit::Refused,
             Self::Redactor(_) => Exit::Bug,
             Self::Partly { source, .. } => source.exit(),
         }

@@ -1,5 +1,7 @@
 //! Finding what a person means: by id, by name or by slug, with the nearest names where nothing is called so.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::CliError;
@@ -15,7 +17,7 @@ pub(super) async fn find(
     named: &str,
 ) -> Result<Value, CliError> {
     let all = client.list(collection, None, &[], usize::MAX).await?.items;
-    one_of(all, collection.one(), named)
+    one_of(&all, collection.one(), named).cloned()
 }
 
 /// The one of a project's, given by its id, that is called so.
@@ -26,7 +28,7 @@ pub(super) async fn find_in(
     named: &str,
 ) -> Result<Value, CliError> {
     let all = client.list(collection, Some(project), &[], usize::MAX).await?.items;
-    one_of(all, collection.one(), named)
+    one_of(&all, collection.one(), named).cloned()
 }
 
 /// The ids of those that are called so, in that order.
@@ -39,16 +41,12 @@ pub(super) async fn ids(
         return Ok(Vec::new());
     }
     let all = client.list(collection, None, &[], usize::MAX).await?.items;
-    let id = |named: &String| Ok(text(one_among(&all, collection.one(), named)?, "Id").to_owned());
+    let id = |named: &String| Ok(text(one_of(&all, collection.one(), named)?, "Id").to_owned());
     named.iter().map(id).collect()
 }
 
-/// The one among these that is called so.
-pub(super) fn one_of(all: Vec<Value>, kind: &'static str, named: &str) -> Result<Value, CliError> {
-    one_among(&all, kind, named).cloned()
-}
-
-fn one_among<'a>(all: &'a [Value], kind: &'static str, named: &str) -> Result<&'a Value, CliError> {
+/// The one of these that is called so.
+fn one_of<'a>(all: &'a [Value], kind: &'static str, named: &str) -> Result<&'a Value, CliError> {
     let named = named.trim();
     // An id names one thing for ever; a slug only where no name is so.
     for field in ["Id", "Name", "Version", "Slug"] {
@@ -73,9 +71,14 @@ pub(super) fn name_of(item: &Value) -> &str {
 
 /// Nothing is called so, but these are.
 pub(super) fn unknown<'n>(kind: &'static str, named: &str, known: impl Iterator<Item = &'n str>) -> CliError {
-    let mut known: Vec<&str> = known.collect();
-    known.dedup();
-    known.sort_by_cached_key(|name| distance(&name.to_lowercase(), &named.to_lowercase()));
+    let mut known: Vec<&str> = known.collect::<BTreeSet<_>>().into_iter().collect();
+    let named_low = named.to_lowercase();
+    known.sort_by_cached_key(|name| {
+        let name = name.to_lowercase();
+        // Half a name is nearer to the whole one than it is to another short one.
+        let is_part = name.contains(&named_low) || named_low.contains(&name);
+        (!is_part, distance(&name, &named_low))
+    });
     let nearest = known.into_iter().take(NAMES).map(str::to_owned).collect();
     CliError::Unknown { kind, named: named.to_owned(), nearest }
 }
@@ -116,7 +119,7 @@ mod tests {
             json!({ "Id": "X-4", "Name": "same", "Slug": null }),
             json!({ "Id": "X-5", "Name": "Same", "Slug": null }),
         ];
-        let id = |named: &str| one_of(all.clone(), "thing", named).map(|item| text(&item, "Id").to_owned());
+        let id = |named: &str| one_of(&all, "thing", named).map(|item| text(item, "Id").to_owned());
         assert_eq!(id("x-1").unwrap(), "X-1");
         assert_eq!(id("A-B").unwrap(), "X-2");
         assert_eq!(id("a-b-1").unwrap(), "X-2");
@@ -130,5 +133,8 @@ mod tests {
         let CliError::Unknown { nearest, .. } = &error else { panic!("{error}") };
         assert_eq!(nearest[0], "Staging");
         assert_eq!(error.to_string(), "the environment `Stagin` does not exist");
+        let error = unknown("environment", "prod", ["CI", "QA", "Production"].into_iter());
+        let CliError::Unknown { nearest, .. } = &error else { panic!("{error}") };
+        assert_eq!(nearest[0], "Production");
     }
 }

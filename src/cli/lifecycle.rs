@@ -137,18 +137,12 @@ async fn documents(client: &ServerClient, phases: &[Phase]) -> Result<Vec<Value>
 
 /// A phase as it is typed, with what it means.
 fn sentence(phase: &Value, named: &impl Fn(&Value, &str) -> Vec<String>) -> String {
-    let mut text = format!("{}: ", text(phase, "Name"));
     let automatic = named(phase, "AutomaticDeploymentTargets").into_iter().map(|name| name + " (automatic)");
     let all: Vec<String> = automatic.chain(named(phase, "OptionalDeploymentTargets")).collect();
-    text.push_str(&all.join(", "));
-    match phase["MinimumEnvironmentsBeforePromotion"].as_u64() {
-        None | Some(0) => {}
-        Some(least) => text.push_str(&format!("; {least} good deployments let a release go on")),
-    }
-    if phase["IsOptionalPhase"] == true {
-        text.push_str("; optional");
-    }
-    text
+    let minimum = phase["MinimumEnvironmentsBeforePromotion"].as_u64().unwrap_or(0);
+    let minimum = if minimum == 0 { String::new() } else { format!("; min {minimum}") };
+    let optional = if phase["IsOptionalPhase"] == true { "; optional" } else { "" };
+    format!("{}: {}{minimum}{optional}", text(phase, "Name"), all.join(", "))
 }
 
 impl FromStr for Phase {

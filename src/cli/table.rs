@@ -39,7 +39,14 @@ pub(super) fn card(fields: &[(&str, String)], document: &Value, output: Output) 
 
 /// One line a row.
 fn lines(rows: &[Value], columns: &[&str], has_heading: bool) -> String {
-    let cells = |row: &Value| -> Vec<String> { columns.iter().map(|column| cell(&row[*column])).collect() };
+    // One that holds nothing must not move those behind it, for whoever counts columns.
+    let is_last = |column: &str| columns.last().is_some_and(|last| *last == column);
+    let part = |value: &Value, column: &str| match cell(value) {
+        empty if empty.is_empty() && !is_last(column) => "-".to_owned(),
+        cell => cell,
+    };
+    let cells =
+        |row: &Value| -> Vec<String> { columns.iter().map(|column| part(&row[*column], column)).collect() };
     let mut all: Vec<Vec<String>> = rows.iter().map(cells).collect();
     if has_heading && !all.is_empty() {
         all.insert(0, columns.iter().map(|column| (*column).to_owned()).collect());
@@ -57,7 +64,6 @@ fn lines(rows: &[Value], columns: &[&str], has_heading: bool) -> String {
 pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
@@ -79,6 +85,8 @@ mod tests {
             [json!({ "Id": "A-1", "Name": "ünï", "Is": true }), json!({ "Id": "A-10", "Is": ["x", "y"] })];
         assert_eq!(lines(&rows, &["Id", "Name", "Is"], false), "A-1   ünï  yes\nA-10  -    x,y");
         assert_eq!(lines(&rows, &["Id", "Name"], true), "Id    Name\nA-1   ünï\nA-10  -");
+        let empty = [json!({ "Id": "", "Name": "" })];
+        assert_eq!(lines(&empty, &["Id", "Name"], false), "-");
         assert_eq!(lines(&[], &["Id"], true), "");
     }
 }

@@ -70,7 +70,7 @@ pub(super) struct FilterArgs {
     /// Only to this environment, by name, slug or id
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
-    /// Only in these states: Queued, Executing, Cancelling, Success, Failed, Canceled, TimedOut
+    /// Only in these states: Queued, Executing, Cancelling, Success, Failed, Canceled
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<String>,
     /// At most so many
@@ -178,14 +178,15 @@ pub(super) async fn wait_for(
         try_join_all(ids.iter().enumerate().map(|(place, id)| follow_log(client, id, label(place), output)));
     let ended = match timeout {
         None => waiting.await?,
-        Some(seconds) => match tokio::time::timeout(Duration::from_secs(seconds), waiting).await {
-            Ok(ended) => ended?,
-            Err(_) => {
+        Some(seconds) => {
+            if let Ok(ended) = tokio::time::timeout(Duration::from_secs(seconds), waiting).await {
+                ended?
+            } else {
                 output.aside(&format!("still running after {seconds} seconds; the deployment goes on"));
                 let tasks = try_join_all(ids.iter().map(|id| client.task(id))).await?;
                 return Ok((tasks, Exit::TimedOut));
             }
-        },
+        }
     };
     let mut exit = Exit::Done;
     for task in &ended {

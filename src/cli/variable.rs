@@ -133,7 +133,8 @@ pub(super) async fn run(
                 if is_scoped || unscoped { members(&row["Scope"]) == members(&scope) } else { true }
             };
             let places = |rows: &[Value]| -> Vec<String> {
-                rows.iter().map(|row| place(&document, &row["Scope"])).collect()
+                let place = rows.iter().map(|row| place(&document, &row["Scope"]));
+                place.map(|place| if place.is_empty() { "everywhere".to_owned() } else { place }).collect()
             };
             let meant: Vec<Value> = found.iter().filter(|row| is_meant(row)).cloned().collect();
             if meant.is_empty() || (meant.len() > 1 && !all) {

@@ -58,7 +58,7 @@ pub(super) async fn run(
             create(client, KIND, &name, body, ignore_existing, output).await?;
         }
         WorkerPoolCommand::List => {
-            list(client, KIND, &["Id", "Name", "IsDefault", "Description"], output).await?
+            list(client, KIND, &["Id", "Name", "IsDefault", "Description"], output).await?;
         }
         WorkerPoolCommand::Show { pool } => {
             let found = find(client, KIND, &pool).await?;
