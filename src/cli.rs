@@ -93,7 +93,7 @@ enum Command {
     /// Spaces of a server
     Space(Online<space::SpaceCommand>),
     /// Servers by a name, each with its key, for `--profile`
-    #[command(subcommand)]
+    #[command(subcommand, after_help = profile::PLACE)]
     Profile(Later<profile::ProfileCommand>),
     /// The variable language of `#{…}`
     #[command(subcommand)]

@@ -22,26 +22,52 @@ use crate::{
 /// No key file is as long as this.
 const KEY_FILE_LIMIT: u64 = 4096;
 
-/// Which server, with which key: a flag goes before the environment, that before the profile. A profile that a flag
-/// names goes before the environment too, and a profile's key goes to the profile's server alone.
+// No documentation comment: clap would take it for what the commands are about. A flag goes before the environment, and
+// that before the profile. A profile that a flag names goes before the environment too, and a profile's key goes to the
+// profile's server alone.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub(super) struct ServerArgs {
-    /// The server's address, such as <http://127.0.0.1:8060> [env: `OCTARM_SERVER`]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help = "The server's address, such as http://127.0.0.1:8060 \
+        [env: OCTARM_SERVER]"
+    )]
     server: Option<String>,
-    /// A file that holds the API key [env: `OCTARM_API_KEY_FILE`]; or set `OCTARM_API_KEY`
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "A file that holds the API key, `-` is standard input; \
+        or set OCTARM_API_KEY [env: OCTARM_API_KEY_FILE]"
+    )]
     api_key_file: Option<PathBuf>,
-    /// Take only the certificate with this fingerprint for the server's; the server prints it when it starts
-    /// [env: `OCTARM_FINGERPRINT`]
-    #[arg(long, global = true, value_name = "SHA256")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SHA256",
+        help = "Take only the certificate with this fingerprint for the \
+        server's; the server prints it when it starts [env: OCTARM_FINGERPRINT]"
+    )]
     fingerprint: Option<Fingerprint>,
-    /// A PEM file of authorities that vouch for the server, beside those of this system [env: `OCTARM_CA_FILE`]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "A PEM file of authorities that vouch for the server, beside \
+        those of this system [env: OCTARM_CA_FILE]"
+    )]
     ca_file: Option<PathBuf>,
-    /// The server and key of this profile; else the one of `octarm profile use` [env: `OCTARM_PROFILE`]
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "server")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        conflicts_with = "server",
+        help = "The server and key of this \
+        profile; else those of `octarm profile use` [env: OCTARM_PROFILE]"
+    )]
     profile: Option<String>,
 }
 
@@ -111,9 +137,8 @@ pub(super) fn target(args: &ServerArgs, environment: &Environment) -> Result<Tar
     let bound = chosen
         .as_ref()
         .filter(|chosen| chosen.profile.server.trim_end_matches('/') == server.trim_end_matches('/'));
-    let kept = |chosen: &Chosen| {
-        Some((SecretString::from(chosen.profile.api_key.clone()?), format!("of {}", chosen.origin)))
-    };
+    let kept =
+        |chosen: &Chosen| Some((SecretString::from(chosen.profile.api_key.clone()?), chosen.origin.clone()));
     let by_flag = bound.filter(|chosen| chosen.is_flag);
     let (key, key_origin) = if let Some(file) = &args.api_key_file {
         read_key(file)?
@@ -122,7 +147,7 @@ pub(super) fn target(args: &ServerArgs, environment: &Environment) -> Result<Tar
     } else if let Some(file) = set(environment, "OCTARM_API_KEY_FILE") {
         read_key(Path::new(file))?
     } else if let Some(key) = set(environment, "OCTARM_API_KEY") {
-        (key.to_owned().into(), "in OCTARM_API_KEY".to_owned())
+        (key.to_owned().into(), "OCTARM_API_KEY".to_owned())
     } else {
         let other = chosen.as_ref().filter(|_| bound.is_none()).map(|chosen| chosen.origin.clone());
         bound.and_then(kept).ok_or(CliError::NoKey { server: server_origin.clone(), other })?
@@ -152,10 +177,9 @@ pub(super) fn client(args: &ServerArgs, environment: &Environment) -> Result<Ser
 
 impl Target {
     fn client(self) -> Result<ServerClient, CliError> {
-        let key_origin = self.key_origin.trim_start_matches("of ").trim_start_matches("in ");
         let client = ServerClient::new(&self.server, &self.trust, self.key)
             .map_err(|source| CliError::Address { origin: self.server_origin.clone(), source })?;
-        Ok(client.told_by(&self.server_origin, key_origin))
+        Ok(client.told_by(&self.server_origin, &self.key_origin))
     }
 }
 
@@ -166,7 +190,7 @@ pub(super) fn key_to_keep(
 ) -> Result<Option<SecretString>, CliError> {
     let (key, origin) = match (file, set(environment, "OCTARM_API_KEY")) {
         (Some(file), _) => read_key(file)?,
-        (None, Some(key)) => (key.to_owned().into(), "in OCTARM_API_KEY".to_owned()),
+        (None, Some(key)) => (key.to_owned().into(), "OCTARM_API_KEY".to_owned()),
         (None, None) => return Ok(None),
     };
     checked(&key, &origin).map(Some)
@@ -185,12 +209,12 @@ fn read_key(file: &Path) -> Result<(SecretString, String), CliError> {
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin().take(KEY_FILE_LIMIT).read_to_string(&mut text).map_err(failed)?;
-        return Ok((text.into(), "from standard input".to_owned()));
+        return Ok((text.into(), "standard input".to_owned()));
     }
     fs_err::File::open(file)
         .and_then(|file| file.take(KEY_FILE_LIMIT).read_to_string(&mut text))
         .map_err(failed)?;
-    Ok((text.into(), format!("in `{}`", file.display())))
+    Ok((text.into(), format!("`{}`", file.display())))
 }
 
 fn checked(key: &SecretString, origin: &str) -> Result<SecretString, CliError> {

@@ -89,7 +89,7 @@ pub enum CliError {
     #[error("`{}` exists already", .0.display())]
     Occupied(PathBuf),
     /// A key that cannot be one.
-    #[error("the API key {origin} is not of the form `API-` and letters A to Z and digits")]
+    #[error("the API key from {origin} is not of the form `API-` and letters A to Z and digits")]
     Key { origin: String },
     /// A variables file that cannot be one.
     #[error("the variables of {origin} cannot be read: {reason}")]

@@ -14,6 +14,9 @@ pub(super) use file::{Profile, Profiles};
 use super::{CliError, Output, connection, table};
 use crate::{config::Environment, exit::Exit, model::Fingerprint};
 
+/// Where they are, for those who look after what is kept on this machine.
+pub(super) const PLACE: &str = "Profiles are kept in $XDG_CONFIG_HOME/octarm/profiles.toml, else in ~/.config/octarm/profiles.toml, for you alone.";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum ProfileCommand {
     /// Keep a server, and the key for it, under a name; the first one is the one in use

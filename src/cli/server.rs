@@ -38,17 +38,18 @@ pub(super) enum ServerCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct ServerSettings {
-    /// The configuration file
+    /// The configuration file; else /etc/octarm/server.toml where there is one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The folder for packages and keys, and for the database where it has no URL
+    /// The folder for packages and keys, and for the database where it has no URL; else /var/lib/octarm/server for root,
+    /// ~/.local/state/octarm/server for others
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// The URL of a PostgreSQL that holds the tables instead of a file in that folder. A password is refused here:
     /// with one the URL goes into the environment or a file
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// The address to listen on
+    /// The address to listen on; else 127.0.0.1:8060
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     /// `auto`: TLS with a certificate of its own making unless it listens on this machine alone; `self-made`: always; `off`:

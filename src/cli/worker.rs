@@ -27,10 +27,11 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct StateArgs {
-    /// The configuration file
+    /// The configuration file; else /etc/octarm/worker.toml where there is one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The worker's folder: its registration, its work, its local log
+    /// The worker's folder: its registration, its work, its local log; else /var/lib/octarm/worker for root,
+    /// ~/.local/state/octarm/worker for others
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
 }
