@@ -145,7 +145,9 @@ impl CliError {
                 ClientError::Unreachable { .. }
                 | ClientError::Damaged { .. }
                 | ClientError::Refused { status: 502..=504, .. } => Exit::Unreachable,
-                ClientError::Refused { .. } | ClientError::Unreadable { .. } => Exit::Refused,
+                ClientError::Refused { .. }
+                | ClientError::Unreadable { .. }
+                | ClientError::Process { .. } => Exit::Refused,
                 ClientError::Address { .. } => Exit::Usage,
                 ClientError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                     Exit::Input

@@ -57,6 +57,14 @@ pub enum ClientError {
         #[source]
         source: serde_json::Error,
     },
+    /// The process of a project does not have the one package that could be changed.
+    #[error("{act}: its process has {packages} packages, expected one")]
+    Process {
+        /// What was being done.
+        act: String,
+        /// How many it has.
+        packages: usize,
+    },
     /// A local file cannot be read or written.
     #[error("{act}")]
     File {
@@ -142,7 +150,9 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::Damaged { .. } => true,
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504 | 507),
-            Self::Address { .. } | Self::Unreadable { .. } | Self::File { .. } => false,
+            Self::Address { .. } | Self::Unreadable { .. } | Self::Process { .. } | Self::File { .. } => {
+                false
+            }
         }
     }
 

@@ -102,17 +102,19 @@ impl ServerClient {
         self.connection.json(&act, request).await
     }
 
-    /// Lets a project's one step deploy this package; all else in its process stays as it is.
+    /// Lets a project deploy this package; all else in its process stays as it is, and an empty one gets a step.
     pub async fn set_package(&self, project: &Value, package: &str) -> Result<(), ClientError> {
         let act = format!("setting the package of the project `{}`", text(project, "Name"));
         let mut process = self.process(project).await?;
+        let is_empty = process["Steps"].as_array().is_none_or(Vec::is_empty);
         let steps = process["Steps"].as_array_mut().into_iter().flatten();
         let actions = steps.filter_map(|step| step["Actions"].as_array_mut()).flatten();
-        let mut packages = actions.filter_map(|action| action["Packages"].as_array_mut()).flatten();
-        match (packages.next(), packages.next()) {
-            (Some(one), None) => one["PackageId"] = package.into(),
-            // What stands there was not made by this, or nothing does: the server keeps one step of one package.
-            _ => process["Steps"] = one_step(package),
+        let packages = actions.filter_map(|action| action["Packages"].as_array_mut()).flatten();
+        match packages.collect::<Vec<_>>().as_mut_slice() {
+            [one] => one["PackageId"] = package.into(),
+            _ if is_empty => process["Steps"] = one_step(package),
+            // It is somebody's work: it is not written over.
+            packages => return Err(ClientError::Process { act, packages: packages.len() }),
         }
         let id = text(project, "DeploymentProcessId");
         self.call(&act, Method::PUT, &["deploymentprocesses", &id], Some(process)).await?;

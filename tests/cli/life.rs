@@ -103,7 +103,7 @@ async fn waiting_ends_as_the_task_ended_and_with_0_only_for_a_success() {
     let both = scene.run(&["task", "wait", "ServerTasks-1", "ServerTasks-2", "--json"]).await;
     let both: Value = serde_json::from_str(&both.stdout).unwrap();
     assert_eq!((&both[0]["State"], &both[1]["State"]), (&"Success".into(), &"Failed".into()));
-    expect(&scene.run(&["task", "wait", "ServerTasks-9"]).await, 6, &["task `ServerTasks-9` does not exist"]);
+    expect(&scene.run(&["task", "wait", "ServerTasks-9"]).await, 6, &["ServerTasks-9", "does not exist"]);
 
     scene.server.deploy("1.0.0").await;
     expect(

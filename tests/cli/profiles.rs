@@ -28,10 +28,10 @@ fn a_profile_names_server_and_key() {
     expect(&added, 0, &["with its API key"]);
     expect(&octarm(&setup, other).run(), 2, &["the profile `other` exists already", "--replace"]);
     let listed = octarm(&setup, ["profile", "list"]).run();
-    assert_eq!(
-        listed.stdout,
-        format!("here   {url}  {}…  yes\nother  http://127.0.0.1:1     API-OTHE…  no\n", &key[..8])
-    );
+    let width = url.len();
+    let expected =
+        format!("here   {url}  {}…  yes\nother  {:width$}  API-OTHE…  no\n", &key[..8], "http://127.0.0.1:1");
+    assert_eq!(listed.stdout, expected);
     let json = octarm(&setup, ["profile", "list", "--json"]).run().stdout;
     assert!(!json.contains(&key) && !json.contains("API-OTHER1"), "{json}");
 

@@ -87,6 +87,12 @@ fn a_project_its_lifecycle_and_its_channels() {
     let changed = setup.json(&changed);
     assert_eq!((&changed["Description"], &changed["IsDisabled"]), (&"shop".into(), &true.into()));
     assert!(setup.run(&["project", "show", "Orders"]).contains("Other, in the step"));
+    // A process that somebody made is not written over.
+    let process =
+        r#"{ "Version": 2, "Steps": [{ "Name": "Ask", "Actions": [{ "Name": "Ask", "Packages": [] }] }] }"#;
+    setup.put("/api/deploymentprocesses/deploymentprocess-Projects-1", process);
+    let refused = setup.octarm(["project", "update", "Orders", "--package", "Third"]).run();
+    expect(&refused, 6, &["its process has 0 packages, expected one"]);
     assert_eq!(setup.json(&["project", "update", "Orders", "--enable"])["IsDisabled"], false);
     assert_eq!(setup.run(&["project", "list"]), "Projects-1  Orders  orders  shop\n");
 
@@ -212,7 +218,7 @@ fn of_several_values_of_a_variable_the_one_that_was_meant_is_deleted() {
     expect(&delete(&["--environment", "CI", "--environment", "QA"]), 2, &["which value of `A`?"]);
     expect(&delete(&["--environment", "CI"]), 0, &["deleted A of Orders, environment CI"]);
     expect(&delete(&["--unscoped"]), 0, &["deleted A of Orders, everywhere"]);
-    assert_eq!(run(&["variable", "list"]).stdout, "A  2  environment QA\nB  1\n");
+    assert_eq!(run(&["variable", "list"]).stdout, "B  1\nA  2  environment QA\n");
     expect(&run(&["variable", "set", "A=3"]), 0, &[]);
     expect(&delete(&["--all"]), 0, &["environment QA and everywhere"]);
     expect(&delete(&[]), 6, &["the variable `a` does not exist", "B"]);
