@@ -46,10 +46,10 @@ use crate::{config::Environment, exit::Exit};
 #[command(name = "octarm", version, max_term_width = 110, after_help = exit_codes())]
 pub struct Cli {
     /// Print JSON for programs instead of text for people
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     json: bool,
     /// Show the verbose lines of logs too
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 900)]
     verbose: bool,
     #[command(subcommand)]
     command: Command,

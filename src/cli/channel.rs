@@ -101,15 +101,17 @@ pub(super) async fn run(
                 "Name": name, "Description": description, "ProjectId": id, "IsDefault": default, "Rules": rules,
                 "LifecycleId": lifecycle_id(client, lifecycle.as_deref()).await?,
             });
-            let made = client.create(KIND, &name, body).await;
-            let (verb, channel) = match made {
-                Err(error) if ignore_existing && exists(&error) => {
-                    ("exists", find_in(client, KIND, id, &name).await?)
-                }
-                made => ("was created", made?),
-            };
             let of = text(&project, "Name");
-            output.result(format!("channel {name} of {of} {verb} ({})", text(&channel, "Id")), &channel);
+            match client.create(KIND, &name, body).await {
+                Err(error) if ignore_existing && exists(&error) => {
+                    let found = find_in(client, KIND, id, &name).await?;
+                    output.result(format!("channel {name} of {of} exists"), &found);
+                }
+                made => {
+                    let made = made?;
+                    output.result(format!("created channel {name} of {of} ({})", text(&made, "Id")), &made);
+                }
+            }
         }
         ChannelCommand::List { project } => {
             let project = project_id(client, project.as_deref()).await?;

@@ -219,7 +219,10 @@ impl CliError {
                     "the key of {other} is for another server, and is not sent to this one"
                 ));
             }
-            Self::Several { .. } => "say which by its id, or by `--project`",
+            Self::Several { kind: "channel", .. } => {
+                "say which by its id, or name the project: `--project NAME`"
+            }
+            Self::Several { .. } => "say which by its id",
             Self::WhichValue { .. } => {
                 "say where the value holds, as `--environment NAME`; `--unscoped` is the one that holds everywhere, `--all` all of them"
             }

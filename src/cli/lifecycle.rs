@@ -19,7 +19,7 @@ use crate::{
 
 const KIND: Collection = Collection::Lifecycles;
 const PHASES: &str = "A phase is 'NAME=ENVIRONMENT,…', followed by any of
-  :min N      so many good deployments let a release go on; without it one to each environment does
+  :min N      so many good deployments let a release go on; else one to each environment
   :optional   a release may pass it by
   :automatic  the server deploys to its environments by itself
 

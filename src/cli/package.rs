@@ -69,47 +69,45 @@ pub(super) enum PackageCommand {
     /// Push package files to the server
     #[command(after_help = "Example:\n  octarm package push Orders.1.4.2.nupkg --overwrite ignore")]
     Push {
-        #[command(flatten)]
-        server: ServerArgs,
         /// The packages
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// What to do with one that is there already
         #[arg(long, value_enum, default_value = "fail")]
         overwrite: OverwriteMode,
+        #[command(flatten)]
+        server: ServerArgs,
     },
     /// List the newest version of each package that the server has, or every version of one
     List {
-        #[command(flatten)]
-        server: ServerArgs,
         /// The package's id
         id: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
     },
     /// Show a package that the server has
     Show {
-        #[command(flatten)]
-        server: ServerArgs,
         /// The package's id
         id: String,
         /// Its version; else the newest
         version: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
     },
     /// Delete a version of a package that no release needs
     Delete {
-        #[command(flatten)]
-        server: ServerArgs,
         /// The package's id
         id: String,
         /// Its version
         version: String,
         #[command(flatten)]
         delete: DeleteArgs,
+        #[command(flatten)]
+        server: ServerArgs,
     },
     /// Fetch a package from the server, and check that it came whole
     #[command(after_help = "Example:\n  octarm package download Orders 1.4.2 --output /tmp/orders.nupkg")]
     Download {
-        #[command(flatten)]
-        server: ServerArgs,
         /// The package's id
         id: String,
         /// Its version; else the newest
@@ -120,6 +118,8 @@ pub(super) enum PackageCommand {
         /// Replace a file of that name
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        server: ServerArgs,
     },
 }
 

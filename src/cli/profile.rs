@@ -62,6 +62,10 @@ pub(super) fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     let path = Profiles::path(environment)?;
+    let _lock = match command {
+        ProfileCommand::List => None,
+        _ => Some(Profiles::lock(&path)?),
+    };
     let mut all = Profiles::read(&path)?;
     match command {
         ProfileCommand::Add { name, server, fingerprint, ca_file, key_file, replace } => {

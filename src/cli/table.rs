@@ -43,7 +43,8 @@ fn lines(rows: &[Value], columns: &[&str], has_heading: bool) -> String {
     let is_last = |column: &str| columns.last().is_some_and(|last| *last == column);
     let part = |value: &Value, column: &str| match cell(value) {
         empty if empty.is_empty() && !is_last(column) => "-".to_owned(),
-        cell => cell,
+        // One row is one line, whatever a value holds.
+        cell => cell.replace('\n', "\\n"),
     };
     let cells =
         |row: &Value| -> Vec<String> { columns.iter().map(|column| part(&row[*column], column)).collect() };
@@ -85,6 +86,7 @@ mod tests {
             [json!({ "Id": "A-1", "Name": "ünï", "Is": true }), json!({ "Id": "A-10", "Is": ["x", "y"] })];
         assert_eq!(lines(&rows, &["Id", "Name", "Is"], false), "A-1   ünï  yes\nA-10  -    x,y");
         assert_eq!(lines(&rows, &["Id", "Name"], true), "Id    Name\nA-1   ünï\nA-10  -");
+        assert_eq!(lines(&[json!({ "Id": "two\nlines" })], &["Id"], false), "two\\nlines");
         let empty = [json!({ "Id": "", "Name": "" })];
         assert_eq!(lines(&empty, &["Id", "Name"], false), "-");
         assert_eq!(lines(&[], &["Id"], true), "");

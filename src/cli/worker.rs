@@ -41,8 +41,6 @@ pub(super) enum WorkerCommand {
     /// Register this machine as a worker of an environment; may be repeated
     Register {
         #[command(flatten)]
-        server: ServerArgs,
-        #[command(flatten)]
         state: StateArgs,
         /// The worker's name
         #[arg(long)]
@@ -53,6 +51,8 @@ pub(super) enum WorkerCommand {
         /// Take the name over from another machine
         #[arg(long)]
         replace: bool,
+        #[command(flatten)]
+        server: ServerArgs,
     },
     /// Poll for deployments and run them, until SIGTERM
     Run {

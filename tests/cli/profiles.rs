@@ -111,3 +111,18 @@ fn names_and_addresses_that_cannot_be() {
         .env("OCTARM_API_KEY", "API-A");
     expect(&address.run(), 2, &["the server's address comes from OCTARM_SERVER", "`nonsense` is not"]);
 }
+
+#[test]
+fn profiles_that_are_kept_at_the_same_time_are_all_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let octarm = |words: &[&str]| Program::octarm().env("XDG_CONFIG_HOME", folder.path()).args(words);
+    let names: Vec<String> = (0..8).map(|number| format!("p{number}")).collect();
+    let add = |name: &String| octarm(&["profile", "add", name, "--server", "http://x"]).spawn();
+    let running: Vec<_> = names.iter().map(add).collect();
+    for one in running {
+        expect(&one.wait(), 0, &[]);
+    }
+    let listed = octarm(&["profile", "list"]).run().stdout;
+    assert!(names.iter().all(|name| listed.contains(name.as_str())), "{listed}");
+    assert_eq!(listed.matches("yes").count(), 1, "{listed}");
+}

@@ -1,5 +1,7 @@
 //! Create, list, show, update, delete: the same words for everything that the server holds.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 
 use super::expect;
@@ -11,6 +13,12 @@ use crate::support::{
 
 fn names(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|item| item["Name"].as_str().unwrap()).collect()
+}
+
+/// The files in a folder and below it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 #[test]
@@ -159,6 +167,20 @@ fn packages_come_back_as_they_were_pushed() {
     fs_err::remove_file(setup.folder().join("Bills.2.0.0.zip")).unwrap();
     setup.run(&["package", "download", "Bills"]);
     assert_eq!(fs_err::read(setup.folder().join("Bills.2.0.0.zip")).unwrap(), bytes);
+
+    // What arrives damaged never gets the name.
+    let hash = setup.json(&["package", "show", "Bills"])["Hash"].as_str().unwrap().to_owned();
+    for blob in files(&setup.data()).into_iter().filter(|file| file.to_string_lossy().contains(&hash)) {
+        let mut bytes = fs_err::read(&blob).unwrap();
+        bytes[40] ^= 1;
+        fs_err::remove_file(&blob).unwrap();
+        fs_err::write(&blob, bytes).unwrap();
+    }
+    let folder = setup.folder().join("empty");
+    fs_err::create_dir(&folder).unwrap();
+    let damaged = setup.octarm(["package", "download", "Bills"]).current_dir(&folder).run();
+    expect(&damaged, 69, &["downloading Bills 2.0.0: received SHA-256", &hash]);
+    assert_eq!(files(&folder), Vec::<PathBuf>::new());
 
     setup.run(&["package", "delete", "Orders", "1.9.0", "--yes"]);
     assert_eq!(list(&setup.json(&["package", "list", "Orders"])), ["Orders 1.10.0", "Orders 1.0.0"]);

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use fs_err::File;
 use serde::{Deserialize, Serialize};
 
 use crate::{config::Environment, exit::Exit, model::Fingerprint};
@@ -118,6 +119,22 @@ impl Profiles {
         Ok(folder.ok_or(ProfileError::NoFolder)?.join("octarm/profiles.toml"))
     }
 
+    /// Makes the folder where it is missing, and keeps others from changing the profiles until the lock is dropped.
+    pub(in crate::cli) fn lock(path: &Path) -> Result<File, ProfileError> {
+        let failed = |source| ProfileError::Io { act: "keeping", source };
+        let folder = path.parent().unwrap_or(path);
+        fs_err::create_dir_all(folder.parent().unwrap_or(folder)).map_err(failed)?;
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failed(io::Error::new(error.kind(), format!("`{}`: {error}", folder.display()))));
+            }
+            _ => {}
+        }
+        let folder = File::open(folder).map_err(failed)?;
+        folder.lock().map_err(failed)?;
+        Ok(folder)
+    }
+
     /// Those that are kept; none where there is no file.
     pub(in crate::cli) fn read(path: &Path) -> Result<Self, ProfileError> {
         let failed = |source| ProfileError::Io { act: "reading", source };
@@ -141,11 +158,6 @@ impl Profiles {
         let text = toml::to_string(self)
             .map_err(|error| ProfileError::Io { act: "keeping", source: io::Error::other(error) })?;
         let folder = path.parent().unwrap_or(path);
-        fs_err::create_dir_all(folder.parent().unwrap_or(folder)).map_err(failed)?;
-        match DirBuilder::new().mode(0o700).create(folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-            _ => {}
-        }
         // A temporary file is for its owner alone from the start.
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
