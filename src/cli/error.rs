@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::ProfileError;
 use crate::{
     client::ClientError, config::ConfigError, conventions::ConventionsError, deploy::RedactorError,
-    exit::Exit, package::PackageError, server::ServerError, store::StoreError, telemetry::TelemetryError,
-    template::Unclean, worker::StateError, worker::WorkerError,
+    exit::Exit, model::FingerprintError, package::PackageError, server::ServerError, store::StoreError,
+    telemetry::TelemetryError, template::Unclean, worker::StateError, worker::WorkerError,
 };
 
 /// Why a command did not do what it was asked.
@@ -30,6 +31,8 @@ pub enum CliError {
     Package(#[from] PackageError),
     #[error(transparent)]
     Redactor(#[from] RedactorError),
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     /// A local file.
     #[error("{act}")]
     Io {
@@ -38,13 +41,55 @@ pub enum CliError {
         source: std::io::Error,
     },
     /// No server was named.
-    #[error("no server: neither `--server` nor OCTARM_SERVER says which")]
+    #[error("no server: neither `--server`, OCTARM_SERVER nor a profile says which")]
     NoServer,
+    /// An address that cannot be used, and who said it.
+    #[error("the server's address comes from {origin}")]
+    Address {
+        origin: String,
+        #[source]
+        source: ClientError,
+    },
     /// No key was given.
-    #[error("no API key: neither `--api-key-file`, OCTARM_API_KEY_FILE nor OCTARM_API_KEY gives one")]
-    NoKey,
+    #[error(
+        "no API key for the server from {server}: neither `--api-key-file`, OCTARM_API_KEY_FILE nor OCTARM_API_KEY gives one"
+    )]
+    NoKey {
+        server: String,
+        /// The profile that is in use, where it is for another server.
+        other: Option<String>,
+    },
+    /// A fingerprint in the environment that cannot be one.
+    #[error("OCTARM_FINGERPRINT cannot be used")]
+    Fingerprint {
+        #[source]
+        source: FingerprintError,
+    },
+    /// Nothing is called so.
+    #[error("the {kind} `{named}` does not exist")]
+    Unknown { kind: &'static str, named: String, nearest: Vec<String> },
+    /// Several are called so.
+    #[error("`{named}` names more than one {kind}: {}", ids.join(", "))]
+    Several { kind: &'static str, named: String, ids: Vec<String> },
+    /// A variable has several values.
+    #[error("which value of `{name}`? {}", places.join("; "))]
+    WhichValue { name: String, places: Vec<String> },
+    /// A version without the project that it is of.
+    #[error("`{version}` is not the id of a release, and no project was named")]
+    NoProject { version: String },
+    /// No release is in the environment that one is to be promoted from.
+    #[error(
+        "no release of `{project}` was deployed to `{environment}` with success: there is nothing to promote"
+    )]
+    NothingToPromote { project: String, environment: String },
+    /// Nobody said yes.
+    #[error("nothing was deleted: there is no terminal to ask on, and `--yes` was not given")]
+    NotConfirmed,
+    /// A file that stays as it is.
+    #[error("`{}` exists already", .0.display())]
+    Occupied(PathBuf),
     /// A key that cannot be one.
-    #[error("the API key {origin} is not of the form `API-` and letters A to Z and digits")]
+    #[error("the API key from {origin} is not of the form `API-` and letters A to Z and digits")]
     Key { origin: String },
     /// A variables file that cannot be one.
     #[error("the variables of {origin} cannot be read: {reason}")]
@@ -99,6 +144,11 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// Whether it says that what was named does not exist.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::Client(ClientError::Refused { status: 404, .. }))
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
@@ -106,7 +156,9 @@ impl CliError {
                 ClientError::Unreachable { .. }
                 | ClientError::Damaged { .. }
                 | ClientError::Refused { status: 502..=504, .. } => Exit::Unreachable,
-                ClientError::Refused { .. } | ClientError::Unreadable { .. } => Exit::Refused,
+                ClientError::Refused { .. }
+                | ClientError::Unreadable { .. }
+                | ClientError::Process { .. } => Exit::Refused,
                 ClientError::Address { .. } => Exit::Usage,
                 ClientError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                     Exit::Input
@@ -133,8 +185,15 @@ impl CliError {
                 _ => Exit::Input,
             },
             Self::Server(_) | Self::Io { .. } => Exit::Io,
+            Self::Profile(error) => error.exit(),
             Self::NoServer
-            | Self::NoKey
+            | Self::NoKey { .. }
+            | Self::Address { .. }
+            | Self::Fingerprint { .. }
+            | Self::WhichValue { .. }
+            | Self::NoProject { .. }
+            | Self::NotConfirmed
+            | Self::Occupied(_)
             | Self::Key { .. }
             | Self::SensitiveArgument { .. }
             | Self::ShownVariable { .. }
@@ -143,7 +202,10 @@ impl CliError {
             | Self::NoStream
             | Self::Version { .. } => Exit::Usage,
             Self::Variables { .. } | Self::Template { .. } | Self::NoPackage(_) => Exit::Input,
-            Self::Answer { .. } => Exit::Refused,
+            Self::Answer { .. }
+            | Self::Unknown { .. }
+            | Self::Several { .. }
+            | Self::NothingToPromote { .. } => Exit::Refused,
             Self::Redactor(_) => Exit::Bug,
             Self::Partly { source, .. } => source.exit(),
         }
@@ -158,8 +220,30 @@ impl CliError {
             Self::Server(error) => return error.hint(),
             Self::Package(error) => return error.hint(),
             Self::Partly { source, .. } => return source.hint(),
-            Self::NoServer => "name it: `--server http://127.0.0.1:8060`",
-            Self::NoKey => "the server's first key is in `first-api-key` in its data folder",
+            Self::Profile(error) => return error.hint(),
+            Self::Address { source, .. } => return source.hint(),
+            Self::Unknown { nearest, .. } if !nearest.is_empty() => {
+                return Some(format!("the nearest names are: {}", nearest.join(", ")));
+            }
+            Self::NoServer => {
+                "name it: `--server http://127.0.0.1:8060`, or keep it with `octarm profile add`"
+            }
+            Self::NoKey { other: Some(other), .. } => {
+                return Some(format!(
+                    "the key of {other} is for another server, and is not sent to this one"
+                ));
+            }
+            Self::Several { kind: "channel", .. } => {
+                "say which by its id, or name the project: `--project NAME`"
+            }
+            Self::Several { .. } => "say which by its id",
+            Self::WhichValue { .. } => {
+                "say where the value holds, as `--environment NAME`; `--unscoped` is the one that holds everywhere, `--all` all of them"
+            }
+            Self::NoProject { .. } => "name the project: `--project NAME`",
+            Self::NotConfirmed => "say `--yes` where nobody can be asked",
+            Self::Occupied(_) => "say `--force` to replace it, or name another file with `--output`",
+            Self::NoKey { .. } => "the server's first key is in `first-api-key` in its data folder",
             Self::SensitiveArgument { .. } => {
                 "put it into a file that only you can read: `deploy --variables FILE`, or `variable set` and `release deploy` with `--sensitive FILE` for the server"
             }

@@ -1,18 +1,68 @@
 //! `octarm server`.
 
-use std::{io::IsTerminal, path::Path};
+use std::{
+    io::IsTerminal,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
+use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{CliError, Output, ServerCommand};
+use super::{CliError, Output};
 use crate::{
     config::{Environment, ServerConfig},
     exit::Exit,
     server::{self, Settings},
     shutdown, telemetry,
 };
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ServerCommand {
+    /// Serve until SIGTERM
+    Run {
+        #[command(flatten)]
+        settings: ServerSettings,
+        /// Write the server's URL into this file once it listens
+        #[arg(long, value_name = "FILE")]
+        address_file: Option<PathBuf>,
+    },
+    /// Look whether a server could start: settings, folder, database, master key, certificate, address. Changes nothing
+    CheckConfig {
+        #[command(flatten)]
+        settings: ServerSettings,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServerSettings {
+    /// The configuration file; else /etc/octarm/server.toml where there is one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder for packages and keys, and for the database where it has no URL; else /var/lib/octarm/server for root,
+    /// ~/.local/state/octarm/server for others
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// The URL of a PostgreSQL that holds the tables instead of a file in that folder. A password is refused here:
+    /// with one the URL goes into the environment or a file
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// The address to listen on; else 127.0.0.1:8060
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// `auto`: TLS with a certificate of its own making unless it listens on this machine alone; `self-made`: always; `off`:
+    /// plain HTTP, behind a proxy that has TLS
+    #[arg(long, value_name = "auto|self-made|off")]
+    tls: Option<String>,
+    /// The server's certificate, in PEM, followed by those that vouch for it
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
 
 pub(super) async fn run(
     command: ServerCommand,

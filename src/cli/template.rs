@@ -1,18 +1,42 @@
 //! `octarm template`: what the variable language makes of a text.
 
-use std::io::{self, BufRead, Read};
+use std::{
+    io::{self, BufRead, Read},
+    path::PathBuf,
+};
 
+use clap::{Args, Subcommand};
 use jiff::ZonedDateTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CliError, Output, TemplateCommand, variables};
+use super::{CliError, Output, variables};
 use crate::{
     conventions::Conventions,
     exit::Exit,
     model::Variable,
     template::{Rendered, Variables, render},
 };
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TemplateCommand {
+    /// Show what a text comes to; one that does not come out whole is no success
+    Eval(EvalArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// The text, such as `#{Name | ToUpper}`
+    #[arg(required_unless_present = "jsonl")]
+    text: Option<String>,
+    /// A JSON file of variables, as of `deploy`; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    variables: Option<PathBuf>,
+    /// Read one {"variables": {"Name": "value"}, "template": "text"} a line from standard input, and answer each by
+    /// one {"value", "missing", "error"}
+    #[arg(long, conflicts_with_all = ["text", "variables"])]
+    jsonl: bool,
+}
 
 /// A line of standard input that is longer than this is something else.
 const LINE_LIMIT: u64 = 16 * 1024 * 1024;

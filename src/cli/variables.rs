@@ -1,25 +1,15 @@
-//! `octarm variable`, and variables given on a command line or in a file.
+//! Variables given on a command line or in a file.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    io::Read,
-    path::Path,
-};
+use std::{collections::BTreeSet, fmt, io::Read, path::Path};
 
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{CliError, Output, PromptArgs, ScopeArgs, VariableCommand, connection::client, project::lines};
-use crate::{
-    config::Environment,
-    conventions::Conventions,
-    exit::Exit,
-    model::{ScopeType, Variable},
-};
+use super::CliError;
+use crate::{conventions::Conventions, model::Variable};
 
 /// A file of variables that is longer than this is something else.
 const FILE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -189,166 +179,6 @@ fn of_item(item: Value) -> Result<Variable, String> {
     };
     let sensitive = item.remove("s").is_some_and(|flag| flag == true || flag == "True" || flag == "true");
     of_parts(name, item.remove("v").unwrap_or_default(), sensitive)
-}
-
-pub(super) async fn run(
-    command: VariableCommand,
-    environment: &Environment,
-    output: Output,
-) -> Result<Exit, CliError> {
-    match command {
-        VariableCommand::Set { server, project, scope, prompt, variables, sensitive } => {
-            let conventions = Conventions::load(None)?;
-            refuse_sensitive(&variables, &conventions)?;
-            let mut all: Vec<Variable> =
-                variables.into_iter().map(|(name, value)| Variable::plain(name, value)).collect();
-            if let Some(file) = sensitive {
-                let read = read_file(&file, &conventions)?;
-                all.extend(
-                    read.into_iter().map(|variable| Variable::sensitive(variable.name, variable.value)),
-                );
-            }
-            if all.is_empty() {
-                return Err(CliError::NothingToSet);
-            }
-            let client = client(&server, environment)?;
-            let document = client.variables(&client.project(&project).await?).await?;
-            let plain: Vec<_> = all.iter().filter(|variable| !variable.sensitive).collect();
-            refuse_sensitive_of(plain.iter().map(|variable| variable.name.as_str()), &document)?;
-            let scope = scope_of(&document, scope);
-            let saved = client.save_variables(with(document, &all, &scope, &prompt)).await?;
-            let names: Vec<&str> = all.iter().map(|variable| variable.name.as_str()).collect();
-            output.result(format!("set {} of {project}", names.join(", ")), &saved);
-        }
-        VariableCommand::List { server, project } => {
-            let client = client(&server, environment)?;
-            let document = client.variables(&client.project(&project).await?).await?;
-            let mut rows = document.get("Variables").cloned().unwrap_or_default();
-            for row in rows.as_array_mut().into_iter().flatten() {
-                row["Where"] = place(&document, &row["Scope"]).into();
-                row["Asked"] = asked(&row["Prompt"]).into();
-                if row.get("IsSensitive") == Some(&Value::Bool(true)) {
-                    row["Value"] = "********".into();
-                }
-            }
-            output.result(lines(&rows, &["Name", "Value", "Where", "Asked"]), &document);
-        }
-    }
-    Ok(Exit::Done)
-}
-
-/// The scope as Octopus's object of ids.
-fn scope_of(document: &Value, wanted: ScopeArgs) -> Value {
-    let ScopeArgs { environments, machines, steps, channels } = wanted;
-    let types = [
-        (ScopeType::Environment, environments),
-        (ScopeType::Machine, machines),
-        (ScopeType::Action, steps),
-        (ScopeType::Channel, channels),
-    ];
-    let filled = types.into_iter().filter(|(_, names)| !names.is_empty());
-    filled
-        .map(|(kind, names)| {
-            let ids: Vec<_> = names.into_iter().map(|name| id_of(document, kind, name)).collect();
-            (kind.as_str().to_owned(), Value::from(ids))
-        })
-        .collect::<serde_json::Map<_, _>>()
-        .into()
-}
-
-fn id_of(document: &Value, kind: ScopeType, wanted: String) -> String {
-    let mut found = known(document, kind.as_str())
-        .filter(|(id, name)| name.eq_ignore_ascii_case(&wanted) || id.eq_ignore_ascii_case(&wanted));
-    match (found.next(), found.next()) {
-        (Some((id, _)), None) => id.to_owned(),
-        // An unknown one goes to the server as it is, and so does one of several: its refusal names those there are.
-        _ => wanted,
-    }
-}
-
-/// A scope in words.
-fn place(document: &Value, scope: &Value) -> String {
-    let types = members(scope).into_iter().map(|(word, ids)| {
-        let kind = ScopeType::parse(&word);
-        let name = |id: String| {
-            let name = known(document, kind.map_or(&word, |kind| kind.as_str()))
-                .find(|(known, _)| known.eq_ignore_ascii_case(&id))
-                .map(|(_, name)| name.to_owned());
-            name.unwrap_or(id)
-        };
-        let names: Vec<_> = ids.into_iter().map(name).collect();
-        let word = kind.map_or(word, |kind| kind.word().to_owned());
-        format!("{word} {}", names.join(", "))
-    });
-    types.collect::<Vec<_>>().join("; ")
-}
-
-/// Whether and how a value is asked for.
-fn asked(prompt: &Value) -> String {
-    if prompt.is_null() {
-        return String::new();
-    }
-    let label = prompt["Label"].as_str().filter(|label| !label.trim().is_empty());
-    let label = label.map(|label| format!(" as `{label}`")).unwrap_or_default();
-    let required = if prompt["Required"] == true { ", required" } else { "" };
-    format!("asked for{label}{required}")
-}
-
-/// The members of a scope by type, without the types that have none.
-fn members(scope: &Value) -> BTreeMap<String, BTreeSet<String>> {
-    let texts = |ids: &Value| -> BTreeSet<String> {
-        ids.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    let types = scope.as_object().into_iter().flatten();
-    types.map(|(word, ids)| (word.clone(), texts(ids))).filter(|(_, ids)| !ids.is_empty()).collect()
-}
-
-/// Id and name of everything of this type among the set's scope values.
-fn known<'d>(document: &'d Value, word: &str) -> impl Iterator<Item = (&'d str, &'d str)> {
-    let list =
-        if word == ScopeType::ProcessOwner.as_str() { "Processes".to_owned() } else { format!("{word}s") };
-    let all = document["ScopeValues"].get(list).and_then(Value::as_array);
-    all.into_iter()
-        .flatten()
-        .filter_map(|item| Some((item.get("Id")?.as_str()?, item.get("Name")?.as_str()?)))
-}
-
-/// The document with these variables, in place of those of the same name and scope, of which all else stays.
-fn with(mut document: Value, variables: &[Variable], scope: &Value, wanted: &PromptArgs) -> Value {
-    let mut rows = document["Variables"].as_array().cloned().unwrap_or_default();
-    for variable in variables {
-        let is_replaced = |row: &Value| {
-            let same_name =
-                row["Name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(&variable.name));
-            same_name && members(&row["Scope"]) == members(scope)
-        };
-        // There is one at most: two of the same scope would tie.
-        let place = rows.iter().position(is_replaced);
-        let before = place.map(|place| rows.remove(place)).unwrap_or_default();
-        let prompt = match &wanted.label {
-            Some(label) => {
-                let mut prompt =
-                    if before["Prompt"].is_object() { before["Prompt"].clone() } else { json!({}) };
-                prompt["Label"] = label.as_str().into();
-                prompt["Required"] = wanted.required.into();
-                prompt
-            }
-            None if wanted.no_prompt => Value::Null,
-            None => before["Prompt"].clone(),
-        };
-        rows.push(json!({
-            "Id": before["Id"],
-            "Name": variable.name,
-            "Value": variable.value,
-            "Description": before["Description"],
-            "Type": if variable.sensitive { "Sensitive" } else { "String" },
-            "IsSensitive": variable.sensitive,
-            "Scope": scope,
-            "Prompt": prompt,
-        }));
-    }
-    document["Variables"] = rows.into();
-    document
 }
 
 #[cfg(test)]
