@@ -66,14 +66,10 @@ impl Aws {
         }
         let is_static = credentials.is_some();
         if let Some(Credentials { key, secret }) = credentials {
-            checks::credentials("`AWS.Deployment`", key.expose_secret(), secret.expose_secret())?;
-            loader = loader.credentials_provider(aws_credential_types::Credentials::new(
-                key.expose_secret(),
-                secret.expose_secret(),
-                None,
-                None,
-                "AWS.Deployment",
-            ));
+            let (key, secret) = (key.expose_secret(), secret.expose_secret());
+            let given = aws_credential_types::Credentials::new(key, secret, None, None, "AWS.Deployment");
+            checks::credentials("`AWS.Deployment`", &given)?;
+            loader = loader.credentials_provider(given);
         }
         let config = loader.load().await;
         let region = checks::region(config.region().ok_or(AwsError::NoRegion)?.as_ref())?;
@@ -84,7 +80,7 @@ impl Aws {
                 .provide_credentials()
                 .await
                 .map_err(|source| AwsError::NoCredentials { source: Some(source.into()) })?;
-            checks::credentials("the default chain", found.access_key_id(), found.secret_access_key())?;
+            checks::credentials("the default chain", &found)?;
         }
         // An endpoint of one's own seldom answers to a name for each bucket.
         let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(config.endpoint_url().is_some());

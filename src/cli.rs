@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod find;
 mod later;
+mod library;
 mod lifecycle;
 mod machine;
 mod manual;
@@ -81,7 +82,9 @@ enum Command {
     Lifecycle(Online<lifecycle::LifecycleCommand>),
     /// Channels: ways of a project's releases, each with rules for versions
     Channel(Online<channel::ChannelCommand>),
-    /// Variables of a project
+    /// Library variable sets: variables that projects share
+    Library(Online<library::LibraryCommand>),
+    /// Variables of a project or of a library
     Variable(Online<variable::VariableCommand>),
     /// Tasks: what the server does, and its log
     Task(Online<task::TaskCommand>),
@@ -167,6 +170,9 @@ impl Cli {
             }
             Command::Channel(Online { server, command }) => {
                 channel::run(command, &client(&server)?, output).await
+            }
+            Command::Library(Online { server, command }) => {
+                library::run(command, &client(&server)?, output).await
             }
             Command::Variable(Online { server, command }) => {
                 variable::run(command, &client(&server)?, output).await

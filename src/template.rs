@@ -62,12 +62,17 @@ pub struct Rendered {
 impl Rendered {
     /// The value when it is whole; else why it must not be used.
     pub fn clean(self) -> Result<String, Unclean> {
+        self.whole().map(|(value, _)| value)
+    }
+
+    /// The same with the secrets in it.
+    pub fn whole(self) -> Result<(String, Vec<String>), Unclean> {
         match (self.error, self.value) {
             (Some(error), _) => Err(Unclean::Error(error)),
             (None, _) if !self.missing.is_empty() => Err(Unclean::Missing(self.missing)),
             (None, _) if !self.uncalculated.is_empty() => Err(Unclean::Uncalculated(self.uncalculated)),
             (None, None) => Err(Unclean::Null),
-            (None, Some(value)) => Ok(value),
+            (None, Some(value)) => Ok((value, self.secrets)),
         }
     }
 

@@ -35,11 +35,9 @@ pub enum AwsError {
         found: String,
     },
     /// Credentials that no request can carry.
-    #[error(
-        "the {half} of {origin} holds {found} at character {position}: expected visible ASCII characters alone"
-    )]
+    #[error("the {half} of {origin} holds {found} at character {position}: no request can be made with it")]
     Malformed {
-        /// `access key id` or `secret access key`.
+        /// Which part.
         half: &'static str,
         /// Where they come from.
         origin: &'static str,

@@ -69,8 +69,7 @@ pub(super) async fn run(
 
     let (events, received) = mpsc::unbounded_channel();
     let started = ZonedDateTime::now();
-    let redactor = Redactor::of(&gathered.variables, &conventions, &started)?;
-    let log = Log::new(events, redactor.clone());
+    let log = Log::new(events, Redactor::of(&gathered.variables, &started)?);
     for origin in &gathered.origins {
         log.info(origin);
     }
@@ -113,9 +112,7 @@ pub(super) async fn run(
     let ran = ran
         .unwrap_or_else(|stop| Ran { outcome: Outcome::Cancelled { summary: stop.to_string() }, plan: None });
     if output.is_json() {
-        let mut result = json!({ "outcome": ran.outcome, "plan": ran.plan, "dry_run": args.dry_run });
-        redactor.redact_json(&mut result);
-        output.result("", &result);
+        output.result("", &json!({ "outcome": ran.outcome, "plan": ran.plan, "dry_run": args.dry_run }));
     }
     Ok(match ran.outcome {
         Outcome::Success { .. } => Exit::Done,

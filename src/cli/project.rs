@@ -7,7 +7,8 @@ use super::{
     CliError, Output,
     delete::{DeleteArgs, delete},
     find::{find, text},
-    resource::{change, exists, list, name_by_id},
+    library,
+    resource::{change, exists, list, name_by_id, names},
     table,
 };
 use crate::{
@@ -32,6 +33,9 @@ pub(super) enum ProjectCommand {
         /// The lifecycle of its releases, by name or id; else the default one
         #[arg(long, value_name = "NAME")]
         lifecycle: Option<String>,
+        /// A library variable set that it includes, by name or id
+        #[arg(long = "library", value_name = "NAME")]
+        libraries: Vec<String>,
         /// What it is for
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
@@ -59,6 +63,12 @@ pub(super) enum ProjectCommand {
         /// The lifecycle of its releases, by name or id
         #[arg(long, value_name = "NAME")]
         lifecycle: Option<String>,
+        /// The library variable sets that it includes, by name or id, in place of those it included
+        #[arg(long = "library", value_name = "NAME")]
+        libraries: Vec<String>,
+        /// Include no library variable set
+        #[arg(long, conflicts_with = "libraries")]
+        no_library: bool,
         /// The package that it deploys
         #[arg(long, value_name = "ID")]
         package: Option<String>,
@@ -84,11 +94,12 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        ProjectCommand::Create { name, package, lifecycle, description, ignore_existing } => {
+        ProjectCommand::Create { name, package, lifecycle, libraries, description, ignore_existing } => {
             let lifecycle = lifecycle_id(client, lifecycle.as_deref()).await?;
             let body = json!({
                 "Name": name, "Description": description, "ProjectGroupId": "ProjectGroups-1",
                 "LifecycleId": lifecycle.as_deref().unwrap_or("Lifecycles-1"),
+                "IncludedLibraryVariableSetIds": library::ids(client, &libraries).await?.unwrap_or_default(),
             });
             let (project, existed) = match client.create(KIND, &name, body).await {
                 Err(error) if ignore_existing && exists(&error) => (find(client, KIND, &name).await?, true),
@@ -117,15 +128,31 @@ pub(super) async fn run(
                 ("Slug", text(&found, "Slug").to_owned()),
                 ("Description", text(&found, "Description").to_owned()),
                 ("Lifecycle", name_by_id(client, Collection::Lifecycles, text(&found, "LifecycleId")).await?),
+                ("Libraries", libraries(client, &found).await?.join("\n")),
                 ("Deploys", packages(&process).join("\n")),
                 ("Disabled", if found["IsDisabled"] == true { "yes".to_owned() } else { String::new() }),
             ];
             table::card(&fields, &found, output);
         }
-        ProjectCommand::Update { project, name, description, lifecycle, package, disable, enable } => {
+        ProjectCommand::Update {
+            project,
+            name,
+            description,
+            lifecycle,
+            libraries,
+            no_library,
+            package,
+            disable,
+            enable,
+        } => {
             let mut found = find(client, KIND, &project).await?;
             let lifecycle = lifecycle_id(client, lifecycle.as_deref()).await?;
             change(&mut found, &[("Name", name), ("Description", description), ("LifecycleId", lifecycle)]);
+            if let Some(ids) = library::ids(client, &libraries).await? {
+                found["IncludedLibraryVariableSetIds"] = ids.into();
+            } else if no_library {
+                found["IncludedLibraryVariableSetIds"] = json!([]);
+            }
             if disable || enable {
                 found["IsDisabled"] = disable.into();
             }
@@ -156,6 +183,17 @@ pub(super) async fn lifecycle_id(
             Ok(Some(text(&found, "Id").to_owned()))
         }
     }
+}
+
+/// The names of the library variable sets that a project includes.
+async fn libraries(client: &ServerClient, project: &Value) -> Result<Vec<String>, CliError> {
+    let included = project["IncludedLibraryVariableSetIds"].as_array();
+    let ids: Vec<&str> = included.into_iter().flatten().filter_map(Value::as_str).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names = names(client, Collection::Libraries).await?;
+    Ok(ids.into_iter().map(|id| names.get(id).map_or(id, String::as_str).to_owned()).collect())
 }
 
 /// The packages of a process, each with the step that deploys it.

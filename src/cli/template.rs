@@ -68,7 +68,12 @@ fn one(text: &str, file: Option<&std::path::Path>, output: Output) -> Result<Exi
 }
 
 fn answer(rendered: &Rendered) -> Value {
-    json!({ "value": rendered.value, "missing": rendered.missing, "error": rendered.error })
+    let mut answer = json!({ "value": rendered.value, "missing": rendered.missing, "error": rendered.error });
+    // The language itself does not count these as missing; but no value with one in it is used.
+    if !rendered.uncalculated.is_empty() {
+        answer["uncalculated"] = json!(rendered.uncalculated);
+    }
+    answer
 }
 
 /// One question a line.

@@ -1,5 +1,6 @@
-//! `octarm variable`: the variables of a project.
+//! `octarm variable`: the variables of a project or of a library.
 
+mod owner;
 mod prompt;
 mod scope;
 
@@ -9,35 +10,31 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use self::{
+    owner::OwnerArgs,
     prompt::{PromptArgs, asked},
     scope::{ScopeArgs, members, place, scope_of},
 };
 use super::{
     CliError, Output,
     delete::DeleteArgs,
-    find::{find, text, unknown},
+    find::{text, unknown},
     table,
     variables::{parse_pair, read_file, refuse_sensitive, refuse_sensitive_of},
 };
-use crate::{
-    client::{Collection, ServerClient},
-    conventions::Conventions,
-    exit::Exit,
-    model::Variable,
-};
+use crate::{client::ServerClient, conventions::Conventions, exit::Exit, model::Variable};
 
+/// The last only where something is asked for.
 const COLUMNS: [&str; 4] = ["Name", "Value", "Where", "Asked"];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum VariableCommand {
-    /// Set variables of a project; releases created from then on have them
+    /// Set variables of a project or library; releases created from then on have them
     #[command(
         after_help = "Example:\n  octarm variable set --project Orders --environment Production Log.Level=warn"
     )]
     Set {
-        /// The project, by name, slug or id
-        #[arg(long)]
-        project: String,
+        #[command(flatten)]
+        owner: OwnerArgs,
         #[command(flatten)]
         scope: ScopeArgs,
         #[command(flatten)]
@@ -49,19 +46,17 @@ pub(super) enum VariableCommand {
         #[arg(long, value_name = "FILE")]
         sensitive: Option<PathBuf>,
     },
-    /// List the variables of a project; sensitive values are not shown
+    /// List the variables of a project or library; sensitive values are not shown
     List {
-        /// The project, by name, slug or id
-        #[arg(long)]
-        project: String,
+        #[command(flatten)]
+        owner: OwnerArgs,
     },
     /// Show the values of one variable and where each holds; sensitive values are not shown
     Show {
         /// Its name
         name: String,
-        /// The project, by name, slug or id
-        #[arg(long)]
-        project: String,
+        #[command(flatten)]
+        owner: OwnerArgs,
     },
     /// Delete a variable; where it has several values, say by a scope which, or `--all`
     #[command(
@@ -70,9 +65,8 @@ pub(super) enum VariableCommand {
     Delete {
         /// Its name
         name: String,
-        /// The project, by name, slug or id
-        #[arg(long)]
-        project: String,
+        #[command(flatten)]
+        owner: OwnerArgs,
         #[command(flatten)]
         scope: ScopeArgs,
         /// The value that holds everywhere
@@ -92,7 +86,7 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        VariableCommand::Set { project, scope, prompt, variables, sensitive } => {
+        VariableCommand::Set { owner, scope, prompt, variables, sensitive } => {
             let conventions = Conventions::load(None)?;
             refuse_sensitive(&variables, &conventions)?;
             let mut all: Vec<Variable> =
@@ -106,28 +100,28 @@ pub(super) async fn run(
             if all.is_empty() {
                 return Err(CliError::NothingToSet);
             }
-            let document = document_of(client, &project).await?;
+            let document = owner.document(client).await?;
             let plain: Vec<_> = all.iter().filter(|variable| !variable.sensitive).collect();
             refuse_sensitive_of(plain.iter().map(|variable| variable.name.as_str()), &document)?;
             let scope = scope_of(&document, scope);
             let saved = client.save_variables(with(document, &all, &scope, &prompt)).await?;
             let names: Vec<&str> = all.iter().map(|variable| variable.name.as_str()).collect();
-            output.result(format!("set {} of {project}", names.join(", ")), &saved);
+            output.result(format!("set {} of {}", names.join(", "), owner.name()), &saved);
         }
-        VariableCommand::List { project } => {
-            let document = document_of(client, &project).await?;
+        VariableCommand::List { owner } => {
+            let document = owner.document(client).await?;
             let rows = shown(&document, |_| true);
-            table::show(&rows, &COLUMNS, &document, output);
+            table::show(&rows, columns(&rows), &document, output);
         }
-        VariableCommand::Show { name, project } => {
-            let document = document_of(client, &project).await?;
+        VariableCommand::Show { name, owner } => {
+            let document = owner.document(client).await?;
             let found = named(&document, &name)?;
             let rows = shown(&document, |row| found.contains(row));
-            table::show(&rows, &COLUMNS, &found.into(), output);
+            table::show(&rows, columns(&rows), &found.into(), output);
         }
-        VariableCommand::Delete { name, project, scope, unscoped, all, delete } => {
+        VariableCommand::Delete { name, owner, scope, unscoped, all, delete } => {
             delete.check()?;
-            let document = document_of(client, &project).await?;
+            let document = owner.document(client).await?;
             let found = match named(&document, &name) {
                 Err(error) if delete.ignores(&error) => {
                     output.result(format!("{error}: nothing to delete"), &json!([]));
@@ -151,7 +145,8 @@ pub(super) async fn run(
                     places: places(&found),
                 });
             }
-            let what = format!("{} of {project}, {}", text(&meant[0], "Name"), places(&meant).join(" and "));
+            let what =
+                format!("{} of {}, {}", text(&meant[0], "Name"), owner.name(), places(&meant).join(" and "));
             if delete.confirm(&what, output)? {
                 let mut kept = document.clone();
                 if let Some(rows) = kept["Variables"].as_array_mut() {
@@ -163,11 +158,6 @@ pub(super) async fn run(
         }
     }
     Ok(Exit::Done)
-}
-
-async fn document_of(client: &ServerClient, project: &str) -> Result<Value, CliError> {
-    let project = find(client, Collection::Projects, project).await?;
-    Ok(client.variables(&project).await?)
 }
 
 /// The values of one variable.
@@ -195,6 +185,11 @@ fn shown(document: &Value, is_wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
         })
     };
     rows.map(shown).collect()
+}
+
+fn columns(rows: &[Value]) -> &'static [&'static str] {
+    let is_asked = rows.iter().any(|row| row["Asked"] != "");
+    if is_asked { &COLUMNS } else { &COLUMNS[..3] }
 }
 
 /// The document with these variables, in place of those of the same name and scope, of which all else stays.

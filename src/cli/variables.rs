@@ -1,6 +1,6 @@
 //! Variables given on a command line or in a file.
 
-use std::{collections::BTreeSet, fmt, io::Read, path::Path};
+use std::{fmt, io::Read, path::Path};
 
 use serde::{
     Deserialize, Deserializer,
@@ -9,7 +9,7 @@ use serde::{
 use serde_json::Value;
 
 use super::CliError;
-use crate::{conventions::Conventions, model::Variable};
+use crate::{conventions::Conventions, model::Variable, template::Variables};
 
 /// A file of variables that is longer than this is something else.
 const FILE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -121,15 +121,16 @@ pub(super) fn read_file(file: &Path, conventions: &Conventions) -> Result<Vec<Va
         }
     };
     let mut variables: Vec<Variable> = variables.map_err(wrong)?;
-    let mut names = BTreeSet::new();
+    let mut known = Variables::default();
     for variable in &mut variables {
         // Which of two was meant nobody can say.
-        if !names.insert(variable.name.to_lowercase()) {
+        if known.get(&variable.name).is_some() {
             return Err(wrong(format!(
                 "`{}` is there twice; names compare without regard to case",
                 variable.name
             )));
         }
+        known.set(Variable::plain(variable.name.clone(), ""));
         variable.sensitive |= conventions.is_sensitive(&variable.name);
     }
     Ok(variables)

@@ -33,6 +33,8 @@ pub enum Collection {
     Machines,
     /// The same as members of pools.
     Workers,
+    /// Variables that projects share.
+    Libraries,
     /// Groups of workers.
     WorkerPools,
     /// What people and pipelines show to the server.
@@ -55,6 +57,7 @@ impl Collection {
             Self::Tasks => "tasks",
             Self::Machines => "machines",
             Self::Workers => "workers",
+            Self::Libraries => "libraryvariablesets",
             Self::WorkerPools => "workerpools",
             Self::ApiKeys => "apikeys",
             Self::Spaces => "spaces",
@@ -74,6 +77,7 @@ impl Collection {
             Self::Tasks => "task",
             Self::Machines => "machine",
             Self::Workers => "worker",
+            Self::Libraries => "library variable set",
             Self::WorkerPools => "worker pool",
             Self::ApiKeys => "API key",
             Self::Spaces => "space",

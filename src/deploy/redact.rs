@@ -5,10 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use jiff::ZonedDateTime;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{
-    conventions::Conventions,
-    template::{Renderer, Variables},
-};
+use crate::template::{Renderer, Variables};
 
 /// What stands where a sensitive value stood.
 const MASK: &str = "********";
@@ -61,37 +58,20 @@ impl Redactor {
         Ok(Self { matcher: Some(matcher), long })
     }
 
-    /// Hides every sensitive value of a set, as written, as rendered at this time, and as what the other variables
-    /// and the conventions make of it: a password in capitals is as secret.
-    pub fn of(
-        variables: &Variables,
-        conventions: &Conventions,
-        now: &ZonedDateTime,
-    ) -> Result<Self, RedactorError> {
-        let mut all: Variables = conventions.defaults().collect();
-        all.extend(variables.iter().cloned());
-        let renderer = Renderer::new(&all, now);
-        let mut hidden = Vec::new();
-        for variable in all.iter() {
-            let Some(rendered) = renderer.value(&variable.name) else { continue };
-            hidden.extend(rendered.secrets);
-            hidden.extend(rendered.value.filter(|_| variable.sensitive));
-        }
-        hidden.extend(conventions.templates().flat_map(|template| renderer.render(template).secrets));
-        let written = all.iter().filter(|variable| variable.sensitive);
-        Self::new(written.map(|variable| variable.value.as_str()).chain(hidden.iter().map(String::as_str)))
+    /// Hides every sensitive value of a set, as written and as rendered at this time.
+    pub fn of(variables: &Variables, now: &ZonedDateTime) -> Result<Self, RedactorError> {
+        let sensitive = || variables.iter().filter(|variable| variable.sensitive);
+        let renderer = Renderer::new(variables, now);
+        let rendered: Vec<String> =
+            sensitive().filter_map(|variable| renderer.value(&variable.name)?.value).collect();
+        Self::new(
+            sensitive().map(|variable| variable.value.as_str()).chain(rendered.iter().map(String::as_str)),
+        )
     }
 
-    /// JSON with every sensitive value in its texts masked.
-    pub fn redact_json(&self, value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::String(text) => *text = self.redact(text),
-            serde_json::Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
-            serde_json::Value::Object(properties) => {
-                properties.values_mut().for_each(|value| self.redact_json(value));
-            }
-            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
-        }
+    /// Whether there is nothing that it hides.
+    pub(super) fn is_idle(&self) -> bool {
+        self.matcher.is_none() && self.long.is_empty()
     }
 
     /// The text with every sensitive value masked.
@@ -104,6 +84,15 @@ impl Redactor {
         let masks = vec![MASK; matcher.patterns_len()];
         matcher.replace_all(&shown, &masks)
     }
+}
+
+/// What of a text that is shown must be hidden: what sensitive values became in it. Pieces that are too short to be
+/// masked by themselves hide all of it.
+pub(super) fn hidden_in(text: &str, mut secrets: Vec<String>) -> Vec<String> {
+    if secrets.iter().any(|secret| secret.trim().len() < MIN_LENGTH) {
+        secrets.push(text.to_owned());
+    }
+    secrets
 }
 
 fn add_forms(value: &str, forms: &mut Vec<String>) {

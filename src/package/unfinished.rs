@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, Permissions},
-    io,
+    io::{self, Seek as _},
     os::{fd::AsRawFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -51,11 +51,20 @@ impl Unfinished {
     /// Gives it its name, in place of what has it.
     pub(super) fn persist(self, path: &Path) -> io::Result<()> {
         match self {
-            Self::Unnamed { file, folder } => match link(&file, path) {
+            Self::Unnamed { mut file, folder } => match link(&file, path) {
                 // A link replaces nothing, a name does: the file has another for that moment.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     let mut builder = tempfile::Builder::new();
                     let named = builder.prefix(PREFIX).make_in(folder, |name| link(&file, name))?;
+                    named.persist(path).map(drop).map_err(|error| error.error)
+                }
+                Err(error) if !is_full(&error) => {
+                    // Names can be given here, but not to a file that has none: some file systems and some rules of
+                    // security have it so.
+                    let mut named = tempfile::Builder::new().prefix(PREFIX).tempfile_in(&folder)?;
+                    named.as_file().set_permissions(file.metadata()?.permissions())?;
+                    file.rewind()?;
+                    io::copy(&mut file, &mut named)?;
                     named.persist(path).map(drop).map_err(|error| error.error)
                 }
                 linked => linked,
@@ -73,6 +82,10 @@ fn unnamed(folder: &Path, mode: u32) -> io::Result<File> {
 /// Whether an error says that there are no such files here.
 fn is_unknown(error: &io::Error) -> bool {
     [Errno::ISDIR, Errno::OPNOTSUPP, Errno::INVAL].contains(&Errno::from_io_error(error).unwrap_or(Errno::IO))
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn descriptor(file: &File) -> String {

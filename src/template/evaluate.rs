@@ -55,8 +55,8 @@ enum Gap {
 /// What surrounds a part: a loop's round, or nothing but the variables.
 struct Context<'c, 'v> {
     around: Option<(&'c Context<'c, 'v>, Round<'v>)>,
-    /// The look-ups that are under way here, the outermost first.
-    open: RefCell<Vec<Arc<Symbol>>>,
+    /// The look-ups that are under way here, the outermost first, and whether each stands in a sensitive value.
+    open: RefCell<Vec<(Arc<Symbol>, bool)>>,
 }
 
 /// What to evaluate.
@@ -98,13 +98,11 @@ pub(super) fn evaluate(
         }
         Text::Variable(place) => evaluator.variable(place, &context).map(Cow::into_owned),
     };
+    let secrets = distinct(evaluator.secrets);
     match result {
         Ok(out) => {
-            let mut rendered = Rendered {
-                value: (!evaluator.is_null).then_some(out),
-                secrets: distinct(evaluator.secrets),
-                ..Rendered::default()
-            };
+            let value = (!evaluator.is_null).then_some(out);
+            let mut rendered = Rendered { value, secrets, ..Rendered::default() };
             for gap in distinct(evaluator.gaps) {
                 match gap {
                     Gap::Missing(token) => rendered.missing.push(token),
@@ -114,7 +112,7 @@ pub(super) fn evaluate(
             rendered
         }
         Err(Failure::Loop(error) | Failure::Other(error)) => {
-            Rendered { error: Some(error), ..Rendered::default() }
+            Rendered { error: Some(error), secrets, ..Rendered::default() }
         }
     }
 }
@@ -201,8 +199,11 @@ impl<'v> Evaluator<'v> {
         let result = result?;
         self.touched |= is_secret;
         // Everything is true or false: hiding these words would hide more than it keeps.
-        let tells = |text: &str| !["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word));
-        self.secrets.extend(result.as_deref().filter(|text| is_secret && tells(text)).map(str::to_owned));
+        let tells = |text: &str| !["", "true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word));
+        if let Some(text) = result.as_deref().filter(|text| is_secret && tells(text)) {
+            self.spend(text.len())?;
+            self.secrets.push(text.to_owned());
+        }
         Ok(result)
     }
 

@@ -114,7 +114,7 @@ impl Running<'_> {
             }
         }));
         let (variables, started) = (self.variables(), ZonedDateTime::now());
-        let outcome = match (prepared, Redactor::of(&variables, &self.worker.conventions, &started)) {
+        let outcome = match (prepared, Redactor::of(&variables, &started)) {
             (Ok(()), Ok(redactor)) => {
                 self.engine(folder, variables, started, Log::new(events, redactor)).await
             }

@@ -277,3 +277,31 @@ fn a_person_at_a_terminal_is_asked() {
     expect(&answer("y"), 0, &["deleted the environment CI (Environments-1)"]);
     assert_eq!(setup.run(&["environment", "list"]), "");
 }
+
+#[test]
+fn a_library_of_variables_from_its_making_to_its_end() {
+    let setup = Setup::start();
+    let made = setup.json(&["library", "create", "Shared", "--description", "for all"]);
+    assert_eq!(setup.json(&["library", "show", "shared"]), made);
+    assert_eq!(
+        setup.run(&["variable", "set", "--library", "Shared", "Log.Level=warn"]),
+        "set Log.Level of Shared\n"
+    );
+    setup.run(&["project", "create", "Orders", "--library", "Shared"]);
+    assert!(setup.run(&["project", "show", "Orders"]).contains("Libraries:  Shared\n"));
+    assert!(setup.run(&["library", "show", "Shared"]).contains("Included by:  Orders\n"));
+    assert!(setup.run(&["variable", "list", "--library", "Shared"]).contains("Log.Level  warn"));
+    // What stands in a library is the project's too, but not its own.
+    assert_eq!(setup.run(&["variable", "list", "--project", "Orders"]), "");
+    expect(&setup.octarm(["library", "delete", "Shared", "--yes"]).run(), 6, &["`Shared`", "`Orders`"]);
+    setup.run(&["project", "update", "Orders", "--no-library"]);
+    setup.run(&["library", "update", "Shared", "--name", "Common"]);
+    setup.run(&["project", "update", "Orders", "--library", "common"]);
+    assert!(setup.run(&["project", "show", "Orders"]).contains("Libraries:  Common\n"));
+    setup.run(&["project", "update", "Orders", "--no-library"]);
+    setup.run(&["library", "delete", "Common", "--yes"]);
+    assert_eq!(setup.run(&["library", "list"]), "");
+    for words in [&["variable", "list"][..], &["variable", "list", "--project", "a", "--library", "b"]] {
+        assert_eq!(setup.octarm(words).run().code, Some(2), "{words:?}");
+    }
+}

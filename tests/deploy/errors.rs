@@ -149,7 +149,7 @@ fn what_aws_could_never_be_asked_with_is_refused_before_any_call() {
         ),
         (
             "AWS_DEPLOYMENT_SECRET",
-            "MARKER x",
+            "MARKER\tx",
             "the secret access key of `AWS.Deployment` holds a blank at character 7",
         ),
     ] {

@@ -36,25 +36,36 @@ impl<'v> Evaluator<'v> {
         symbol: &Arc<Symbol>,
         context: &Context<'_, 'v>,
     ) -> Result<Vec<Place<'v>>, Failure> {
+        let hidden = self.secrets.len();
         let Some(found) = self.find(symbol, context)? else { return Ok(Vec::new()) };
         let indexed = found.place.indexed(self.tree);
         if !indexed.is_empty() {
             return Ok(indexed.iter().copied().map(Place::node).collect());
         }
-        let is_secret = found.is_secret;
         let Some(value) = found.value else { return Ok(Vec::new()) };
         self.spend(value.len() * JSON_BYTE)?;
+        let part = self.part_of(&found.place, found.is_secret, hidden);
         Ok(match Json::parse(&value) {
             Some(Json::Array(items)) => {
-                items.iter().map(|item| Place::text(item.text(), is_secret)).collect()
+                let items = items.iter().map(Json::text);
+                items
+                    .map(|item| part.holds(self, &item).map(|is_secret| Place::text(item, is_secret)))
+                    .collect::<Result<_, _>>()?
             }
             Some(Json::Object(properties)) => properties
                 .into_iter()
-                .map(|(name, value)| Place::property(name, value.text(), is_secret))
-                .collect(),
+                .map(|(name, value)| {
+                    let value = value.text();
+                    let is_secret = part.holds(self, &name)? | part.holds(self, &value)?;
+                    Ok(Place::property(name, value, is_secret))
+                })
+                .collect::<Result<_, _>>()?,
             _ => {
                 self.spend(value.matches(',').count().saturating_mul(LOOK_UP))?;
-                value.split(',').map(|part| Place::text(part.to_owned(), is_secret)).collect()
+                let items = value.split(',').map(str::to_owned);
+                items
+                    .map(|item| part.holds(self, &item).map(|is_secret| Place::text(item, is_secret)))
+                    .collect::<Result<_, _>>()?
             }
         })
     }
@@ -66,8 +77,8 @@ impl<'v> Evaluator<'v> {
         context: &Context<'_, 'v>,
     ) -> Result<Option<Found<'v>>, Failure> {
         self.spend(LOOK_UP)?;
-        refuse_loop(symbol, context).inspect_err(|_| self.loops += 1)?;
-        context.open.borrow_mut().push(Arc::clone(symbol));
+        refuse_loop(symbol, self.is_inside_secret, context).inspect_err(|_| self.loops += 1)?;
+        context.open.borrow_mut().push((Arc::clone(symbol), self.is_inside_secret));
         let found = self.deeper(|inner| inner.find_from(symbol, context));
         context.open.borrow_mut().pop();
         found
@@ -158,6 +169,7 @@ impl<'v> Evaluator<'v> {
             let is_secret = place.is_sensitive(self.tree, self.variables);
             return Ok(json.step(word.text).map(|found| Place::inner(found, is_secret)));
         }
+        let hidden = self.secrets.len();
         let (value, is_secret) = self.watched(|inner| inner.unreported(|inner| inner.value(place, context)));
         let value = match value {
             // A value may refer to another part of itself: while that is being evaluated it is no JSON yet.
@@ -167,8 +179,24 @@ impl<'v> Evaluator<'v> {
         let Some(value) = value else { return Ok(None) };
         self.spend(value.len() * JSON_BYTE)?;
         let json = Json::parse(&value);
-        let found = json.and_then(|json| json.step(word.text).map(Json::text));
-        Ok(found.map(|text| Place::text(text, is_secret)))
+        let Some(text) = json.and_then(|json| json.step(word.text).map(Json::text)) else { return Ok(None) };
+        let is_secret = self.part_of(place, is_secret, hidden).holds(self, &text)?;
+        Ok(Some(Place::text(text, is_secret)))
+    }
+
+    /// What is to be known of a value that parts are taken out of. `hidden` secrets were met before it.
+    fn part_of(&self, place: &Place<'v>, is_secret: bool, hidden: usize) -> Whole {
+        if !is_secret {
+            return Whole::Open;
+        }
+        let secrets = self.secrets.get(hidden..).unwrap_or_default();
+        // Written in JSON such a text is another: then nobody can tell by looking where it went.
+        let is_plain =
+            |secret: &String| !secret.contains(['"', '\'', '\\']) && !secret.contains(char::is_control);
+        if place.is_sensitive(self.tree, self.variables) || !secrets.iter().all(is_plain) {
+            return Whole::Secret;
+        }
+        Whole::Holding(secrets.to_vec())
     }
 
     /// Of a sensitive value only its own name is told, not which part of it is missing.
@@ -192,13 +220,45 @@ impl<'v> Evaluator<'v> {
     }
 }
 
+/// A value that parts are taken out of.
+enum Whole {
+    /// Nothing of it is secret.
+    Open,
+    /// All of it is.
+    Secret,
+    /// These texts in it are.
+    Holding(Vec<String>),
+}
+
+impl Whole {
+    /// Whether a part of it is secret, or holds a secret.
+    fn holds(&self, evaluator: &mut Evaluator<'_>, part: &str) -> Result<bool, Failure> {
+        match self {
+            Self::Open => Ok(false),
+            Self::Secret => Ok(true),
+            Self::Holding(secrets) => {
+                evaluator
+                    .spend(secrets.iter().map(String::len).sum::<usize>() + part.len() * secrets.len())?;
+                Ok(!part.is_empty()
+                    && secrets.iter().any(|secret| part.contains(secret.as_str()) || secret.contains(part)))
+            }
+        }
+    }
+}
+
 /// A look-up that is under way already, here or around, cannot end.
-fn refuse_loop(symbol: &Arc<Symbol>, context: &Context<'_, '_>) -> Result<(), Failure> {
+fn refuse_loop(symbol: &Arc<Symbol>, is_secret: bool, context: &Context<'_, '_>) -> Result<(), Failure> {
     let mut looked = Some(context);
     while let Some(context) = looked {
         let open = context.open.borrow();
-        if open.iter().any(|open| Arc::ptr_eq(open, symbol) || open == symbol) {
-            let chain: Vec<String> = open.iter().map(ToString::to_string).collect();
+        let is_same = |open: &Arc<Symbol>| Arc::ptr_eq(open, symbol) || open == symbol;
+        if open.iter().any(|(open, _)| is_same(open)) {
+            // A path that stands in a sensitive value is a part of it.
+            let shown =
+                |symbol: &Symbol, is_secret| if is_secret { "…".to_owned() } else { symbol.to_string() };
+            let is_secret = is_secret || open.iter().any(|(open, is_secret)| *is_secret && is_same(open));
+            let chain: Vec<String> = open.iter().map(|(open, is_secret)| shown(open, *is_secret)).collect();
+            let symbol = shown(symbol, is_secret);
             return Err(Failure::Loop(format!(
                 "An attempt to parse the variable symbol \"{symbol}\" appears to have resulted in a self referencing \
                  loop ({} -> {symbol}). Ensure that recursive loops do not exist in the variable values.",

@@ -15,8 +15,9 @@ pub(in super::super) struct Remembered {
     text: String,
     gaps: Vec<Gap>,
     is_null: bool,
-    /// Whether a sensitive value went into it.
+    /// Whether a sensitive value went into it, and what such values became in it.
     is_secret: bool,
+    secrets: Vec<String>,
     /// How much deeper it went.
     height: usize,
 }
@@ -30,8 +31,9 @@ impl<'v> Evaluator<'v> {
     ) -> Result<Cow<'v, str>, Failure> {
         let tokens = match self.variables.template(place) {
             Template::Plain => {
-                self.touched |= self.variables.is_sensitive(place);
-                return Ok(self.variables.value(place).into());
+                let value = self.variables.value(place);
+                self.touched |= !value.is_empty() && self.variables.is_sensitive(place);
+                return Ok(value.into());
             }
             Template::TooDeep => {
                 let name = self.variables.name(place);
@@ -46,18 +48,20 @@ impl<'v> Evaluator<'v> {
             return self.recall(known);
         }
         let (reported, was_null, loops) = (self.gaps.len(), self.is_null, self.loops);
+        let hidden = self.secrets.len();
         let before = std::mem::replace(&mut self.deepest, self.depth);
         self.is_null = false;
         let mut text = String::with_capacity(USUAL);
+        let is_sensitive = self.variables.is_sensitive(place);
         let (evaluated, is_secret) = self.watched(|inner| {
-            inner.within(inner.variables.is_sensitive(place), |inner| {
-                inner.deeper(|inner| inner.tokens(tokens, context, &mut text))
-            })
+            inner.within(is_sensitive, |inner| inner.deeper(|inner| inner.tokens(tokens, context, &mut text)))
         });
         evaluated?;
         self.touched |= is_secret;
         let gaps = distinct(self.gaps.split_off(reported));
         self.gaps.extend_from_slice(&gaps);
+        let secrets = distinct(self.secrets.split_off(hidden));
+        self.secrets.extend_from_slice(&secrets);
         // A loop that was met, though it did not count, depends on where one comes from.
         if is_fixed && self.loops == loops {
             let known = Remembered {
@@ -65,6 +69,7 @@ impl<'v> Evaluator<'v> {
                 gaps,
                 is_null: self.is_null,
                 is_secret,
+                secrets,
                 height: self.deepest - self.depth,
             };
             let mut memory = memory.borrow_mut();
@@ -88,6 +93,8 @@ impl<'v> Evaluator<'v> {
         self.deepest = self.deepest.max(deepest);
         self.is_null |= known.is_null;
         self.touched |= known.is_secret;
+        self.spend(known.secrets.iter().map(String::len).sum())?;
+        self.secrets.extend_from_slice(&known.secrets);
         self.gaps.extend_from_slice(&known.gaps);
         Ok(known.text.clone().into())
     }
