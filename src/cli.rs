@@ -212,6 +212,16 @@ struct ServerSettings {
     /// with one the URL goes into the environment or a file
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+    /// The bucket that holds packages and finished logs instead of the folder; credentials come from where AWS's own tools
+    /// have them
+    #[arg(long, value_name = "s3://BUCKET/PREFIX")]
+    blobs: Option<String>,
+    /// Where the bucket is answered for, where that is not AWS
+    #[arg(long, value_name = "URL")]
+    blobs_endpoint: Option<String>,
+    /// The region of the bucket
+    #[arg(long, value_name = "REGION")]
+    blobs_region: Option<String>,
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-pub use server::{ServerConfig, Tls};
+pub use server::{BlobBucket, ServerConfig, Tls};
 pub use worker::WorkerConfig;
 
 /// The process environment as it was at the start. Nothing else reads it.

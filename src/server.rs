@@ -45,8 +45,8 @@ use tokio_util::sync::CancellationToken;
 pub use check::check;
 
 use crate::{
-    blobs::{BlobError, Blobs},
-    config::Tls,
+    blobs::{BlobError, Blobs, BucketBlobs},
+    config::{BlobBucket, Tls},
     conventions::{Conventions, ConventionsError},
     model::Fingerprint,
     store::{Change, Database, Store, StoreError, Vault},
@@ -68,6 +68,8 @@ pub struct Settings {
     pub database: Option<SecretString>,
     /// The master key; the one in the data folder where none is given.
     pub master_key: Option<SecretString>,
+    /// The bucket of packages and finished logs; they are in the data folder where there is none.
+    pub blobs: Option<BlobBucket>,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// How long a hand-out lasts without a renewal.
@@ -91,6 +93,7 @@ impl Settings {
             data,
             database: None,
             master_key: None,
+            blobs: None,
             listen,
             lease: Duration::from_mins(1),
             unknown_after: Duration::from_mins(15),
@@ -162,6 +165,7 @@ impl ServerError {
                     .into(),
             ),
             Self::Store(error) => error.hint(),
+            Self::Blobs(error) => error.hint(),
             Self::Tls(_) => Some("check `tls_cert` and `tls_key`, or leave both out: the server then makes a certificate itself".into()),
             _ => None,
         }
@@ -229,7 +233,8 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     let database = Database::open(&folder.database).await?;
     let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), database.is_new().await?)?)?;
     let abandoned = if folder.lock.is_some() { Duration::ZERO } else { ABANDONED };
-    let blobs = Blobs::open(&folder.packages, PACKAGE_LIMIT, abandoned)?;
+    let blobs = Blobs::open(&folder.packages, bucket(&settings).await?, PACKAGE_LIMIT, abandoned)?;
+    blobs.check().await?;
     let store = Store::open(database, vault, settings.lease).await?;
     let path = settings.data.join("first-api-key");
     let made =
@@ -252,6 +257,14 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
         closing: CancellationToken::new(),
     };
     Ok(Server { shared, listener, address, protection, first_key, _lock: folder.lock })
+}
+
+/// The bucket that the settings name.
+async fn bucket(settings: &Settings) -> Result<Option<BucketBlobs>, BlobError> {
+    let Some(BlobBucket { bucket, prefix, endpoint, region }) = settings.blobs.clone() else {
+        return Ok(None);
+    };
+    BucketBlobs::connect(&bucket, &prefix, endpoint, region).await.map(Some)
 }
 
 impl Server {

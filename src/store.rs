@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod assignments;
+mod blobs;
 mod build_information;
 mod channels;
 mod database;
@@ -32,6 +33,7 @@ mod workers;
 use std::time::Duration;
 
 pub use api_keys::{ApiKeyRow, NewApiKey};
+pub use blobs::{GRACE, UnnamedBlob};
 pub use build_information::{BuildInformationRow, NewBuildInformation};
 pub use channels::{ChannelRow, ChannelRule, NewChannel, RulePackage};
 pub use database::{Database, Place};

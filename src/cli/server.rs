@@ -26,6 +26,9 @@ pub(super) async fn run(
     let mut flags = Vec::new();
     flags.extend(given.data.map(|data| ("data", data.display().to_string())));
     flags.extend(given.database_url.map(|url| ("database_url", url)));
+    flags.extend(given.blobs.map(|url| ("blobs", url)));
+    flags.extend(given.blobs_endpoint.map(|url| ("blobs_endpoint", url)));
+    flags.extend(given.blobs_region.map(|region| ("blobs_region", region)));
     flags.extend(given.listen.map(|listen| ("listen", listen.to_string())));
     flags.extend(given.tls.map(|tls| ("tls", tls)));
     flags.extend(given.tls_cert.map(|file| ("tls_cert", file.display().to_string())));
@@ -34,6 +37,7 @@ pub(super) async fn run(
     let settings = Settings {
         database: config.database_url,
         master_key: config.master_key,
+        blobs: config.blobs,
         lease: config.lease,
         unknown_after: config.unknown_after,
         tls: config.tls,

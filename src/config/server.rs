@@ -30,6 +30,19 @@ pub enum Tls {
     },
 }
 
+/// A bucket for packages and finished logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobBucket {
+    /// Its name.
+    pub bucket: String,
+    /// What the keys in it begin with; may be empty.
+    pub prefix: String,
+    /// Where it is answered for, where that is not AWS.
+    pub endpoint: Option<String>,
+    /// Its region, where the AWS settings of the machine name none or another.
+    pub region: Option<String>,
+}
+
 /// The server's settings, whole.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -39,6 +52,8 @@ pub struct ServerConfig {
     pub database_url: Option<SecretString>,
     /// The master key, where it is not in the data folder.
     pub master_key: Option<SecretString>,
+    /// The bucket of packages and finished logs, where they are not in the data folder.
+    pub blobs: Option<BlobBucket>,
     /// Where it listens.
     pub listen: SocketAddr,
     /// How long a worker's lease lasts.
@@ -60,6 +75,9 @@ struct File {
     #[serde(rename = "database_url_file")]
     database_url_in: Option<PathBuf>,
     master_key: Option<String>,
+    blobs: Option<String>,
+    blobs_endpoint: Option<String>,
+    blobs_region: Option<String>,
     #[serde(default = "default_listen")]
     listen: SocketAddr,
     #[serde(default = "default_lease")]
@@ -133,6 +151,7 @@ impl ServerConfig {
             data: file.data.map_or_else(|| default_folder("data", "server", environment), Ok)?,
             database_url: database_url(file.database_url, file.database_url_in.as_deref())?,
             master_key: master_key.map(Into::into),
+            blobs: blob_bucket(file.blobs.as_deref(), file.blobs_endpoint, file.blobs_region)?,
             listen: file.listen,
             lease: Duration::from_secs(file.lease_seconds.into()),
             unknown_after: Duration::from_secs(file.unknown_after_seconds.into()),
@@ -143,6 +162,29 @@ impl ServerConfig {
 
 fn wrong(reason: impl Into<String>) -> ConfigError {
     ConfigError::Wrong { origin: None, reason: reason.into() }
+}
+
+/// The bucket that the URL names; none for the data folder.
+fn blob_bucket(
+    url: Option<&str>,
+    endpoint: Option<String>,
+    region: Option<String>,
+) -> Result<Option<BlobBucket>, ConfigError> {
+    let Some(url) = url else {
+        return if endpoint.is_none() && region.is_none() {
+            Ok(None)
+        } else {
+            Err(wrong("`blobs_endpoint` or `blobs_region` is set and `blobs` is not: expected both or none"))
+        };
+    };
+    let rest = url.strip_prefix("s3://").filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    let rest = rest.ok_or_else(|| wrong(format!("`blobs` is `{url}`, expected s3://BUCKET/PREFIX")))?;
+    let is_url = |url: &str| ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+    if let Some(odd) = endpoint.as_deref().filter(|url| !is_url(url)) {
+        return Err(wrong(format!("`blobs_endpoint` is `{odd}`, expected the URL of a server")));
+    }
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    Ok(Some(BlobBucket { bucket: bucket.to_owned(), prefix: prefix.to_owned(), endpoint, region }))
 }
 
 /// The URL itself, or what is in the file. No error repeats it.
@@ -230,6 +272,31 @@ mod tests {
             let config = read(&[("OCTARM_SERVER_DATABASE_URL", "postgres://other")], Some(url)).unwrap();
             assert_eq!(config.database_url.unwrap().expose_secret(), url);
         }
+    }
+
+    #[test]
+    fn a_bucket_has_a_name_and_perhaps_a_prefix() {
+        let bucket = |url: &str, more: &[(&str, &str)]| {
+            read(&[&[("OCTARM_SERVER_BLOBS", url)], more].concat(), None).map(|config| config.blobs.unwrap())
+        };
+        let place = |bucket: &str, prefix: &str| (bucket.to_owned(), prefix.to_owned());
+        for (url, expected) in
+            [("s3://b", place("b", "")), ("s3://b/", place("b", "")), ("s3://b/c/d/", place("b", "c/d/"))]
+        {
+            let found = bucket(url, &[]).unwrap();
+            assert_eq!((found.bucket, found.prefix), expected);
+        }
+        let region = [("OCTARM_SERVER_BLOBS_REGION", "eu-west-1")];
+        assert_eq!(bucket("s3://b", &region).unwrap().region.as_deref(), Some("eu-west-1"));
+        assert_eq!(read(&[], None).unwrap().blobs, None);
+        for bad in ["b/c", "s3:///c", "s3://", "https://b"] {
+            let error = bucket(bad, &[]).unwrap_err().to_string();
+            assert!(error.contains(&format!("`blobs` is `{bad}`, expected s3://BUCKET/PREFIX")), "{error}");
+        }
+        let error = bucket("s3://b", &[("OCTARM_SERVER_BLOBS_ENDPOINT", "minio:9000")]).unwrap_err();
+        assert!(error.to_string().contains("expected the URL of a server"), "{error}");
+        let error = read(&region, None).unwrap_err().to_string();
+        assert!(error.contains("`blobs` is not"), "{error}");
     }
 
     #[test]

@@ -331,11 +331,13 @@ const SQLITE_STEPS: Steps = &[
     (3, "api keys", include_str!("migrations/0003_api_keys.sql")),
     (4, "lifecycles", include_str!("migrations/0004_lifecycles.sql")),
     (5, "clients", include_str!("migrations/0005_clients.sql")),
+    (7, "retention", include_str!("migrations/0007_retention.sql")),
 ];
 const POSTGRES_STEPS: Steps = &[
     (1, "first", include_str!("migrations/postgres/0001_first.sql")),
     (4, "lifecycles", include_str!("migrations/postgres/0004_lifecycles.sql")),
     (5, "clients", include_str!("migrations/postgres/0005_clients.sql")),
+    (7, "retention", include_str!("migrations/postgres/0007_retention.sql")),
 ];
 
 /// On PostgreSQL it holds a lock while it runs, so that nodes that start together do not meet.

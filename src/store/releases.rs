@@ -10,6 +10,7 @@ use super::{
     variables,
 };
 use crate::{
+    blobs::Blob,
     model::ReleaseId,
     version::{OctopusVersion, SemanticVersion},
 };
@@ -50,6 +51,13 @@ pub struct ReleaseRow {
     /// The process as it was.
     pub process: String,
     pub(super) variables: String,
+}
+
+impl ReleaseRow {
+    /// The pinned bytes.
+    pub fn blob(&self) -> Blob {
+        Blob { sha256: self.package_sha256.clone(), size: super::unsigned(self.package_size) }
+    }
 }
 
 /// A package version that somebody chose for a step.
