@@ -1,5 +1,6 @@
 //! The deployment server over HTTP, on each engine that may hold its tables.
 
+mod bucket;
 mod check;
 mod folder;
 mod killed;
