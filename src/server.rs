@@ -14,6 +14,7 @@ mod environments;
 mod feeds;
 mod folder;
 mod json;
+mod kept_logs;
 mod lifecycles;
 mod listener;
 mod machines;
@@ -29,6 +30,7 @@ mod root;
 mod router;
 mod sweeper;
 mod tasks;
+mod tidy;
 mod tls;
 mod variables;
 mod workers;
@@ -84,6 +86,8 @@ pub struct Settings {
     pub request_within: Duration,
     /// How long the sender of a package may send nothing.
     pub upload_silence: Duration,
+    /// How often finished logs are looked for, and whether it is time to remove what is old.
+    pub tidy_pause: Duration,
 }
 
 impl Settings {
@@ -101,6 +105,7 @@ impl Settings {
             poll_wait: Duration::from_secs(25),
             request_within: Duration::from_secs(30),
             upload_silence: Duration::from_mins(1),
+            tidy_pause: Duration::from_mins(1),
         }
     }
 }
@@ -301,6 +306,7 @@ impl Server {
         // Also when this future is dropped: nothing of the server outlives it.
         let _closed = closing.clone().drop_guard();
         let sweeper = tokio::spawn(sweeper::run(shared.clone()));
+        let tidying = tokio::spawn(tidy::run(shared.clone()));
         let hearing = tokio::spawn(listener::run(shared.clone()));
         let app = router::app(shared.clone());
         let serving = connections::serve(
@@ -319,7 +325,7 @@ impl Server {
             () = serving => {}
             () = cut_off => tracing::warn!("requests were still open after the grace period"),
         }
-        for (task, name) in [(sweeper, "sweeper"), (hearing, "listener")] {
+        for (task, name) in [(sweeper, "sweeper"), (tidying, "tidying"), (hearing, "listener")] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "the {name} failed");
             }

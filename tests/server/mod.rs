@@ -22,6 +22,7 @@ mod sqlite {
     mod go_shapes;
     mod leases;
     mod lifecycles;
+    mod logs_kept;
     mod names;
     mod packages;
     mod pools;
@@ -48,6 +49,7 @@ mod postgres {
     mod go_shapes;
     mod leases;
     mod lifecycles;
+    mod logs_kept;
     mod names;
     mod packages;
     mod pools;
