@@ -92,11 +92,19 @@ impl Blobs {
         }
     }
 
-    /// Whose blobs these are: the owner that is written beside them, or `owner`, which is then written there.
-    pub async fn owner(&self, owner: &str) -> Result<String, BlobError> {
+    /// Whose blobs these are: what is written beside them, if anything is.
+    pub async fn owner(&self) -> Result<Option<String>, BlobError> {
         match &self.engine {
-            Engine::Folder => folder::owner(&self.folder, owner).await,
-            Engine::Bucket(bucket) => bucket.owner(owner, self).await,
+            Engine::Folder => folder::owner(&self.folder).await,
+            Engine::Bucket(bucket) => bucket.owner().await,
+        }
+    }
+
+    /// Writes beside them whose they are, unless somebody was faster.
+    pub async fn claim(&self, owner: &str) -> Result<(), BlobError> {
+        match &self.engine {
+            Engine::Folder => folder::claim(&self.folder, owner).await,
+            Engine::Bucket(bucket) => bucket.claim(owner, self).await,
         }
     }
 
@@ -105,6 +113,15 @@ impl Blobs {
         match &self.engine {
             Engine::Folder => Ok(()),
             Engine::Bucket(bucket) => bucket.check().await,
+        }
+    }
+}
+
+impl std::fmt::Display for Blobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.engine {
+            Engine::Folder => self.folder.display().fmt(f),
+            Engine::Bucket(bucket) => bucket.fmt(f),
         }
     }
 }

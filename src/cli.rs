@@ -193,6 +193,15 @@ enum ServerCommand {
         #[arg(long, value_name = "FILE")]
         address_file: Option<PathBuf>,
     },
+    /// Remove what the settings of retention do not keep, and bytes that nothing names. A server that runs does it by
+    /// itself; beside one this works where the database has a URL
+    Prune {
+        #[command(flatten)]
+        settings: ServerSettings,
+        /// Show what would go, and why everything else stays; remove nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Look whether a server could start: settings, folder, database, master key, certificate, address. Changes nothing
     CheckConfig {
         #[command(flatten)]
@@ -235,6 +244,30 @@ struct ServerSettings {
     /// The private key of that certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    retention: RetentionArgs,
+}
+
+/// What is kept of each kind, what either of its two says; everything where neither is given. The current and the last good
+/// release of an environment are kept in any case, and what a kept release is made of.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Retention")]
+struct RetentionArgs {
+    /// Keep the last so many releases of each environment of each project, and as many that were not deployed yet
+    #[arg(long, value_name = "COUNT")]
+    releases_keep_count: Option<u32>,
+    /// Keep the releases that were made or deployed within so many days
+    #[arg(long, value_name = "DAYS")]
+    releases_keep_days: Option<u32>,
+    /// Keep the so many highest versions of each package
+    #[arg(long, value_name = "COUNT")]
+    packages_keep_count: Option<u32>,
+    /// Keep the packages that were pushed within so many days
+    #[arg(long, value_name = "DAYS")]
+    packages_keep_days: Option<u32>,
+    /// Keep the log of a deployment for so many days after its end
+    #[arg(long, value_name = "DAYS")]
+    logs_days: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]

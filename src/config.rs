@@ -1,6 +1,7 @@
 //! Settings of the two daemons: defaults, then the file, then the environment, then flags. An unknown key is
 //! refused, and an error names the key and where it came from.
 
+mod retention;
 mod server;
 mod worker;
 
@@ -11,6 +12,7 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 
+pub use retention::{Keep, Retention};
 pub use server::{BlobBucket, ServerConfig, Tls};
 pub use worker::WorkerConfig;
 

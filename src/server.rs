@@ -24,6 +24,7 @@ mod pools;
 mod problem;
 mod progression;
 mod projects;
+mod prune;
 mod releases;
 mod rewrite;
 mod root;
@@ -45,10 +46,11 @@ use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 pub use check::check;
+pub use prune::prune;
 
 use crate::{
     blobs::{BlobError, Blobs, BucketBlobs},
-    config::{BlobBucket, Tls},
+    config::{BlobBucket, Retention, Tls},
     conventions::{Conventions, ConventionsError},
     model::Fingerprint,
     store::{Change, Database, Store, StoreError, Vault},
@@ -80,6 +82,8 @@ pub struct Settings {
     pub unknown_after: Duration,
     /// How connections are protected.
     pub tls: Tls,
+    /// What is kept, and for how long.
+    pub retention: Retention,
     /// How long a worker's claim waits for work.
     pub poll_wait: Duration,
     /// How long the head of a request may take to arrive, and then its body, where that is a document.
@@ -102,6 +106,7 @@ impl Settings {
             lease: Duration::from_mins(1),
             unknown_after: Duration::from_mins(15),
             tls: Tls::default(),
+            retention: Retention::default(),
             poll_wait: Duration::from_secs(25),
             request_within: Duration::from_secs(30),
             upload_silence: Duration::from_mins(1),
@@ -139,6 +144,25 @@ pub enum ServerError {
     /// The conventions could not be read.
     #[error("the built-in conventions cannot be read")]
     Conventions(#[from] ConventionsError),
+    /// There is no server's database to prune.
+    #[error("there is nothing to prune: no server has used the database `{database}` yet")]
+    NothingThere {
+        /// Where there is none.
+        database: String,
+    },
+    /// The bytes belong to another installation.
+    #[error(
+        "the packages in `{place}` belong to installation {owner}, and the database to installation {installation}: nothing \
+         is removed"
+    )]
+    ForeignBlobs {
+        /// Where they are.
+        place: String,
+        /// What stands beside them.
+        owner: String,
+        /// What the database says.
+        installation: String,
+    },
     /// The database could not be opened.
     #[error("the server's database cannot be opened")]
     Store(#[from] StoreError),
@@ -163,7 +187,14 @@ impl ServerError {
     /// What to do about it, where we know.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Locked { .. } => Some("stop the other server, or give this one a folder of its own".into()),
+            Self::Locked { .. } => Some(
+                "stop the other server, or give this one a folder of its own; a server that runs prunes by itself".into(),
+            ),
+            Self::ForeignBlobs { .. } => Some(
+                "give each installation a bucket, a prefix or a folder of its own; where the database was made anew and \
+                 these packages are to be its own, delete `installation` beside them"
+                    .into(),
+            ),
             Self::KeyMissing { .. } => Some(
                 "restore the key from the backup that the database came from, or copy it from another server of this \
                  database: without it no sensitive value can be read"
@@ -234,6 +265,9 @@ pub struct Server {
 /// Takes the data folder, makes what is missing in it, and binds the address.
 pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     let folder = folder::open(&settings.data, settings.database.as_ref())?;
+    if folder.lock.is_some() {
+        folder::Spare::keep(&settings.data);
+    }
     let protection = tls::prepare(&settings.tls, &settings.data, settings.listen)?;
     let database = Database::open(&folder.database).await?;
     let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), database.is_new().await?)?)?;

@@ -109,28 +109,27 @@ impl BucketBlobs {
         }
     }
 
-    /// Two that write it at the same moment both find what was written last.
-    pub(super) async fn owner(&self, owner: &str, blobs: &Blobs) -> Result<String, BlobError> {
-        let key: ObjectKey = format!("{}installation", self.prefix).parse()?;
-        if let Some(found) = self.text(&key).await? {
-            return Ok(found);
-        }
-        let mut written = blobs.receive()?;
-        written.write(owner.as_bytes()).await?;
-        let file = fs::File::open(written.written().await?)?.into_parts().0;
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(digest(&SHA256, owner.as_bytes()).as_ref());
-        self.bucket.put(&key, file, owner.len() as u64, sha256).await?;
-        Ok(self.text(&key).await?.unwrap_or_default())
+    fn owner_key(&self) -> Result<ObjectKey, BlobError> {
+        Ok(format!("{}installation", self.prefix).parse()?)
     }
 
-    async fn text(&self, key: &ObjectKey) -> Result<Option<String>, BlobError> {
-        let Some(mut arriving) = self.bucket.read(key, 0).await? else { return Ok(None) };
+    pub(super) async fn owner(&self) -> Result<Option<String>, BlobError> {
+        let Some(mut arriving) = self.bucket.read(&self.owner_key()?, 0).await? else { return Ok(None) };
         let mut text = Vec::new();
         while let Some(bytes) = arriving.next().await {
             text.extend_from_slice(&bytes?);
         }
         Ok(Some(String::from_utf8_lossy(&text).trim().to_owned()))
+    }
+
+    /// Of two that write it at the same moment one finds the other's afterwards.
+    pub(super) async fn claim(&self, owner: &str, blobs: &Blobs) -> Result<(), BlobError> {
+        let mut written = blobs.receive()?;
+        written.write(owner.as_bytes()).await?;
+        let file = fs::File::open(written.written().await?)?.into_parts().0;
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(digest(&SHA256, owner.as_bytes()).as_ref());
+        Ok(self.bucket.put(&self.owner_key()?, file, owner.len() as u64, sha256).await?)
     }
 }
 

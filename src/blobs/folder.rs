@@ -8,7 +8,7 @@ use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
-use super::{Blob, BlobError, Reading, incoming, is_digest};
+use super::{Blob, BlobError, Reading, incoming::Unfinished, is_digest};
 
 /// How much is read at once.
 const BUFFER: usize = 64 * 1024;
@@ -80,22 +80,22 @@ pub(super) fn list(folder: &Path) -> Result<Vec<Blob>, BlobError> {
     Ok(blobs)
 }
 
-pub(super) async fn owner(folder: &Path, owner: &str) -> Result<String, BlobError> {
-    let path = folder.join(OWNER);
-    loop {
-        match fs::tokio::read_to_string(&path).await {
-            Ok(found) => return Ok(found.trim().to_owned()),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            Err(_) => {}
-        }
-        let unfinished = incoming::Unfinished::at(folder, Uuid::now_v7());
-        let mut file = fs::tokio::File::from_std(unfinished.create()?);
-        file.write_all(format!("{owner}\n").as_bytes()).await?;
-        file.sync_all().await?;
-        // Unlike a rename it takes nothing away from somebody who was faster.
-        match fs::tokio::hard_link(unfinished.path(), &path).await {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
-            _ => fs::tokio::File::open(folder).await?.sync_all().await?,
-        }
+pub(super) async fn owner(folder: &Path) -> Result<Option<String>, BlobError> {
+    match fs::tokio::read_to_string(folder.join(OWNER)).await {
+        Ok(found) => Ok(Some(found.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn claim(folder: &Path, owner: &str) -> Result<(), BlobError> {
+    let unfinished = Unfinished::at(folder, Uuid::now_v7());
+    let mut file = fs::tokio::File::from_std(unfinished.create()?);
+    file.write_all(format!("{owner}\n").as_bytes()).await?;
+    file.sync_all().await?;
+    // Unlike a rename it takes nothing away from somebody who was faster.
+    match fs::tokio::hard_link(unfinished.path(), folder.join(OWNER)).await {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(fs::tokio::File::open(folder).await?.sync_all().await?),
     }
 }

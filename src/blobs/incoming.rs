@@ -193,8 +193,11 @@ mod tests {
             let parts: Vec<_> = blobs.read(&blob, from).await.unwrap().try_collect().await.unwrap();
             assert_eq!(parts.concat(), rest.as_bytes());
         }
-        assert_eq!(blobs.owner("one").await.unwrap(), "one");
-        assert_eq!(blobs.owner("two").await.unwrap(), "one");
+        assert_eq!(blobs.owner().await.unwrap(), None);
+        for owner in ["one", "two"] {
+            blobs.claim(owner).await.unwrap();
+            assert_eq!(blobs.owner().await.unwrap().as_deref(), Some("one"));
+        }
         assert_eq!(blobs.list().await.unwrap(), std::slice::from_ref(&blob));
         for _ in 0..2 {
             blobs.delete(&blob.sha256).await.unwrap();

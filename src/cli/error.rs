@@ -110,6 +110,8 @@ impl CliError {
                 ServerError::Locked { .. }
                 | ServerError::KeyMissing { .. }
                 | ServerError::KeyUnreadable { .. }
+                | ServerError::NothingThere { .. }
+                | ServerError::ForeignBlobs { .. }
                 | ServerError::Store(StoreError::Unusable(_) | StoreError::WrongKey)
                 | ServerError::Blobs(BlobError::BucketName(_) | BlobError::Prefix(_)),
             ) => Exit::Configuration,

@@ -1,17 +1,23 @@
 //! `octarm server`.
 
-use std::{io::IsTerminal, path::Path};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
 
 use secrecy::ExposeSecret;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{CliError, Output, ServerCommand};
+use super::{CliError, Output, RetentionArgs, ServerCommand};
 use crate::{
     config::{Environment, ServerConfig},
     exit::Exit,
     server::{self, Settings},
-    shutdown, telemetry,
+    shutdown,
+    store::Judged,
+    telemetry,
 };
 
 pub(super) async fn run(
@@ -19,9 +25,10 @@ pub(super) async fn run(
     environment: &Environment,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let (given, run) = match command {
-        ServerCommand::Run { settings, address_file } => (settings, Some(address_file)),
-        ServerCommand::CheckConfig { settings } => (settings, None),
+    let (given, act) = match command {
+        ServerCommand::Run { settings, address_file } => (settings, Act::Run { address_file }),
+        ServerCommand::Prune { settings, dry_run } => (settings, Act::Prune { dry_run }),
+        ServerCommand::CheckConfig { settings } => (settings, Act::Check),
     };
     let mut flags = Vec::new();
     flags.extend(given.data.map(|data| ("data", data.display().to_string())));
@@ -33,6 +40,21 @@ pub(super) async fn run(
     flags.extend(given.tls.map(|tls| ("tls", tls)));
     flags.extend(given.tls_cert.map(|file| ("tls_cert", file.display().to_string())));
     flags.extend(given.tls_key.map(|file| ("tls_key", file.display().to_string())));
+    let RetentionArgs {
+        releases_keep_count,
+        releases_keep_days,
+        packages_keep_count,
+        packages_keep_days,
+        logs_days,
+    } = given.retention;
+    let limits = [
+        ("retention.releases_keep_count", releases_keep_count),
+        ("retention.releases_keep_days", releases_keep_days),
+        ("retention.packages_keep_count", packages_keep_count),
+        ("retention.packages_keep_days", packages_keep_days),
+        ("retention.logs_days", logs_days),
+    ];
+    flags.extend(limits.into_iter().filter_map(|(name, limit)| Some((name, limit?.to_string()))));
     let config = ServerConfig::read(given.config.as_deref(), environment, flags)?;
     let settings = Settings {
         database: config.database_url,
@@ -41,13 +63,21 @@ pub(super) async fn run(
         lease: config.lease,
         unknown_after: config.unknown_after,
         tls: config.tls,
+        retention: config.retention,
         ..Settings::new(config.data, config.listen)
     };
-    let Some(address_file) = run else {
-        for sentence in server::check(&settings).await? {
-            output.say(sentence);
+    let address_file = match act {
+        Act::Run { address_file } => address_file,
+        Act::Prune { dry_run } => {
+            show_pruned(&server::prune(&settings, dry_run).await?, dry_run, output);
+            return Ok(Exit::Done);
         }
-        return Ok(Exit::Done);
+        Act::Check => {
+            for sentence in server::check(&settings).await? {
+                output.say(sentence);
+            }
+            return Ok(Exit::Done);
+        }
     };
     telemetry::start(&config.log, output.has_stderr_colour())?;
     let stop = CancellationToken::new();
@@ -72,6 +102,33 @@ pub(super) async fn run(
     server.serve(stop).await?;
     info!("stopped");
     Ok(Exit::Done)
+}
+
+/// What is done with the settings.
+enum Act {
+    Run { address_file: Option<PathBuf> },
+    Prune { dry_run: bool },
+    Check,
+}
+
+fn show_pruned(things: &[Judged], dry_run: bool, output: Output) {
+    let (going, staying): (Vec<&Judged>, Vec<&Judged>) = things.iter().partition(|thing| thing.goes);
+    let list = |word: &str, things: &[&Judged]| {
+        things.iter().map(|Judged { name, why, .. }| format!("{word} {name}: {why}\n")).collect::<String>()
+    };
+    let bytes: u64 = going.iter().map(|thing| thing.bytes_freed()).sum();
+    let (goes, would) = if dry_run { ("would remove", "would go") } else { ("removed", "went") };
+    let text = format!(
+        "{}{}{} {would}; {bytes} bytes are free by it",
+        list(goes, &going),
+        list("keeps", &staying),
+        match going.len() {
+            0 => "nothing".to_owned(),
+            1 => "1 thing".to_owned(),
+            count => format!("{count} things"),
+        },
+    );
+    output.result(text, &json!({ "dry_run": dry_run, "things": things, "bytes": bytes }));
 }
 
 /// A reader finds the file whole or not at all.

@@ -9,7 +9,10 @@ use std::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{ConfigError, Environment, Flags, LogConfig, default_folder, read};
+use super::{
+    ConfigError, Environment, Flags, LogConfig, default_folder, read,
+    retention::{Retention, Section},
+};
 
 /// How connections are protected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,6 +65,8 @@ pub struct ServerConfig {
     pub unknown_after: Duration,
     /// How connections are protected.
     pub tls: Tls,
+    /// What is kept, and for how long.
+    pub retention: Retention,
     /// What operators read.
     pub log: LogConfig,
 }
@@ -87,6 +92,8 @@ struct File {
     tls: Option<Choice>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    #[serde(default)]
+    retention: Section,
     #[serde(default)]
     log: LogConfig,
 }
@@ -155,6 +162,7 @@ impl ServerConfig {
             listen: file.listen,
             lease: Duration::from_secs(file.lease_seconds.into()),
             unknown_after: Duration::from_secs(file.unknown_after_seconds.into()),
+            retention: file.retention.read()?,
             log: file.log,
         })
     }

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -160,8 +161,9 @@ pub(super) async fn details(
         let start = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |place| place + 1);
         bytes.drain(..start);
     }
-    let elements: Vec<Value> = LogLine::parse_all(&bytes)
+    let elements: Vec<Value> = removed(&row)
         .into_iter()
+        .chain(LogLine::parse_all(&bytes))
         .enumerate()
         .map(|(number, line)| {
             json!({
@@ -212,7 +214,8 @@ pub(super) async fn raw(State(shared): State<Shared>, Path(id): Path<String>) ->
     // Before the answer begins, so that what keeps it from being read can be told.
     let first = kept_logs::read(&shared, deployment, 0, LOG_PART).await?;
     let from = first.len() as u64;
-    let parts = stream::unfold((Some(head + &text(&first)), from), move |(ready, from)| {
+    let first = removed(&row).iter().map(text_line).collect::<String>() + &text(&first);
+    let parts = stream::unfold((Some(head + &first), from), move |(ready, from)| {
         let shared = shared.clone();
         async move {
             if let Some(ready) = ready {
@@ -226,6 +229,13 @@ pub(super) async fn raw(State(shared): State<Shared>, Path(id): Path<String>) ->
         }
     });
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(parts)).into_response())
+}
+
+/// What stands in the place of a log that was removed.
+fn removed(row: &DeploymentRow) -> Option<LogLine> {
+    let time = Timestamp::from_millisecond(row.log_removed?).ok()?;
+    let text = "the log was removed because it was older than this server keeps logs".to_owned();
+    Some(LogLine { time, level: Level::Info, text })
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -1,6 +1,15 @@
-//! The housekeeping of a server: one node at a time, whichever comes first, makes blobs of finished logs.
+//! The housekeeping of a server: one node at a time, whichever comes first, makes blobs of finished logs and removes what
+//! is old.
 
-use super::{Shared, kept_logs};
+use std::{error::Error, time::Duration};
+
+use super::{
+    Shared, kept_logs,
+    prune::{self, Company},
+};
+
+/// How often what is old is removed.
+const PRUNE_EVERY: Duration = Duration::from_hours(1);
 
 /// Tidies until the server closes. What one round misses, the next one does.
 pub(super) async fn run(shared: Shared) {
@@ -14,17 +23,33 @@ pub(super) async fn run(shared: Shared) {
             match kept_logs::keep(&shared).await {
                 Ok(0) => {}
                 Ok(kept) => tracing::debug!(kept, "finished logs were made blobs"),
-                Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "keeping finished logs failed");
-                }
+                Err(error) => tracing::error!(error = &error as &dyn Error, "keeping finished logs failed"),
+            }
+        }
+        if is_our_turn(&shared, "prune", PRUNE_EVERY).await {
+            tokio::select! {
+                () = prune(&shared) => {}
+                () = shared.closing.cancelled() => return,
             }
         }
     }
 }
 
-async fn is_our_turn(shared: &Shared, work: &str, length: std::time::Duration) -> bool {
+async fn prune(shared: &Shared) {
+    let company = Company::of_server(shared.store.has_other_nodes());
+    match prune::run(&shared.store, &shared.blobs, &shared.settings.retention, company).await {
+        Ok(removed) => {
+            for thing in removed.iter().filter(|thing| prune::is_told(thing)) {
+                tracing::info!(what = thing.name, why = thing.why, "removed");
+            }
+        }
+        Err(error) => tracing::error!(error = &error as &dyn Error, "removing what is old failed"),
+    }
+}
+
+async fn is_our_turn(shared: &Shared, work: &str, length: Duration) -> bool {
     shared.store.take_turn(work, length).await.unwrap_or_else(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "the housekeeping did not begin");
+        tracing::error!(error = &error as &dyn Error, "the housekeeping did not begin");
         false
     })
 }

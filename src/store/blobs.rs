@@ -10,7 +10,7 @@ use std::{collections::HashSet, time::Duration};
 use sqlx::AssertSqlSafe;
 
 use super::{
-    Store, StoreError,
+    Judged, Store, StoreError,
     database::{Write, now},
     milliseconds, signed, unsigned,
 };
@@ -28,15 +28,37 @@ macro_rules! named {
     };
 }
 
-/// A blob that nothing names.
+/// A blob, and for how long nothing has been known to name it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct UnnamedBlob {
     /// Its digest.
     pub sha256: String,
-    /// How many bytes.
-    pub size: i64,
-    /// For how many milliseconds nothing has been known to name it; none where that is found out just now.
-    pub unnamed_for: Option<i64>,
+    size: i64,
+    /// In milliseconds; none where something names it, or that nothing does is found out just now.
+    unnamed_for: Option<i64>,
+    /// Whether somebody is deleting it, as 0 or 1.
+    doomed: i64,
+}
+
+impl UnnamedBlob {
+    /// One that was found where blobs are, and of which nothing is known.
+    pub fn found(blob: Blob) -> Self {
+        Self { size: signed(blob.size), sha256: blob.sha256, unnamed_for: None, doomed: 0 }
+    }
+
+    /// Whether it goes, now that nothing names it.
+    pub fn judge(&self, grace: Duration) -> Judged {
+        let unnamed_for = Duration::from_millis(unsigned(self.unnamed_for.unwrap_or(0)));
+        let (goes, why) = if self.doomed == 1 {
+            (true, "somebody began to delete them".to_owned())
+        } else if unnamed_for >= grace {
+            (true, "nothing names them".to_owned())
+        } else {
+            let hours = grace.as_secs() / 3600;
+            (false, format!("nothing has named them for less than {hours} hours: somebody may be about to"))
+        };
+        Judged::blob(&self.sha256, unsigned(self.size), goes, why)
+    }
 }
 
 impl Store {
@@ -84,14 +106,13 @@ impl Store {
         Ok(adopted)
     }
 
-    /// What nothing names, by digest; changes nothing.
-    pub async fn unnamed_blobs(&self) -> Result<Vec<UnnamedBlob>, StoreError> {
+    /// All blobs that are known, by digest.
+    pub async fn known_blobs(&self) -> Result<Vec<UnnamedBlob>, StoreError> {
         Ok(sqlx::query_as(concat!(
             "select sha256, size, ",
             now!(),
-            " - unnamed_since as unnamed_for from blobs b where not ",
-            named!(),
-            " order by sha256"
+            " - unnamed_since as unnamed_for, case when doomed is null then 0 else 1 end as doomed from blobs \
+             order by sha256"
         ))
         .fetch_all(&self.database.reader)
         .await?)

@@ -54,6 +54,8 @@ pub struct DeploymentRow {
     pub error_message: Option<String>,
     /// How many bytes of log there are.
     pub log_length: i64,
+    /// When its log was removed because it was old, in milliseconds since 1970.
+    pub log_removed: Option<i64>,
 }
 
 impl DeploymentRow {
@@ -144,7 +146,7 @@ impl Resolution {
 const SELECT: &str = "select d.id, d.release_id, r.version as release_version, r.channel_id, d.project_id, \
                       p.name as project_name, d.environment_id, e.name as environment_name, d.created, d.comments, \
                       d.state, d.fence, d.blocked, d.resolved, d.machine_name, d.started, d.completed, \
-                      d.error_message, d.log_length ";
+                      d.error_message, d.log_length, d.log_removed ";
 const FROM: &str = "from deployments d join releases r on r.id = d.release_id join projects p on p.id = d.project_id \
                     join environments e on e.id = d.environment_id where true";
 

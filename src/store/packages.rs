@@ -7,7 +7,7 @@ use super::{
 use crate::{package::FileName, version::SemanticVersion};
 
 /// A package as stored.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct PackageRow {
     /// The id as first pushed.
     pub package_id: String,
@@ -70,7 +70,7 @@ pub struct Pushed {
     pub stored: bool,
 }
 
-const COLUMNS: &str = "select package_id, version, extension, file_name, sha256, size, published from packages \
+pub(super) const COLUMNS: &str = "select package_id, version, extension, file_name, sha256, size, published from packages \
                        order by package_key, id";
 
 const ONE: &str = "select package_id, version, extension, file_name, sha256, size, published from packages \

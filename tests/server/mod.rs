@@ -30,6 +30,7 @@ mod sqlite {
     mod properties;
     mod releases;
     mod rest;
+    mod retention;
     mod variables;
     mod waiting;
     mod workers;
@@ -57,6 +58,7 @@ mod postgres {
     mod properties;
     mod releases;
     mod rest;
+    mod retention;
     mod variables;
     mod waiting;
     mod workers;
