@@ -317,7 +317,8 @@ async fn bytes_that_are_pushed_while_they_are_collected_are_there_in_the_end() {
                         sha256: &blob.sha256,
                         size: blob.size,
                     };
-                    server.store.push_package(&new, Overwrite::Fail).await.unwrap();
+                    let pushed = server.store.push_package(&new, Overwrite::Fail).await;
+                    assert!(pushed.is_ok(), "{order:?}: {pushed:?}");
                 }
                 Step::Doom => doomed = server.store.doom_blobs(GRACE, DAY, 10).await.unwrap(),
                 Step::Delete => {
@@ -331,7 +332,7 @@ async fn bytes_that_are_pushed_while_they_are_collected_are_there_in_the_end() {
                     }
                     // What was held back goes on now.
                     is_held = false;
-                    steps.extend(std::mem::take(&mut waiting));
+                    steps.splice(0..0, std::mem::take(&mut waiting));
                 }
             }
         }
