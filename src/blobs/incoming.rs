@@ -175,7 +175,7 @@ mod tests {
 
         let blob = kept(&blobs, &[b"ab", b"c"]).await;
         assert_eq!(blob.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_eq!(names(folder.path()), [blob.sha256.clone()]);
+        assert_eq!(names(folder.path()), std::slice::from_ref(&blob.sha256));
         // The same again is one blob, and nothing is left over.
         assert_eq!(kept(&blobs, &[b"abc"]).await, blob);
         assert_eq!(names(folder.path()), [blob.sha256]);

@@ -114,20 +114,19 @@ enum Act {
 fn show_pruned(things: &[Judged], dry_run: bool, output: Output) {
     let (going, staying): (Vec<&Judged>, Vec<&Judged>) = things.iter().partition(|thing| thing.goes);
     let list = |word: &str, things: &[&Judged]| {
-        things.iter().map(|Judged { name, why, .. }| format!("{word} {name}: {why}\n")).collect::<String>()
+        let line = |thing: &&Judged| format!("{word} {}: {}", thing.name, thing.why);
+        things.iter().map(line).collect::<Vec<_>>()
     };
     let bytes: u64 = going.iter().map(|thing| thing.bytes_freed()).sum();
     let (goes, would) = if dry_run { ("would remove", "would go") } else { ("removed", "went") };
-    let text = format!(
-        "{}{}{} {would}; {bytes} bytes are free by it",
-        list(goes, &going),
-        list("keeps", &staying),
-        match going.len() {
-            0 => "nothing".to_owned(),
-            1 => "1 thing".to_owned(),
-            count => format!("{count} things"),
-        },
-    );
+    let count = match going.len() {
+        0 => "nothing".to_owned(),
+        1 => "1 thing".to_owned(),
+        count => format!("{count} things"),
+    };
+    let mut lines = [list(goes, &going), list("keeps", &staying)].concat();
+    lines.push(format!("{count} {would}; {bytes} bytes are free by it"));
+    let text = lines.join("\n");
     output.result(text, &json!({ "dry_run": dry_run, "things": things, "bytes": bytes }));
 }
 

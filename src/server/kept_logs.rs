@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How many bytes of log are compressed together: what is read in vain, at most, when reading begins in the middle.
-const BLOCK: usize = 1024 * 1024;
+const BLOCK: usize = 256 * 1024;
 /// How many logs are looked up at once.
 const BATCH: u32 = 32;
 

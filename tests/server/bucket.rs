@@ -13,10 +13,10 @@ use crate::support::{
     setup::{Options, Setup},
 };
 
-const BUCKET: &str = "octarm-blobs";
+pub(super) const BUCKET: &str = "octarm-blobs";
 
 /// What a server with its packages in the fake's bucket is told.
-fn variables(aws: &FakeAws) -> Vec<(String, String)> {
+pub(super) fn variables(aws: &FakeAws) -> Vec<(String, String)> {
     let Credentials { key_id, secret, .. } = Credentials::default();
     told(aws.endpoint(), aws.region(), &key_id, &secret)
 }
@@ -33,7 +33,7 @@ fn told(endpoint: &str, region: &str, key_id: &str, secret: &str) -> Vec<(String
     .to_vec()
 }
 
-fn fake() -> FakeAws {
+pub(super) fn fake() -> FakeAws {
     let aws = FakeAws::start();
     aws.create_bucket(BUCKET, REGION, false);
     aws

@@ -75,15 +75,15 @@ async fn raw(server: &TestServer, id: DeploymentId) -> (u16, String) {
 #[tokio::test]
 async fn every_reader_finds_the_same_bytes_at_the_same_places() {
     let (_folder, server) = tidy().await;
-    // Three blocks, in chunks that do not end where blocks do.
+    // More than three blocks, and than one answer holds, in chunks that do not end where blocks do.
     let lines: Vec<Vec<u8>> =
-        (0..3000).map(|number| line(&format!("{number} {}", "x".repeat(number % 2048)))).collect();
-    let chunks: Vec<Vec<u8>> = lines.chunks(70).map(|lines| lines.concat()).collect();
+        (0..1500).map(|number| line(&format!("{number} {}", "x".repeat(number % 2048)))).collect();
+    let chunks: Vec<Vec<u8>> = lines.chunks(70).map(<[Vec<u8>]>::concat).collect();
     let whole = chunks.concat();
     let id = deploy(&server, &chunks).await;
     assert_eq!(until_kept(&server, id).await, 1);
     let kept = server.store.kept_log(id).await.unwrap().unwrap();
-    assert!(kept.blocks.len() == 3 && kept.blob.size * 5 < kept.length, "{kept:?}");
+    assert!(kept.blocks.len() > 3 && kept.blob.size * 5 < kept.length, "{kept:?}");
 
     let mut read = Vec::new();
     loop {
@@ -105,11 +105,11 @@ async fn every_reader_finds_the_same_bytes_at_the_same_places() {
     }
     let (status, text) = raw(&server, id).await;
     assert_eq!(status, 200);
-    assert_eq!(text.lines().filter(|line| line.contains(" |   ")).count(), 3000);
+    assert_eq!(text.lines().filter(|line| line.contains(" |   ")).count(), 1500);
     let details = server.get(&format!("tasks/ServerTasks-{}/details", id.0)).await.expect(200);
     assert_eq!(details["PhysicalLogSize"], whole.len());
     let elements = &details["ActivityLogs"][0]["Children"][0]["LogElements"];
-    assert_eq!(elements.as_array().unwrap().len(), 3000);
+    assert_eq!(elements.as_array().unwrap().len(), 1500);
     // With its release the log goes too: nothing names the blob then.
     server.delete("releases/Releases-1").await.expect(200);
     assert!(!server.store.facts().await.unwrap().named_after(&[]).contains(&kept.blob.sha256));

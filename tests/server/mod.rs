@@ -5,6 +5,7 @@ mod check;
 mod folder;
 mod killed;
 mod nodes;
+mod pruning;
 mod tables;
 mod tls;
 mod trouble;

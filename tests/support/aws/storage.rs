@@ -2,6 +2,7 @@
 //! listed and deleted, and read by Lambda.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -156,13 +157,11 @@ fn list(bucket: &Bucket, request: &Received) -> Result<Done, Refusal> {
     let (prefix, after) = (get("prefix"), get("start-after"));
     let most = get("max-keys").parse().unwrap_or(1000).min(1000);
     let objects = bucket.objects.iter().filter(|(key, _)| key.starts_with(&prefix) && **key > after);
-    let listed: String = objects
-        .take(most)
-        .map(|(key, versions)| {
-            let size = versions.last().unwrap().bytes.len();
-            format!("<Contents><Key>{key}</Key><Size>{size}</Size></Contents>")
-        })
-        .collect();
+    let mut listed = String::new();
+    for (key, versions) in objects.take(most) {
+        let size = versions.last().unwrap().bytes.len();
+        write!(listed, "<Contents><Key>{key}</Key><Size>{size}</Size></Contents>").unwrap();
+    }
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult \
          xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{listed}</ListBucketResult>"
