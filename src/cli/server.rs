@@ -69,7 +69,7 @@ pub(super) async fn run(
     let address_file = match act {
         Act::Run { address_file } => address_file,
         Act::Prune { dry_run } => {
-            show_pruned(&server::prune(&settings, dry_run).await?, dry_run, output);
+            show_pruned(&Box::pin(server::prune(&settings, dry_run)).await?, dry_run, output);
             return Ok(Exit::Done);
         }
         Act::Check => {

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{ServerError, Settings, bucket, folder};
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// How many blobs are doomed at once.
-const BATCH: u32 = 100;
+const BATCH: u32 = 10;
 /// For how long one that deletes what it doomed may go on with that. Later another one takes it over, and nobody knows
 /// what is still on its way from the first.
 const DELETING: Duration = Duration::from_mins(5);
@@ -70,7 +71,8 @@ pub async fn prune(settings: &Settings, dry_run: bool) -> Result<Vec<Judged>, Se
     let done = if dry_run {
         look(&store, &blobs, &settings.retention, company).await
     } else {
-        run(&store, &blobs, &settings.retention, company).await
+        // Nobody asks it to stop: what is killed on its way is taken over by the next one.
+        run(&store, &blobs, &settings.retention, company, &CancellationToken::new()).await
     };
     store.close().await;
     drop(spare);
@@ -98,24 +100,34 @@ async fn look(
     Ok(judged)
 }
 
-/// Removes what is old, then bytes that nothing names.
+/// Removes what is old, and bytes that nothing names, until it is asked to stop.
 pub(super) async fn run(
     store: &Store,
     blobs: &Blobs,
     retention: &Retention,
     company: Company,
+    stop: &CancellationToken,
 ) -> Result<Vec<Judged>, ServerError> {
-    if refuse_foreign(store, blobs).await?.is_none() {
-        blobs.claim(&store.installation().to_string()).await?;
-        refuse_foreign(store, blobs).await?;
-    }
+    let find = async {
+        if refuse_foreign(store, blobs).await?.is_none() {
+            blobs.claim(&store.installation().to_string()).await?;
+            refuse_foreign(store, blobs).await?;
+        }
+        store.adopt_blobs(&blobs.list().await?).await?;
+        Ok::<_, ServerError>(())
+    };
+    let Some(found) = stop.run_until_cancelled(find).await else { return Ok(Vec::new()) };
+    found?;
     // Bytes first: that makes room for what the rest writes.
-    store.adopt_blobs(&blobs.list().await?).await?;
-    let mut removed = collect(store, blobs, company).await?;
-    let judged = store.facts().await?.judge(retention);
-    let gone = store.remove(&judged, retention).await?;
-    removed.splice(0..0, gone);
-    removed.extend(collect(store, blobs, company).await?);
+    let mut removed = collect(store, blobs, company, stop).await?;
+    let remove = async {
+        let judged = store.facts().await?.judge(retention);
+        store.remove(&judged, retention).await
+    };
+    if let Some(gone) = stop.run_until_cancelled(remove).await {
+        removed.splice(0..0, gone?);
+        removed.extend(collect(store, blobs, company, stop).await?);
+    }
     Ok(removed)
 }
 
@@ -133,14 +145,20 @@ async fn refuse_foreign(store: &Store, blobs: &Blobs) -> Result<Option<String>, 
     }
 }
 
-/// Deletes the bytes that nothing names.
-async fn collect(store: &Store, blobs: &Blobs, company: Company) -> Result<Vec<Judged>, ServerError> {
+/// Deletes the bytes that nothing names. It stops only between two batches: what is doomed keeps a push of the same bytes
+/// waiting until it is gone.
+async fn collect(
+    store: &Store,
+    blobs: &Blobs,
+    company: Company,
+    stop: &CancellationToken,
+) -> Result<Vec<Judged>, ServerError> {
     let mut deleted = Vec::new();
-    loop {
+    while !stop.is_cancelled() {
         let begun = Instant::now();
         let doomed = store.doom_blobs(company.grace, company.abandoned, BATCH).await?;
         if doomed.is_empty() {
-            return Ok(deleted);
+            break;
         }
         for Blob { sha256, size } in doomed {
             // What is left is taken over later.
@@ -153,6 +171,7 @@ async fn collect(store: &Store, blobs: &Blobs, company: Company) -> Result<Vec<J
             deleted.push(Judged::blob(&sha256, size, true, "nothing names them"));
         }
     }
+    Ok(deleted)
 }
 
 /// Whether something is a kind that the operators' log tells of one by one; bytes are told of where they are deleted.

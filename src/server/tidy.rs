@@ -27,17 +27,15 @@ pub(super) async fn run(shared: Shared) {
             }
         }
         if is_our_turn(&shared, "prune", PRUNE_EVERY).await {
-            tokio::select! {
-                () = prune(&shared) => {}
-                () = shared.closing.cancelled() => return,
-            }
+            prune(&shared).await;
         }
     }
 }
 
 async fn prune(shared: &Shared) {
     let company = Company::of_server(shared.store.has_other_nodes());
-    match prune::run(&shared.store, &shared.blobs, &shared.settings.retention, company).await {
+    let Shared { store, blobs, settings, closing, .. } = shared;
+    match prune::run(store, blobs, &settings.retention, company, closing).await {
         Ok(removed) => {
             for thing in removed.iter().filter(|thing| prune::is_told(thing)) {
                 tracing::info!(what = thing.name, why = thing.why, "removed");

@@ -106,6 +106,31 @@ fn a_package_lies_under_its_digest_and_is_sent_once() {
     }
 }
 
+/// The most memory that the server ever had, in KiB.
+fn peak(setup: &Setup) -> usize {
+    let status = fs_err::read_to_string(format!("/proc/{}/status", setup.server().pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn a_large_package_is_never_in_memory() {
+    let aws = fake();
+    let size = 24 << 20;
+    let package = zip(&[Raw::new("a", vec![0; size])]);
+    for variables in [Vec::new(), variables(&aws)] {
+        let setup = Setup::start_with(&Options { variables, ..Options::default() });
+        let small = write(setup.folder(), "Small.1.0.0.zip", &zip(&[Raw::new("a", "b")]));
+        setup.run(&["package", "push", small.to_str().unwrap()]);
+        let before = peak(&setup);
+        let large = write(setup.folder(), "Orders.1.0.0.zip", &package);
+        setup.run(&["package", "push", large.to_str().unwrap()]);
+        assert_eq!(raw(&setup).1.len(), package.len());
+        let grown = peak(&setup) - before;
+        assert!(grown < size / 1024 / 2, "{grown} KiB more for a package of {} KiB", size / 1024);
+    }
+}
+
 #[test]
 fn reading_goes_on_where_the_line_was_cut() {
     let aws = fake();
