@@ -342,3 +342,117 @@ fn limits(keep: &Keep) -> String {
         (None, None) => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{option, prelude::*};
+
+    use super::*;
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum End {
+        Good,
+        Bad,
+        Open,
+        Blocked,
+    }
+
+    /// Of two projects, six releases, each made of a package version of its own, and deployments of them: which, where,
+    /// how they ended, and how many days that took.
+    fn facts(history: &[(i64, i64, End, i64)]) -> Facts {
+        let release = |id: i64| ReleaseFacts {
+            id,
+            project_id: id % 2,
+            project_name: format!("P{}", id % 2),
+            version: format!("{id}.0.0"),
+            assembled: id * DAY_MS,
+            package_id: "Orders".to_owned(),
+            package_version: format!("{id}.0.0"),
+            package_sha256: format!("sha-{id}"),
+        };
+        let package = |id: i64| PackageRow {
+            package_id: "Orders".to_owned(),
+            version: format!("{id}.0.0"),
+            extension: ".zip".to_owned(),
+            file_name: format!("Orders.{id}.0.0.zip"),
+            sha256: format!("sha-{id}"),
+            size: 1,
+            published: id * DAY_MS,
+        };
+        let deployment =
+            |(number, (release, environment, end, days)): (i64, &(i64, i64, End, i64))| DeploymentFacts {
+                id: number,
+                release_id: *release,
+                project_id: release % 2,
+                environment_id: *environment,
+                environment_name: format!("E{environment}"),
+                ended: i64::from(*end != End::Open),
+                good: i64::from(*end == End::Good),
+                blocked: i64::from(*end == End::Blocked),
+                created: (10 + number) * DAY_MS,
+                completed: (*end != End::Open).then_some((10 + number + days) * DAY_MS),
+                log_length: 1,
+                log_sha256: None,
+            };
+        Facts {
+            now: 40 * DAY_MS,
+            releases: (1..=6).map(release).collect(),
+            deployments: (1..).zip(history).map(deployment).collect(),
+            packages: (1..=8).rev().map(package).collect(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_in_use_stays_whatever_the_settings_say(
+            history in prop::collection::vec(
+                (1..=6_i64, 1..=2_i64, prop::sample::select(vec![End::Good, End::Bad, End::Open, End::Blocked]), 0..9_i64),
+                0..20,
+            ),
+            (count, days) in (option::of(1..4_u32), option::of(1..30_u32)),
+        ) {
+            let facts = facts(&history);
+            let keep = Keep { count, days };
+            let retention = Retention { releases: keep, packages: keep, logs_days: days };
+            let judged = facts.judge(&retention);
+            let gone: Vec<i64> = judged
+                .iter()
+                .filter(|thing| thing.goes && thing.kind == Kind::Release)
+                .map(|thing| thing.id)
+                .collect();
+            prop_assert!(!keep.is_all() || !judged.iter().any(|thing| thing.goes));
+            for (project, environment) in [(0, 1), (0, 2), (1, 1), (1, 2)] {
+                let here: Vec<&DeploymentFacts> = facts
+                    .deployments
+                    .iter()
+                    .filter(|d| d.project_id == project && d.environment_id == environment)
+                    .collect();
+                let current = here.last().map(|d| d.release_id);
+                let good = here.iter().filter(|d| d.good == 1).max_by_key(|d| (d.completed, d.id));
+                let open = here.iter().filter(|d| d.ended == 0 || d.blocked == 1).map(|d| d.release_id);
+                for release in current.into_iter().chain(good.map(|d| d.release_id)).chain(open) {
+                    prop_assert!(!gone.contains(&release), "{release} is in use");
+                }
+                // What goes has at least so many others behind it wherever it was.
+                for release in &gone {
+                    let last = here.iter().rposition(|d| d.release_id == *release);
+                    if let (Some(last), Some(count)) = (last, count) {
+                        let after: HashSet<i64> = here[last + 1..].iter().map(|d| d.release_id).collect();
+                        prop_assert!(after.len() >= usize::try_from(count).unwrap());
+                    }
+                }
+            }
+            let packages: Vec<&str> = judged
+                .iter()
+                .filter(|thing| thing.goes)
+                .filter_map(|thing| Some(thing.package.as_ref()?.version.as_str()))
+                .collect();
+            prop_assert!(!packages.contains(&"8.0.0"));
+            let named = facts.named_after(&judged);
+            for release in facts.releases.iter().filter(|release| !gone.contains(&release.id)) {
+                prop_assert!(!packages.contains(&release.package_version.as_str()));
+                prop_assert!(named.contains(&release.package_sha256));
+            }
+        }
+    }
+}
