@@ -308,6 +308,22 @@ mod tests {
     }
 
     #[test]
+    fn everything_is_kept_unless_a_limit_is_set() {
+        assert_eq!(read(&[], None).unwrap().retention, Retention::default());
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        fs_err::write(file.path(), "data = '/x'\n[retention]\nreleases_keep_count = 3\nlogs_days = 9")
+            .unwrap();
+        let environment = [("OCTARM_SERVER_RETENTION__LOGS_DAYS".to_owned(), "7".to_owned())];
+        let flags = vec![("retention.packages_keep_days", "5".to_owned())];
+        let config = ServerConfig::read(Some(file.path()), &environment.into_iter().collect(), flags);
+        let Retention { releases, packages, logs_days } = config.unwrap().retention;
+        assert_eq!((releases.count, releases.days, logs_days), (Some(3), None, Some(7)));
+        assert_eq!((packages.count, packages.days), (None, Some(5)));
+        let zero = read(&[("OCTARM_SERVER_RETENTION__RELEASES_KEEP_DAYS", "0")], None).unwrap_err();
+        assert!(zero.to_string().contains("`retention.releases_keep_days` is 0"), "{zero}");
+    }
+
+    #[test]
     fn the_url_comes_from_the_environment_or_a_file_and_is_shown_nowhere() {
         let url = "postgres://u:s3cret@h/d";
         let config = read(&[("OCTARM_SERVER_DATABASE_URL", url), ("OCTARM_SERVER_MASTER_KEY", "0012")], None);
