@@ -154,6 +154,7 @@ async fn collect(
     stop: &CancellationToken,
 ) -> Result<Vec<Judged>, ServerError> {
     let mut deleted = Vec::new();
+    store.mark_unnamed_blobs().await?;
     while !stop.is_cancelled() {
         let begun = Instant::now();
         let doomed = store.doom_blobs(company.grace, company.abandoned, BATCH).await?;

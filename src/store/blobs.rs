@@ -67,10 +67,11 @@ impl Store {
     pub async fn expect_blob(&self, blob: &Blob) -> Result<(), StoreError> {
         let mut write = self.database.write().await?;
         let spared = sqlx::query(concat!(
-            "insert into blobs (sha256, size, unnamed_since) values ($1, $2, ",
+            "insert into blobs as b (sha256, size, unnamed_since) values ($1, $2, ",
             now!(),
-            ") on conflict (sha256) do update set unnamed_since = excluded.unnamed_since, size = excluded.size \
-             where blobs.doomed is null"
+            ") on conflict (sha256) do update set size = excluded.size, unnamed_since = case when ",
+            named!(),
+            " then null else excluded.unnamed_since end where b.doomed is null"
         ))
         .bind(&blob.sha256)
         .bind(signed(blob.size))
@@ -118,16 +119,10 @@ impl Store {
         .await?)
     }
 
-    /// Dooms at most `most` blobs that nothing has named for `grace`, and those that somebody doomed longer than
-    /// `abandoned` ago and never deleted. Whoever calls this deletes them and then calls [`Self::forget_blob`].
-    pub async fn doom_blobs(
-        &self,
-        grace: Duration,
-        abandoned: Duration,
-        most: u32,
-    ) -> Result<Vec<Blob>, StoreError> {
+    /// Takes note of what nothing names any more: since now, which is later than it was so. A release that is being made of
+    /// a package while that is deleted still finds its bytes: it has all of [`GRACE`] to get them named.
+    pub async fn mark_unnamed_blobs(&self) -> Result<(), StoreError> {
         let mut write = self.database.write().await?;
-        // Since when is only as exact as these looks are frequent, and never too early: a push says so itself.
         for text in [
             concat!(
                 "update blobs set unnamed_since = null where sha256 in (select sha256 from blobs b where \
@@ -146,6 +141,18 @@ impl Store {
         ] {
             sqlx::query(text).execute(&mut *write).await?;
         }
+        write.commit().await
+    }
+
+    /// Dooms at most `most` blobs that nothing has named for `grace`, and those that somebody doomed longer than
+    /// `abandoned` ago and never deleted. Whoever calls this deletes them and then calls [`Self::forget_blob`].
+    pub async fn doom_blobs(
+        &self,
+        grace: Duration,
+        abandoned: Duration,
+        most: u32,
+    ) -> Result<Vec<Blob>, StoreError> {
+        let mut write = self.database.write().await?;
         // The rows are looked at once more after they were locked: a push that spared one in between has the last word.
         let doomed: Vec<(String, i64)> = sqlx::query_as(AssertSqlSafe(format!(
             "update blobs set doomed = {now} where sha256 in (select sha256 from blobs b where \
@@ -177,14 +184,10 @@ impl Store {
 
 /// What is durable gets a name in this transaction. Refused where the blob was deleted, or is being, since it was expected.
 pub(super) async fn name(write: &mut Write, sha256: &str) -> Result<(), StoreError> {
-    let found = sqlx::query(concat!(
-        "update blobs set unnamed_since = ",
-        now!(),
-        " where sha256 = $1 and doomed is null"
-    ))
-    .bind(sha256)
-    .execute(&mut **write)
-    .await?;
+    let found = sqlx::query("update blobs set unnamed_since = null where sha256 = $1 and doomed is null")
+        .bind(sha256)
+        .execute(&mut **write)
+        .await?;
     if found.rows_affected() == 0 {
         return Err(StoreError::BlobGoing { sha256: sha256.to_owned() });
     }
