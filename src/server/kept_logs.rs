@@ -121,7 +121,7 @@ fn unpack(packed: &[u8], length: u64) -> io::Result<Vec<u8>> {
     if lines.len() as u64 == length { Ok(lines) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
-/// Makes blobs of the logs of deployments that ended; answers of how many. A crash in between leaves the log in the
+/// Makes blobs of the logs of deployments that ended; answers of how many. What breaks off in between leaves the log in the
 /// database, and the next call does it again.
 pub(super) async fn keep(shared: &Shared) -> Result<u64, LogError> {
     let mut kept = 0;
@@ -131,9 +131,6 @@ pub(super) async fn keep(shared: &Shared) -> Result<u64, LogError> {
         let Some((last, _)) = batch.last() else { return Ok(kept) };
         after = *last;
         for (deployment, length) in batch {
-            if shared.closing.is_cancelled() {
-                return Ok(kept);
-            }
             kept += u64::from(keep_one(shared, deployment, length).await?);
         }
     }

@@ -4,7 +4,7 @@
 use std::{error::Error, time::Duration};
 
 use super::{
-    Shared, kept_logs,
+    GRACE, Shared, kept_logs,
     prune::{self, Company},
 };
 
@@ -20,14 +20,24 @@ pub(super) async fn run(shared: Shared) {
             () = shared.closing.cancelled() => return,
         }
         if is_our_turn(&shared, "logs", pause).await {
-            match kept_logs::keep(&shared).await {
-                Ok(0) => {}
-                Ok(kept) => tracing::debug!(kept, "finished logs were made blobs"),
-                Err(error) => tracing::error!(error = &error as &dyn Error, "keeping finished logs failed"),
+            match shared.closing.run_until_cancelled(Box::pin(kept_logs::keep(&shared))).await {
+                None | Some(Ok(0)) => {}
+                Some(Ok(kept)) => tracing::debug!(kept, "finished logs were made blobs"),
+                Some(Err(error)) => {
+                    tracing::error!(error = &error as &dyn Error, "keeping finished logs failed");
+                }
             }
         }
         if is_our_turn(&shared, "prune", PRUNE_EVERY).await {
-            prune(&shared).await;
+            // It stops by itself where it leaves nothing half done, unless a bucket lets it wait for too long.
+            let cut_off = async {
+                shared.closing.cancelled().await;
+                tokio::time::sleep(GRACE).await;
+            };
+            tokio::select! {
+                () = prune(&shared) => {}
+                () = cut_off => return,
+            }
         }
     }
 }
