@@ -1,9 +1,11 @@
-//! The one neighbour that deployments change: AWS. Clients for one account and region, and the verbs that we need.
+//! The one neighbour that deployments change: AWS. Clients for one account and region, and the verbs that we need; and
+//! a bucket as a place for the server's blobs.
 //!
 //! Reads are retried by the SDK. Calls that change something run with the SDK's retries off: the step that makes
 //! them decides, after it has looked at what the first try did.
 
 mod body;
+mod bucket;
 mod checks;
 mod code;
 mod lambda;
@@ -17,6 +19,7 @@ use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutCo
 use aws_credential_types::provider::ProvideCredentials;
 use secrecy::{ExposeSecret, SecretString};
 
+pub use bucket::{Arriving, Bucket, BucketPlace, Listed};
 pub use code::{Code, CodeWriter};
 pub use lambda::{DIRECT_LIMIT, Function, Settled};
 pub use names::{BucketName, BucketNameError, FunctionName, FunctionNameError, ObjectKey, ObjectKeyError};

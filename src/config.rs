@@ -1,6 +1,7 @@
 //! Settings of the two daemons: defaults, then the file, then the environment, then flags. An unknown key is
 //! refused, and an error names the key and where it came from.
 
+mod retention;
 mod server;
 mod worker;
 
@@ -11,7 +12,8 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-pub use server::{ServerConfig, Tls};
+pub use retention::{Keep, Retention};
+pub use server::{BlobBucket, ServerConfig, Tls};
 pub use worker::WorkerConfig;
 
 /// The process environment as it was at the start. Nothing else reads it.

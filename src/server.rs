@@ -14,6 +14,7 @@ mod environments;
 mod feeds;
 mod folder;
 mod json;
+mod kept_logs;
 mod libraries;
 mod lifecycles;
 mod listener;
@@ -24,12 +25,14 @@ mod pools;
 mod problem;
 mod progression;
 mod projects;
+mod prune;
 mod releases;
 mod rewrite;
 mod root;
 mod router;
 mod sweeper;
 mod tasks;
+mod tidy;
 mod tls;
 mod unread;
 mod variables;
@@ -45,10 +48,11 @@ use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 pub use check::check;
+pub use prune::prune;
 
 use crate::{
-    blobs::{BlobError, Blobs},
-    config::Tls,
+    blobs::{BlobError, Blobs, BucketBlobs},
+    config::{BlobBucket, Retention, Tls},
     conventions::{Conventions, ConventionsError},
     model::Fingerprint,
     store::{Change, Database, Store, StoreError, Vault},
@@ -70,6 +74,8 @@ pub struct Settings {
     pub database: Option<SecretString>,
     /// The master key; the one in the data folder where none is given.
     pub master_key: Option<SecretString>,
+    /// The bucket of packages and finished logs; they are in the data folder where there is none.
+    pub blobs: Option<BlobBucket>,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// The address that people reach it at, where that is another one.
@@ -80,12 +86,16 @@ pub struct Settings {
     pub unknown_after: Duration,
     /// How connections are protected.
     pub tls: Tls,
+    /// What is kept, and for how long.
+    pub retention: Retention,
     /// How long a worker's claim waits for work.
     pub poll_wait: Duration,
     /// How long the head of a request may take to arrive, and then its body, where that is a document.
     pub request_within: Duration,
     /// How long the sender of a package may send nothing.
     pub upload_silence: Duration,
+    /// How often finished logs are looked for, and whether it is time to remove what is old.
+    pub tidy_pause: Duration,
 }
 
 impl Settings {
@@ -95,14 +105,17 @@ impl Settings {
             data,
             database: None,
             master_key: None,
+            blobs: None,
             listen,
             public_url: None,
             lease: Duration::from_mins(1),
             unknown_after: Duration::from_mins(15),
             tls: Tls::default(),
+            retention: Retention::default(),
             poll_wait: Duration::from_secs(25),
             request_within: Duration::from_secs(30),
             upload_silence: Duration::from_mins(1),
+            tidy_pause: Duration::from_mins(1),
         }
     }
 }
@@ -136,6 +149,25 @@ pub enum ServerError {
     /// The conventions could not be read.
     #[error("the built-in conventions cannot be read")]
     Conventions(#[from] ConventionsError),
+    /// There is no server's database to prune.
+    #[error("there is nothing to prune: no server has used the database `{database}` yet")]
+    NothingThere {
+        /// Where there is none.
+        database: String,
+    },
+    /// The bytes belong to another installation.
+    #[error(
+        "the packages in `{place}` belong to installation {owner}, and the database to installation {installation}: nothing \
+         is removed"
+    )]
+    ForeignBlobs {
+        /// Where they are.
+        place: String,
+        /// What stands beside them.
+        owner: String,
+        /// What the database says.
+        installation: String,
+    },
     /// The database could not be opened.
     #[error("the server's database cannot be opened")]
     Store(#[from] StoreError),
@@ -160,13 +192,21 @@ impl ServerError {
     /// What to do about it, where we know.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Locked { .. } => Some("stop the other server, or give this one a folder of its own".into()),
+            Self::Locked { .. } => Some(
+                "stop the other server, or give this one a folder of its own; a server that runs prunes by itself".into(),
+            ),
+            Self::ForeignBlobs { .. } => Some(
+                "give each installation a bucket, a prefix or a folder of its own; where the database was made anew and \
+                 these packages are to be its own, delete `installation` beside them"
+                    .into(),
+            ),
             Self::KeyMissing { .. } => Some(
                 "restore the key from the backup that the database came from, or copy it from another server of this \
                  database: without it no sensitive value can be read"
                     .into(),
             ),
             Self::Store(error) => error.hint(),
+            Self::Blobs(error) => error.hint(),
             Self::Tls(_) => Some("check `tls_cert` and `tls_key`, or leave both out: the server then makes a certificate itself".into()),
             _ => None,
         }
@@ -232,11 +272,15 @@ pub struct Server {
 /// Takes the data folder, makes what is missing in it, and binds the address.
 pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     let folder = folder::open(&settings.data, settings.database.as_ref())?;
+    if folder.lock.is_some() {
+        folder::Spare::keep(&settings.data);
+    }
     let protection = tls::prepare(&settings.tls, &settings.data, settings.listen)?;
     let database = Database::open(&folder.database).await?;
     let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), database.is_new().await?)?)?;
     let abandoned = if folder.lock.is_some() { Duration::ZERO } else { ABANDONED };
-    let blobs = Blobs::open(&folder.packages, PACKAGE_LIMIT, abandoned)?;
+    let blobs = Blobs::open(&folder.packages, bucket(&settings).await?, PACKAGE_LIMIT, abandoned)?;
+    blobs.check().await?;
     let store = Store::open(database, vault, settings.lease).await?;
     let path = settings.data.join("first-api-key");
     let made =
@@ -267,6 +311,14 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
 fn url(address: SocketAddr, is_protected: bool) -> String {
     let scheme = if is_protected { "https" } else { "http" };
     format!("{scheme}://{address}")
+}
+
+/// The bucket that the settings name.
+async fn bucket(settings: &Settings) -> Result<Option<BucketBlobs>, BlobError> {
+    let Some(BlobBucket { bucket, prefix, endpoint, region }) = settings.blobs.clone() else {
+        return Ok(None);
+    };
+    BucketBlobs::connect(&bucket, &prefix, endpoint, region).await.map(Some)
 }
 
 impl Server {
@@ -302,6 +354,7 @@ impl Server {
         // Also when this future is dropped: nothing of the server outlives it.
         let _closed = closing.clone().drop_guard();
         let sweeper = tokio::spawn(sweeper::run(shared.clone()));
+        let tidying = tokio::spawn(tidy::run(shared.clone()));
         let hearing = tokio::spawn(listener::run(shared.clone()));
         let app = router::app(shared.clone());
         let serving = connections::serve(
@@ -320,7 +373,7 @@ impl Server {
             () = serving => {}
             () = cut_off => tracing::warn!("requests were still open after the grace period"),
         }
-        for (task, name) in [(sweeper, "sweeper"), (hearing, "listener")] {
+        for (task, name) in [(sweeper, "sweeper"), (tidying, "tidying"), (hearing, "listener")] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "the {name} failed");
             }

@@ -78,7 +78,7 @@ impl Aws {
             .zip_file(Blob::new([]))
             .customize()
             .interceptor(Streamed::new(code.json(revision_id)))
-            .config_override(once(patience(code)))
+            .config_override(once(patience(code.size())))
             .send()
             .await
             .map_err(|error| refusal::classify("UpdateFunctionCode", name.as_str(), &self.region, error))?;
@@ -117,9 +117,9 @@ fn once(patience: Duration) -> aws_sdk_lambda::config::Builder {
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(patience).build())
 }
 
-/// How long sending this zip may take.
-pub(super) fn patience(code: &Code) -> Duration {
-    UPLOAD * u32::try_from(1 + code.size() / UPLOAD_SIZE).unwrap_or(u32::MAX)
+/// How long sending so many bytes may take.
+pub(super) fn patience(size: u64) -> Duration {
+    UPLOAD * u32::try_from(1 + size / UPLOAD_SIZE).unwrap_or(u32::MAX)
 }
 
 fn describe(configuration: &FunctionConfiguration) -> Option<Function> {

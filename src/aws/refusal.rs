@@ -98,6 +98,8 @@ pub enum Kind {
     TooLarge,
     /// There is no such bucket.
     NoBucket,
+    /// There is no such object in the bucket.
+    NoObject,
     /// The bucket is in another region than the function.
     OtherRegion,
     /// Lambda may not read the object on behalf of these credentials.
@@ -231,6 +233,8 @@ fn kind_of(status: u16, code: &str, message: &str) -> Kind {
         "InvalidParameterValueException" if message.contains("NoSuchBucket") => Kind::NoBucket,
         "AccessDeniedException" if message.contains("denied by S3") => Kind::ObjectDenied,
         "NoSuchBucket" => Kind::NoBucket,
+        // The answer to a HEAD has no body that could say more.
+        "NoSuchKey" | "NotFound" => Kind::NoObject,
         "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" => Kind::OtherRegion,
         // S3 waited for the rest of the body, or met another write of the same object.
         "RequestTimeout" | "OperationAborted" => Kind::Fault,

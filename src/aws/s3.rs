@@ -60,7 +60,7 @@ impl Aws {
             .interceptor(Streamed::new(code.plain()))
             .config_override(
                 aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled()).timeout_config(
-                    TimeoutConfig::builder().operation_attempt_timeout(lambda::patience(code)).build(),
+                    TimeoutConfig::builder().operation_attempt_timeout(lambda::patience(code.size())).build(),
                 ),
             )
             .send()

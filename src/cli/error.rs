@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::ProfileError;
 use crate::{
-    client::ClientError, config::ConfigError, conventions::ConventionsError, deploy::RedactorError,
-    exit::Exit, model::FingerprintError, package::PackageError, server::ServerError, store::StoreError,
-    telemetry::TelemetryError, template::Unclean, worker::StateError, worker::WorkerError,
+    blobs::BlobError, client::ClientError, config::ConfigError, conventions::ConventionsError,
+    deploy::RedactorError, exit::Exit, model::FingerprintError, package::PackageError, server::ServerError,
+    store::StoreError, telemetry::TelemetryError, template::Unclean, worker::StateError, worker::WorkerError,
 };
 
 /// Why a command did not do what it was asked.
@@ -173,9 +173,17 @@ impl CliError {
                 ServerError::Locked { .. }
                 | ServerError::KeyMissing { .. }
                 | ServerError::KeyUnreadable { .. }
-                | ServerError::Store(StoreError::Unusable(_) | StoreError::WrongKey),
+                | ServerError::NothingThere { .. }
+                | ServerError::ForeignBlobs { .. }
+                | ServerError::Store(StoreError::Unusable(_) | StoreError::WrongKey)
+                | ServerError::Blobs(BlobError::BucketName(_) | BlobError::Prefix(_)),
             ) => Exit::Configuration,
-            Self::Server(ServerError::Store(StoreError::Unreachable(_))) => Exit::Unreachable,
+            Self::Server(ServerError::Blobs(BlobError::Bucket(error))) if !error.may_have_acted() => {
+                Exit::Configuration
+            }
+            Self::Server(
+                ServerError::Store(StoreError::Unreachable(_)) | ServerError::Blobs(BlobError::Bucket(_)),
+            ) => Exit::Unreachable,
             Self::Config(_) | Self::Conventions(_) | Self::Telemetry(_) | Self::Disagreement { .. } => {
                 Exit::Configuration
             }

@@ -8,6 +8,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -16,7 +17,9 @@ use crate::{
     config::{Environment, ServerConfig},
     exit::Exit,
     server::{self, Settings},
-    shutdown, telemetry,
+    shutdown,
+    store::Judged,
+    telemetry,
 };
 
 #[derive(Debug, Subcommand)]
@@ -28,6 +31,16 @@ pub(super) enum ServerCommand {
         /// Write the server's URL into this file once it listens
         #[arg(long, value_name = "FILE")]
         address_file: Option<PathBuf>,
+    },
+    /// Remove what the settings of retention do not keep, and bytes that nothing names. A server that runs does it by
+    /// itself; beside one this works where the database has a URL
+    #[command(after_help = "Example:\n  octarm server prune --dry-run --releases-keep-count 20")]
+    Prune {
+        #[command(flatten)]
+        settings: ServerSettings,
+        /// Show what would go, and why everything else stays; remove nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Look whether a server could start: settings, folder, database, master key, certificate, address. Changes nothing
     CheckConfig {
@@ -49,6 +62,16 @@ pub(super) struct ServerSettings {
     /// with one the URL goes into the environment or a file
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+    /// The bucket that holds packages and finished logs instead of the folder; credentials come from where AWS's own tools
+    /// have them
+    #[arg(long, value_name = "s3://BUCKET/PREFIX")]
+    blobs: Option<String>,
+    /// Where the bucket is answered for, where that is not AWS
+    #[arg(long, value_name = "URL")]
+    blobs_endpoint: Option<String>,
+    /// The region of the bucket
+    #[arg(long, value_name = "REGION")]
+    blobs_region: Option<String>,
     /// The address to listen on; else 127.0.0.1:8060
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -62,6 +85,30 @@ pub(super) struct ServerSettings {
     /// The private key of that certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    retention: RetentionArgs,
+}
+
+/// What is kept of each kind, what either of its two says; everything where neither is given. The current and the last good
+/// release of an environment are kept in any case, and what a kept release is made of.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Retention")]
+struct RetentionArgs {
+    /// Keep the last so many releases of each environment of each project, and as many that were not deployed yet
+    #[arg(long, value_name = "COUNT")]
+    releases_keep_count: Option<u32>,
+    /// Keep the releases that were made or deployed within so many days
+    #[arg(long, value_name = "DAYS")]
+    releases_keep_days: Option<u32>,
+    /// Keep the so many highest versions of each package
+    #[arg(long, value_name = "COUNT")]
+    packages_keep_count: Option<u32>,
+    /// Keep the packages that were pushed within so many days
+    #[arg(long, value_name = "DAYS")]
+    packages_keep_days: Option<u32>,
+    /// Keep the log of a deployment for so many days after its end
+    #[arg(long, value_name = "DAYS")]
+    logs_days: Option<u32>,
 }
 
 pub(super) async fn run(
@@ -69,32 +116,60 @@ pub(super) async fn run(
     environment: &Environment,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let (given, run) = match command {
-        ServerCommand::Run { settings, address_file } => (settings, Some(address_file)),
-        ServerCommand::CheckConfig { settings } => (settings, None),
+    let (given, act) = match command {
+        ServerCommand::Run { settings, address_file } => (settings, Act::Run { address_file }),
+        ServerCommand::Prune { settings, dry_run } => (settings, Act::Prune { dry_run }),
+        ServerCommand::CheckConfig { settings } => (settings, Act::Check),
     };
     let mut flags = Vec::new();
     flags.extend(given.data.map(|data| ("data", data.display().to_string())));
     flags.extend(given.database_url.map(|url| ("database_url", url)));
+    flags.extend(given.blobs.map(|url| ("blobs", url)));
+    flags.extend(given.blobs_endpoint.map(|url| ("blobs_endpoint", url)));
+    flags.extend(given.blobs_region.map(|region| ("blobs_region", region)));
     flags.extend(given.listen.map(|listen| ("listen", listen.to_string())));
     flags.extend(given.tls.map(|tls| ("tls", tls)));
     flags.extend(given.tls_cert.map(|file| ("tls_cert", file.display().to_string())));
     flags.extend(given.tls_key.map(|file| ("tls_key", file.display().to_string())));
+    let RetentionArgs {
+        releases_keep_count,
+        releases_keep_days,
+        packages_keep_count,
+        packages_keep_days,
+        logs_days,
+    } = given.retention;
+    let limits = [
+        ("retention.releases_keep_count", releases_keep_count),
+        ("retention.releases_keep_days", releases_keep_days),
+        ("retention.packages_keep_count", packages_keep_count),
+        ("retention.packages_keep_days", packages_keep_days),
+        ("retention.logs_days", logs_days),
+    ];
+    flags.extend(limits.into_iter().filter_map(|(name, limit)| Some((name, limit?.to_string()))));
     let config = ServerConfig::read(given.config.as_deref(), environment, flags)?;
     let settings = Settings {
         database: config.database_url,
         master_key: config.master_key,
         public_url: config.public_url,
+        blobs: config.blobs,
         lease: config.lease,
         unknown_after: config.unknown_after,
         tls: config.tls,
+        retention: config.retention,
         ..Settings::new(config.data, config.listen)
     };
-    let Some(address_file) = run else {
-        for sentence in server::check(&settings).await? {
-            output.say(sentence);
+    let address_file = match act {
+        Act::Run { address_file } => address_file,
+        Act::Prune { dry_run } => {
+            show_pruned(&Box::pin(server::prune(&settings, dry_run)).await?, dry_run, output);
+            return Ok(Exit::Done);
         }
-        return Ok(Exit::Done);
+        Act::Check => {
+            for sentence in server::check(&settings).await? {
+                output.say(sentence);
+            }
+            return Ok(Exit::Done);
+        }
     };
     telemetry::start(&config.log, output.has_stderr_colour())?;
     let stop = CancellationToken::new();
@@ -119,6 +194,32 @@ pub(super) async fn run(
     server.serve(stop).await?;
     info!("stopped");
     Ok(Exit::Done)
+}
+
+/// What is done with the settings.
+enum Act {
+    Run { address_file: Option<PathBuf> },
+    Prune { dry_run: bool },
+    Check,
+}
+
+fn show_pruned(things: &[Judged], dry_run: bool, output: Output) {
+    let (going, staying): (Vec<&Judged>, Vec<&Judged>) = things.iter().partition(|thing| thing.goes);
+    let list = |word: &str, things: &[&Judged]| {
+        let line = |thing: &&Judged| format!("{word} {}: {}", thing.name, thing.why);
+        things.iter().map(line).collect::<Vec<_>>()
+    };
+    let bytes: u64 = going.iter().map(|thing| thing.bytes_freed()).sum();
+    let (goes, would) = if dry_run { ("would remove", "would go") } else { ("removed", "went") };
+    let count = match going.len() {
+        0 => "nothing".to_owned(),
+        1 => "1 thing".to_owned(),
+        count => format!("{count} things"),
+    };
+    let mut lines = [list(goes, &going), list("keeps", &staying)].concat();
+    lines.push(format!("{count} {would}; {bytes} bytes are free by it"));
+    let text = lines.join("\n");
+    output.result(text, &json!({ "dry_run": dry_run, "things": things, "bytes": bytes }));
 }
 
 /// A reader finds the file whole or not at all.

@@ -9,7 +9,10 @@ use std::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{ConfigError, Environment, Flags, LogConfig, default_folder, read};
+use super::{
+    ConfigError, Environment, Flags, LogConfig, default_folder, read,
+    retention::{Retention, Section},
+};
 
 /// How connections are protected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,6 +33,19 @@ pub enum Tls {
     },
 }
 
+/// A bucket for packages and finished logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobBucket {
+    /// Its name.
+    pub bucket: String,
+    /// What the keys in it begin with; may be empty.
+    pub prefix: String,
+    /// Where it is answered for, where that is not AWS.
+    pub endpoint: Option<String>,
+    /// Its region, where the AWS settings of the machine name none or another.
+    pub region: Option<String>,
+}
+
 /// The server's settings, whole.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -39,6 +55,8 @@ pub struct ServerConfig {
     pub database_url: Option<SecretString>,
     /// The master key, where it is not in the data folder.
     pub master_key: Option<SecretString>,
+    /// The bucket of packages and finished logs, where they are not in the data folder.
+    pub blobs: Option<BlobBucket>,
     /// Where it listens.
     pub listen: SocketAddr,
     /// The address that people reach it at, where that is another one.
@@ -49,6 +67,8 @@ pub struct ServerConfig {
     pub unknown_after: Duration,
     /// How connections are protected.
     pub tls: Tls,
+    /// What is kept, and for how long.
+    pub retention: Retention,
     /// What operators read.
     pub log: LogConfig,
 }
@@ -62,6 +82,9 @@ struct File {
     #[serde(rename = "database_url_file")]
     database_url_in: Option<PathBuf>,
     master_key: Option<String>,
+    blobs: Option<String>,
+    blobs_endpoint: Option<String>,
+    blobs_region: Option<String>,
     #[serde(default = "default_listen")]
     listen: SocketAddr,
     public_url: Option<String>,
@@ -72,6 +95,8 @@ struct File {
     tls: Option<Choice>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    #[serde(default)]
+    retention: Section,
     #[serde(default)]
     log: LogConfig,
 }
@@ -136,10 +161,12 @@ impl ServerConfig {
             data: file.data.map_or_else(|| default_folder("data", "server", environment), Ok)?,
             database_url: database_url(file.database_url, file.database_url_in.as_deref())?,
             master_key: master_key.map(Into::into),
+            blobs: blob_bucket(file.blobs.as_deref(), file.blobs_endpoint, file.blobs_region)?,
             listen: file.listen,
             public_url: file.public_url.as_deref().map(public_url).transpose()?,
             lease: Duration::from_secs(file.lease_seconds.into()),
             unknown_after: Duration::from_secs(file.unknown_after_seconds.into()),
+            retention: file.retention.read()?,
             log: file.log,
         })
     }
@@ -165,6 +192,29 @@ fn public_url(url: &str) -> Result<String, ConfigError> {
     Err(wrong(
         "`public_url` cannot be used, expected https://HOST or http://HOST, without user, query or fragment",
     ))
+}
+
+/// The bucket that the URL names; none for the data folder.
+fn blob_bucket(
+    url: Option<&str>,
+    endpoint: Option<String>,
+    region: Option<String>,
+) -> Result<Option<BlobBucket>, ConfigError> {
+    let Some(url) = url else {
+        return if endpoint.is_none() && region.is_none() {
+            Ok(None)
+        } else {
+            Err(wrong("`blobs_endpoint` or `blobs_region` is set and `blobs` is not: expected both or none"))
+        };
+    };
+    let rest = url.strip_prefix("s3://").filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    let rest = rest.ok_or_else(|| wrong(format!("`blobs` is `{url}`, expected s3://BUCKET/PREFIX")))?;
+    let is_url = |url: &str| ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+    if let Some(odd) = endpoint.as_deref().filter(|url| !is_url(url)) {
+        return Err(wrong(format!("`blobs_endpoint` is `{odd}`, expected the URL of a server")));
+    }
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    Ok(Some(BlobBucket { bucket: bucket.to_owned(), prefix: prefix.to_owned(), endpoint, region }))
 }
 
 /// The URL itself, or what is in the file. No error repeats it.
@@ -272,6 +322,47 @@ mod tests {
             let error = read(url).unwrap_err().to_string();
             assert!(error.contains("`public_url` cannot be used") && !error.contains("s3cret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_bucket_has_a_name_and_perhaps_a_prefix() {
+        let bucket = |url: &str, more: &[(&str, &str)]| {
+            read(&[&[("OCTARM_SERVER_BLOBS", url)], more].concat(), None).map(|config| config.blobs.unwrap())
+        };
+        let place = |bucket: &str, prefix: &str| (bucket.to_owned(), prefix.to_owned());
+        for (url, expected) in
+            [("s3://b", place("b", "")), ("s3://b/", place("b", "")), ("s3://b/c/d/", place("b", "c/d/"))]
+        {
+            let found = bucket(url, &[]).unwrap();
+            assert_eq!((found.bucket, found.prefix), expected);
+        }
+        let region = [("OCTARM_SERVER_BLOBS_REGION", "eu-west-1")];
+        assert_eq!(bucket("s3://b", &region).unwrap().region.as_deref(), Some("eu-west-1"));
+        assert_eq!(read(&[], None).unwrap().blobs, None);
+        for bad in ["b/c", "s3:///c", "s3://", "https://b"] {
+            let error = bucket(bad, &[]).unwrap_err().to_string();
+            assert!(error.contains(&format!("`blobs` is `{bad}`, expected s3://BUCKET/PREFIX")), "{error}");
+        }
+        let error = bucket("s3://b", &[("OCTARM_SERVER_BLOBS_ENDPOINT", "minio:9000")]).unwrap_err();
+        assert!(error.to_string().contains("expected the URL of a server"), "{error}");
+        let error = read(&region, None).unwrap_err().to_string();
+        assert!(error.contains("`blobs` is not"), "{error}");
+    }
+
+    #[test]
+    fn everything_is_kept_unless_a_limit_is_set() {
+        assert_eq!(read(&[], None).unwrap().retention, Retention::default());
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        fs_err::write(file.path(), "data = '/x'\n[retention]\nreleases_keep_count = 3\nlogs_days = 9")
+            .unwrap();
+        let environment = [("OCTARM_SERVER_RETENTION__LOGS_DAYS".to_owned(), "7".to_owned())];
+        let flags = vec![("retention.packages_keep_days", "5".to_owned())];
+        let config = ServerConfig::read(Some(file.path()), &environment.into_iter().collect(), flags);
+        let Retention { releases, packages, logs_days } = config.unwrap().retention;
+        assert_eq!((releases.count, releases.days, logs_days), (Some(3), None, Some(7)));
+        assert_eq!((packages.count, packages.days), (None, Some(5)));
+        let zero = read(&[("OCTARM_SERVER_RETENTION__RELEASES_KEEP_DAYS", "0")], None).unwrap_err();
+        assert!(zero.to_string().contains("`retention.releases_keep_days` is 0"), "{zero}");
     }
 
     #[test]

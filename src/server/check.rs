@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use rustix::fs::Access;
 use tokio::net::TcpListener;
 
-use super::{ServerError, Settings, TlsError, folder, tls};
+use super::{ServerError, Settings, TlsError, bucket, folder, tls};
 use crate::store::{Found, Vault};
 
 /// Finds out what would keep a server with these settings from starting; answers a sentence for each thing that is
@@ -24,10 +24,14 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
     if found == Found::Used && key.is_none() {
         return Err(folder.key_missing());
     }
+    let bucket = bucket(settings).await?;
+    if let Some(bucket) = &bucket {
+        bucket.check().await?;
+    }
     let address = settings.listen;
     let protected = protection(settings)?;
     TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
-    Ok(vec![
+    let mut found_right = vec![
         format!("the data folder `{data}` {}", if is_there { "can be used" } else { "can be made" }),
         match found {
             Found::New => format!("the database `{}` is new: its tables will be made", folder.database),
@@ -40,7 +44,9 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
         },
         protected,
         format!("the address {address} is free"),
-    ])
+    ];
+    found_right.extend(bucket.map(|bucket| format!("the bucket of packages, `{bucket}`, can be listed")));
+    Ok(found_right)
 }
 
 /// How connections would be protected.

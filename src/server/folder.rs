@@ -142,6 +142,43 @@ fn lock(data: &Path) -> Result<File, ServerError> {
     }
 }
 
+/// Room on the disk that is kept for pruning, which must work when there is no other.
+pub(super) struct Spare<'a>(&'a Path);
+
+impl<'a> Spare<'a> {
+    const FILE: &'static str = "spare";
+    const BYTES: u64 = 1024 * 1024;
+
+    /// Keeps the room, where there is some.
+    pub(super) fn keep(data: &Path) {
+        let path = data.join(Self::FILE);
+        let is_kept = fs::metadata(&path).is_ok_and(|found| found.len() == Self::BYTES);
+        if is_kept {
+            return;
+        }
+        let kept =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).and_then(
+                |file| Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, Self::BYTES)?),
+            );
+        if let Err(error) = kept {
+            tracing::warn!(%error, "no room could be kept for pruning on a full disk");
+        }
+    }
+
+    /// Gives the room up until this is dropped.
+    pub(super) fn take(data: &'a Path) -> Self {
+        // Where there is none, there is none to give up.
+        let _ = fs::remove_file(data.join(Self::FILE));
+        Self(data)
+    }
+}
+
+impl Drop for Spare<'_> {
+    fn drop(&mut self) {
+        Self::keep(self.0);
+    }
+}
+
 /// Writes a private file whole or not at all, whatever was there before.
 pub(super) fn replace_secret(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("new");

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use tokio_util::io::ReaderStream;
+use tokio::time::Instant;
 
 use super::{
     Shared,
@@ -19,12 +19,16 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    blobs::{BlobError, Incoming},
+    blobs::{Blob, BlobError, Incoming},
     model::chain,
     package::{FileName, Package, PackageError},
     protocol::ErrorCode,
-    store::{FEED, NewPackage, Overwrite, PackageRow},
+    store::{FEED, NewPackage, Overwrite, PackageRow, StoreError},
 };
+
+/// How long a push waits for the same bytes to be gone, and how often it looks.
+const GOING: Duration = Duration::from_secs(5);
+const GOING_PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes in a package as it comes, whatever its length, and answers when it is durable.
 pub(super) async fn push(
@@ -70,12 +74,27 @@ pub(super) async fn push(
     if let Some(kept) = shared.store.before_push(&name, overwrite).await? {
         return Ok((StatusCode::OK, Json(package(&kept.row))));
     }
-    let blob = incoming.finish().await?;
+    let sealed = incoming.seal().await?;
+    expect(&shared, sealed.blob()).await?;
+    let blob = sealed.keep().await?;
     let new = NewPackage { name: &name, file_name: &file_name, sha256: &blob.sha256, size: blob.size };
     let pushed = shared.store.push_package(&new, overwrite).await?;
     let status = if pushed.stored { StatusCode::CREATED } else { StatusCode::OK };
     tracing::info!(package = file_name, sha256 = blob.sha256, stored = pushed.stored, "package pushed");
     Ok((status, Json(package(&pushed.row))))
+}
+
+/// Has the blob spared until it is named. One that is being deleted just now is gone in a moment.
+pub(super) async fn expect(shared: &Shared, blob: &Blob) -> Result<(), StoreError> {
+    let deadline = Instant::now() + GOING;
+    loop {
+        match shared.store.expect_blob(blob).await {
+            Err(StoreError::BlobGoing { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(GOING_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// The next part of an upload, unless its sender falls silent.
@@ -170,15 +189,22 @@ pub(super) async fn show(
 
 pub(super) async fn bytes(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     let row = shared.store.package(&id).await?;
-    stream(&shared, &row.sha256, u64::try_from(row.size).unwrap_or(0)).await
+    let blob = Blob { sha256: row.sha256, size: u64::try_from(row.size).unwrap_or(0) };
+    stream(&shared, &row.file_name, &blob).await
 }
 
-/// A blob as an answer of known length.
-pub(super) async fn stream(shared: &Shared, sha256: &str, size: u64) -> Result<Response, Problem> {
-    let file = shared.blobs.read(sha256).await?;
-    let mut response = Body::from_stream(ReaderStream::with_capacity(file, 64 * 1024)).into_response();
+/// The bytes of a package as an answer of known length.
+pub(super) async fn stream(shared: &Shared, package: &str, blob: &Blob) -> Result<Response, Problem> {
+    let bytes = shared.blobs.read(blob, 0).await.map_err(|error| match error {
+        BlobError::Missing { .. } => {
+            tracing::error!(package, cause = chain(&error), "a package has lost its bytes");
+            Problem::not_found(format!("package `{package}` cannot be read: {error}"))
+        }
+        other => other.into(),
+    })?;
+    let mut response = Body::from_stream(bytes).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, size.into());
+    headers.insert(header::CONTENT_LENGTH, blob.size.into());
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     Ok(response)
 }

@@ -56,7 +56,7 @@ impl Problem {
         )
     }
 
-    fn busy(error: &StoreError) -> Self {
+    fn busy(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::warn!(cause = chain(error), "a request could not wait any longer");
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, error.to_string());
         problem.body.retry_after_ms = Some(BUSY_PAUSE_MS);
@@ -98,6 +98,7 @@ impl From<StoreError> for Problem {
             E::Busy(_)
             | E::Unreachable(_)
             | E::Raced(_)
+            | E::BlobGoing { .. }
             | E::Database(_)
             | E::Migrate(_)
             | E::Corrupt { .. }
@@ -119,12 +120,18 @@ impl From<StoreError> for Problem {
 
 impl From<BlobError> for Problem {
     fn from(error: BlobError) -> Self {
+        if error.is_retryable() {
+            return Self::busy(&error);
+        }
         match &error {
             BlobError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::Invalid, error.to_string())
             }
             BlobError::DiskFull(_) => Self::disk_full(&error),
-            BlobError::Io(_) => Self::internal(&error),
+            BlobError::Missing { .. } => Self::not_found(error.to_string()),
+            BlobError::Io(_) | BlobError::BucketName(_) | BlobError::Prefix(_) | BlobError::Bucket(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How far releases have come, where they may go next, and what a deployment would do there.
 
-use std::{collections::BTreeMap, io};
+use std::collections::BTreeMap;
 
 use axum::{
     Json,
@@ -247,9 +247,9 @@ pub(super) async fn missing_packages(
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let row = shared.store.release(&id).await?;
-    let missing = match shared.blobs.read(&row.package_sha256).await {
+    let missing = match shared.blobs.read(&row.blob(), 0).await {
         Ok(_) => Vec::new(),
-        Err(BlobError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+        Err(BlobError::Missing { .. }) => {
             vec![json!({ "Id": row.package_id, "Version": row.package_version })]
         }
         Err(error) => return Err(error.into()),

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -17,6 +18,7 @@ use super::{
     Shared,
     auth::Caller,
     json::{link, time},
+    kept_logs::{self, LogError},
     paging::Params,
     problem::Problem,
     rewrite::SPACE,
@@ -153,14 +155,15 @@ pub(super) async fn details(
     let length = u64::try_from(row.log_length).unwrap_or(0);
     let from = length.saturating_sub(DETAILS_PART);
     let limit = usize::try_from(length - from).unwrap_or(usize::MAX).max(1);
-    let mut bytes = shared.store.read_log(DeploymentId(row.id), from, limit).await?;
+    let mut bytes = kept_logs::read(&shared, DeploymentId(row.id), from, limit).await?;
     if from > 0 {
         // What stands before the first line feed is the end of a line.
         let start = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |place| place + 1);
         bytes.drain(..start);
     }
-    let elements: Vec<Value> = LogLine::parse_all(&bytes)
+    let elements: Vec<Value> = removed(&row)
         .into_iter()
+        .chain(LogLine::parse_all(&bytes))
         .enumerate()
         .map(|(number, line)| {
             json!({
@@ -208,23 +211,35 @@ pub(super) async fn raw(State(shared): State<Shared>, Path(id): Path<String>) ->
         row.description(),
         row.state()?.task_state()
     );
-    let parts = stream::unfold((Some(head), 0_u64), move |(head, from)| {
-        let store = shared.store.clone();
+    // Before the answer begins, so that what keeps it from being read can be told.
+    let first = kept_logs::read(&shared, deployment, 0, LOG_PART).await?;
+    let from = first.len() as u64;
+    let first = removed(&row).iter().map(text_line).collect::<String>() + &text(&first);
+    let parts = stream::unfold((Some(head + &first), from), move |(ready, from)| {
+        let shared = shared.clone();
         async move {
-            if let Some(head) = head {
-                return Some((Ok::<_, StoreError>(Bytes::from(head)), (None, from)));
+            if let Some(ready) = ready {
+                return Some((Ok::<_, LogError>(Bytes::from(ready)), (None, from)));
             }
-            match store.read_log(deployment, from, LOG_PART).await {
+            match kept_logs::read(&shared, deployment, from, LOG_PART).await {
                 Ok(bytes) if bytes.is_empty() => None,
-                Ok(bytes) => {
-                    let text: String = LogLine::parse_all(&bytes).iter().map(text_line).collect();
-                    Some((Ok(text.into()), (None, from + bytes.len() as u64)))
-                }
+                Ok(bytes) => Some((Ok(text(&bytes).into()), (None, from + bytes.len() as u64))),
                 Err(error) => Some((Err(error), (None, from))),
             }
         }
     });
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(parts)).into_response())
+}
+
+/// What stands in the place of a log that was removed.
+fn removed(row: &DeploymentRow) -> Option<LogLine> {
+    let time = Timestamp::from_millisecond(row.log_removed?).ok()?;
+    let text = "the log was removed because it was older than this server keeps logs".to_owned();
+    Some(LogLine { time, level: Level::Info, text })
+}
+
+fn text(bytes: &[u8]) -> String {
+    LogLine::parse_all(bytes).iter().map(text_line).collect()
 }
 
 fn text_line(line: &LogLine) -> String {
@@ -261,7 +276,12 @@ pub(super) async fn log(
         news.as_mut().enable();
         let row = find(&shared, &id).await?;
         let state = row.state()?.task_state();
-        let bytes = shared.store.read_log(DeploymentId(row.id), from, LOG_PART).await?;
+        let deployment = DeploymentId(row.id);
+        let bytes = if state.is_completed() {
+            kept_logs::read(&shared, deployment, from, LOG_PART).await?
+        } else {
+            shared.store.read_log(deployment, from, LOG_PART).await?
+        };
         if !bytes.is_empty()
             || state.is_completed()
             || Instant::now() >= deadline

@@ -192,7 +192,7 @@ pub(super) async fn package(
     shared.store.check_fence(session.id, deployment, fence).await?;
     let row = shared.store.deployment(deployment).await?;
     let release = shared.store.release(&ReleaseId(row.release_id).to_string()).await?;
-    packages::stream(&shared, &release.package_sha256, u64::try_from(release.package_size).unwrap_or(0)).await
+    packages::stream(&shared, &release.package_file, &release.blob()).await
 }
 
 pub(super) async fn finish(

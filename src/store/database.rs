@@ -332,12 +332,14 @@ const SQLITE_STEPS: Steps = &[
     (4, "lifecycles", include_str!("migrations/0004_lifecycles.sql")),
     (5, "clients", include_str!("migrations/0005_clients.sql")),
     (6, "library", include_str!("migrations/0006_library.sql")),
+    (7, "retention", include_str!("migrations/0007_retention.sql")),
 ];
 const POSTGRES_STEPS: Steps = &[
     (1, "first", include_str!("migrations/postgres/0001_first.sql")),
     (4, "lifecycles", include_str!("migrations/postgres/0004_lifecycles.sql")),
     (5, "clients", include_str!("migrations/postgres/0005_clients.sql")),
     (6, "library", include_str!("migrations/postgres/0006_library.sql")),
+    (7, "retention", include_str!("migrations/postgres/0007_retention.sql")),
 ];
 
 /// On PostgreSQL it holds a lock while it runs, so that nodes that start together do not meet.

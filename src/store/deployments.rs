@@ -59,6 +59,8 @@ pub struct DeploymentRow {
     pub created_by: Option<String>,
     pub(super) snapshot: i64,
     pub(super) variables_version: i64,
+    /// When its log was removed because it was old, in milliseconds since 1970.
+    pub log_removed: Option<i64>,
 }
 
 impl DeploymentRow {
@@ -145,7 +147,7 @@ impl Resolution {
 const SELECT: &str = "select d.id, d.release_id, r.version as release_version, r.channel_id, d.project_id, \
                       p.name as project_name, d.environment_id, e.name as environment_name, d.created, d.comments, \
                       d.state, d.fence, d.blocked, d.resolved, d.machine_name, d.started, d.completed, \
-                      d.error_message, d.log_length, d.created_by, d.snapshot, coalesce((select s.variables_version \
+                      d.error_message, d.log_length, d.log_removed, d.created_by, d.snapshot, coalesce((select s.variables_version \
                       from release_snapshots s where s.release_id = d.release_id and s.number = d.snapshot), \
                       r.variables_version) as variables_version ";
 const FROM: &str = "from deployments d join releases r on r.id = d.release_id join projects p on p.id = d.project_id \

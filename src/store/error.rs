@@ -91,6 +91,12 @@ pub enum StoreError {
     /// Somebody else changed the same thing at the same moment; nothing was stored.
     #[error("somebody else changed the same thing at the same moment")]
     Raced(#[source] Box<dyn Error + Send + Sync>),
+    /// The same bytes are being deleted, since nothing had named them for long.
+    #[error("the bytes with SHA-256 {sha256} are being deleted just now")]
+    BlobGoing {
+        /// Their digest.
+        sha256: String,
+    },
     /// The database is not one that the server can use.
     #[error("the server's database cannot be used: {0}")]
     Unusable(String),
@@ -140,7 +146,7 @@ impl StoreError {
 
     /// Whether the same request may well succeed in a moment: nothing was stored, and the reason passes.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Unreachable(_) | Self::Raced(_))
+        matches!(self, Self::Busy(_) | Self::Unreachable(_) | Self::Raced(_) | Self::BlobGoing { .. })
     }
 
     pub(super) fn corrupt(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

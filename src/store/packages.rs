@@ -1,13 +1,13 @@
 //! Packages that were pushed: a row for each id and version; the bytes are blobs, named by their SHA-256.
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, blobs,
     database::{Write, now},
 };
 use crate::{package::FileName, version::SemanticVersion};
 
 /// A package as stored.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct PackageRow {
     /// The id as first pushed.
     pub package_id: String,
@@ -37,7 +37,7 @@ impl PackageRow {
     }
 }
 
-/// A package whose bytes are durable already.
+/// A package whose bytes are durable already, and were expected before ([`Store::expect_blob`]).
 #[derive(Debug)]
 pub struct NewPackage<'a> {
     /// Its name.
@@ -70,7 +70,7 @@ pub struct Pushed {
     pub stored: bool,
 }
 
-const COLUMNS: &str = "select package_id, version, extension, file_name, sha256, size, published from packages \
+pub(super) const COLUMNS: &str = "select package_id, version, extension, file_name, sha256, size, published from packages \
                        order by package_key, id";
 
 const ONE: &str = "select package_id, version, extension, file_name, sha256, size, published from packages \
@@ -105,6 +105,7 @@ impl Store {
         if let Some(kept) = kept(found, overwrite)? {
             return Ok(kept);
         }
+        blobs::name(&mut write, new.sha256).await?;
         let row: Option<PackageRow> = sqlx::query_as(concat!(
             "insert into packages (package_id, package_key, version, version_key, extension, file_name, sha256, size, \
              published) values ($1, $2, $3, $4, $5, $6, $7, $8, ",

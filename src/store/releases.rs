@@ -10,6 +10,7 @@ use super::{
     snapshots,
 };
 use crate::{
+    blobs::Blob,
     model::ReleaseId,
     version::{OctopusVersion, SemanticVersion},
 };
@@ -53,6 +54,13 @@ pub struct ReleaseRow {
     pub(super) libraries: String,
     /// How often its variables were copied again.
     pub(super) snapshot: i64,
+}
+
+impl ReleaseRow {
+    /// The pinned bytes.
+    pub fn blob(&self) -> Blob {
+        Blob { sha256: self.package_sha256.clone(), size: super::unsigned(self.package_size) }
+    }
 }
 
 /// A package version that somebody chose for a step.
@@ -197,15 +205,21 @@ impl Store {
         let project = projects::by_id(&mut write, row.project_id).await?;
         let what = format!("release {} of project `{}`", row.version, project.name);
         deployments::refuse_open(&mut write, "release_id", row.id, &what).await?;
-        deployments::delete(&mut write, "release_id", row.id).await?;
-        sqlx::query("delete from release_snapshots where release_id = $1")
-            .bind(row.id)
-            .execute(&mut *write)
-            .await?;
-        sqlx::query("delete from releases where id = $1").bind(row.id).execute(&mut *write).await?;
+        remove(&mut write, row.id).await?;
         write.commit().await?;
         Ok(row)
     }
+}
+
+/// Removes a release, what was copied for it and what is on record of its deployments.
+pub(super) async fn remove(write: &mut Write, release: i64) -> Result<(), StoreError> {
+    deployments::delete(write, "release_id", release).await?;
+    for statement in
+        ["delete from release_snapshots where release_id = $1", "delete from releases where id = $1"]
+    {
+        sqlx::query(statement).bind(release).execute(&mut **write).await?;
+    }
+    Ok(())
 }
 
 /// The release of this number, inside a transaction.

@@ -98,3 +98,37 @@ async fn a_wrong_signature_or_checksum_and_a_missing_right_are_refused() {
     assert!(refused.starts_with("403 AccessDenied: ") && refused.contains("s3:PutObject"), "{refused}");
     assert!(fake.objects("zips").is_empty());
 }
+
+#[tokio::test]
+async fn objects_are_read_from_any_byte_on_listed_in_pages_and_deleted() {
+    let fake = fake_with_orders();
+    fake.create_bucket("zips", REGION, false);
+    let client = known(&fake);
+    for key in ["a/1", "a/2", "a/3", "b/1"] {
+        put(&client, key.as_bytes()).key(key).send().await.unwrap();
+    }
+    let get = |key: &str| client.get_object().bucket("zips").key(key);
+    let whole = get("a/2").send().await.unwrap().body.collect().await.unwrap();
+    assert_eq!(whole.to_vec(), b"a/2");
+    let rest = get("a/2").range("bytes=2-").send().await.unwrap().body.collect().await.unwrap();
+    assert_eq!(rest.to_vec(), b"2");
+    assert!(refusal(get("a/2").range("bytes=3-").send().await).starts_with("416 InvalidRange"));
+    assert!(refusal(get("a/9").send().await).starts_with("404 NoSuchKey"));
+    let list = |after: &str| {
+        let call = client.list_objects_v2().bucket("zips").prefix("a/").max_keys(2).start_after(after);
+        async move {
+            let page = call.send().await.unwrap();
+            page.contents().iter().map(|object| object.key().unwrap().to_owned()).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!((list("").await, list("a/2").await), (vec!["a/1".into(), "a/2".into()], vec!["a/3".into()]));
+    let odd = client.list_objects_v2().bucket("zips").delimiter("/").send().await;
+    assert!(refusal(odd).starts_with("501 FakeAwsDoesNotImitate"));
+    // Also one that is not there.
+    for _ in 0..2 {
+        client.delete_object().bucket("zips").key("a/2").send().await.unwrap();
+    }
+    assert_eq!(list("").await, ["a/1", "a/3"]);
+    let applied: Vec<bool> = fake.mutating_calls().iter().map(|call| call.applied).collect();
+    assert_eq!(applied, [true, true, true, true, true, false]);
+}

@@ -1,9 +1,11 @@
 //! The deployment server over HTTP, on each engine that may hold its tables.
 
+mod bucket;
 mod check;
 mod folder;
 mod killed;
 mod nodes;
+mod pruning;
 mod tables;
 mod tls;
 mod trouble;
@@ -22,6 +24,7 @@ mod sqlite {
     mod leases;
     mod libraries;
     mod lifecycles;
+    mod logs_kept;
     mod names;
     mod packages;
     mod pools;
@@ -30,6 +33,7 @@ mod sqlite {
     mod properties;
     mod releases;
     mod rest;
+    mod retention;
     mod snapshots;
     mod variables;
     mod waiting;
@@ -51,6 +55,7 @@ mod postgres {
     mod leases;
     mod libraries;
     mod lifecycles;
+    mod logs_kept;
     mod names;
     mod packages;
     mod pools;
@@ -59,6 +64,7 @@ mod postgres {
     mod properties;
     mod releases;
     mod rest;
+    mod retention;
     mod snapshots;
     mod variables;
     mod waiting;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use octarm::{
+    blobs::Blob,
     model::{DeploymentEvent as Event, DeploymentId, DeploymentState as State, Fence, Outcome, TaskState},
     protocol::{FinishRequest, Machine, RegisterRequest, SessionRequest},
     store::{
@@ -67,6 +68,7 @@ async fn store(folder: &tempfile::TempDir) -> Store {
     store.create_project("Orders", "", None, &[]).await.unwrap();
     let name = "Orders.1.0.0.zip".parse().unwrap();
     let package = NewPackage { name: &name, file_name: "Orders.1.0.0.zip", sha256: "0", size: 1 };
+    store.expect_blob(&Blob { sha256: "0".to_owned(), size: 1 }).await.unwrap();
     store.push_package(&package, Overwrite::Fail).await.unwrap();
     store.create_release(&NewRelease { project: "Orders".into(), ..NewRelease::default() }).await.unwrap();
     store

@@ -98,6 +98,11 @@ impl FakeAws {
         self.world.state().buckets[bucket].objects()
     }
 
+    /// Somebody else deletes an object with all its versions.
+    pub(crate) fn delete_object(&self, bucket: &str, key: &str) {
+        self.world.state().buckets.get_mut(bucket).unwrap().delete(key);
+    }
+
     /// The ARN of a function of the default account.
     pub(crate) fn arn(&self, name: &str) -> String {
         self.world.arn(ACCOUNT, name)
@@ -163,6 +168,11 @@ impl FakeAws {
         let calls = state.calls.clone();
         drop(state);
         assert!(!waited.timed_out(), "waited for {count} calls of {action:?}; there were {calls:?}");
+    }
+
+    /// Nothing more goes wrong.
+    pub(crate) fn forget_faults(&self) {
+        self.world.state().forget_faults();
     }
 
     fn with<T>(&self, name: &str, look: impl FnOnce(&mut Function) -> T) -> T {

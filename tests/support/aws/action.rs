@@ -11,10 +11,13 @@ pub(crate) enum Action {
     DownloadCode,
     HeadObject,
     PutObject,
+    GetObject,
+    DeleteObject,
+    ListObjects,
 }
 
 impl Action {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::GetFunction,
         Self::GetFunctionConfiguration,
         Self::UpdateFunctionCode,
@@ -22,6 +25,9 @@ impl Action {
         Self::DownloadCode,
         Self::HeadObject,
         Self::PutObject,
+        Self::GetObject,
+        Self::DeleteObject,
+        Self::ListObjects,
     ];
 
     /// The name of the right in a policy.
@@ -31,19 +37,24 @@ impl Action {
             Self::GetFunctionConfiguration => "lambda:GetFunctionConfiguration",
             Self::UpdateFunctionCode => "lambda:UpdateFunctionCode",
             Self::GetCallerIdentity => "sts:GetCallerIdentity",
-            Self::DownloadCode | Self::HeadObject => "s3:GetObject",
+            Self::DownloadCode | Self::HeadObject | Self::GetObject => "s3:GetObject",
             Self::PutObject => "s3:PutObject",
+            Self::DeleteObject => "s3:DeleteObject",
+            Self::ListObjects => "s3:ListBucket",
         }
     }
 
     /// Whether the call is a write verb, be it a dry run or not.
     pub(crate) fn mutates(self) -> bool {
-        matches!(self, Self::UpdateFunctionCode | Self::PutObject)
+        matches!(self, Self::UpdateFunctionCode | Self::PutObject | Self::DeleteObject)
     }
 
     /// Whether it is one of S3's own calls, which sign differently and answer in XML.
     pub(super) fn is_storage(self) -> bool {
-        matches!(self, Self::HeadObject | Self::PutObject)
+        matches!(
+            self,
+            Self::HeadObject | Self::PutObject | Self::GetObject | Self::DeleteObject | Self::ListObjects
+        )
     }
 }
 
@@ -51,7 +62,7 @@ impl Action {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Call {
     pub(crate) action: Action,
-    /// The function, or the object as `bucket/key`.
+    /// The function, or the object as `bucket/key`; of a list, the bucket.
     pub(crate) target: Option<String>,
     /// The status that was answered; `None` when the connection was closed without an answer.
     pub(crate) status: Option<u16>,

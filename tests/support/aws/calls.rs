@@ -5,6 +5,7 @@ use axum::http::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -37,6 +38,9 @@ pub(super) struct Done {
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
     pub(super) applied: bool,
+    pub(super) status: u16,
+    /// After how many bytes of the body the connection closes.
+    pub(super) cut_after: Option<usize>,
 }
 
 /// The answer; `None` is a cut connection.
@@ -68,6 +72,12 @@ pub(super) async fn answer(world: &World, request: Received) -> Option<Response<
             };
             world.record(&mut state, route.call(None, error_type, applied));
             None
+        }
+        Some(Fault::CutBody(bytes)) => {
+            let mut state = world.state();
+            let done = act(world, &mut state, &route, &caller, &request);
+            let done = done.map(|done| Done { cut_after: Some(bytes), ..done });
+            Some(finish(world, &mut state, &route, done))
         }
         Some(Fault::HoldBefore(gate)) => {
             gate.pass().await;
@@ -155,12 +165,20 @@ fn finish(
 ) -> Response<Body> {
     match done {
         Ok(done) => {
-            world.record(state, route.call(Some(200), None, done.applied));
-            let mut response = Response::builder().header("x-amzn-requestid", Uuid::now_v7().to_string());
+            world.record(state, route.call(Some(done.status), None, done.applied));
+            let mut response = Response::builder()
+                .status(done.status)
+                .header("x-amzn-requestid", Uuid::now_v7().to_string());
             for (name, value) in done.headers {
                 response = response.header(name, value);
             }
-            response.body(done.body.into()).unwrap()
+            match done.cut_after {
+                Some(bytes) => {
+                    response = response.header("content-length", done.body.len());
+                    response.body(cut(done.body, bytes)).unwrap()
+                }
+                None => response.body(done.body.into()).unwrap(),
+            }
         }
         Err(refusal) => {
             let error_type = Some(refusal.error_type.clone());
@@ -168,6 +186,17 @@ fn finish(
             refusal.response(route.dialect())
         }
     }
+}
+
+/// The beginning of a body, and then no more.
+fn cut(body: Bytes, after: usize) -> Body {
+    let beginning = stream::once(async move { Ok(body.slice(..after.min(body.len()))) });
+    let end = stream::once(async {
+        // So that the beginning is sent.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+    });
+    Body::from_stream(beginning.chain(end))
 }
 
 fn act(
@@ -214,9 +243,7 @@ fn act(
             state.failures.pop_front();
             Ok(Done { applied: true, ..Done::json(&answer) })
         }
-        Action::GetCallerIdentity | Action::HeadObject | Action::PutObject => {
-            unreachable!("answered above")
-        }
+        _ => unreachable!("answered above"),
     }
 }
 
@@ -306,6 +333,14 @@ impl Route {
             ("GET", ["code", name]) => (Action::DownloadCode, name),
             ("HEAD", [_, _, ..]) => return Self::of_object(Action::HeadObject, request),
             ("PUT", [_, _, ..]) => return Self::of_object(Action::PutObject, request),
+            ("DELETE", [_, _, ..]) => return Self::of_object(Action::DeleteObject, request),
+            ("GET", [bucket] | [bucket, ""]) if request.query.contains("list-type=2") => {
+                return Some(Self { action: Action::ListObjects, target: Some((*bucket).to_owned()) });
+            }
+            // No bucket's name begins like the paths of Lambda.
+            ("GET", [bucket, _, ..]) if *bucket != "2015-03-31" => {
+                return Self::of_object(Action::GetObject, request);
+            }
             _ => return None,
         };
         // A qualifier asks for a version or an alias, and the fake has none.
@@ -318,7 +353,8 @@ impl Route {
 
     /// The bucket stands in the path; `x-id` names the call once more.
     fn of_object(action: Action, request: &Received) -> Option<Self> {
-        if !matches!(request.query.as_str(), "" | "x-id=PutObject") {
+        let named = ["", "x-id=PutObject", "x-id=GetObject", "x-id=DeleteObject"];
+        if !named.contains(&request.query.as_str()) {
             return None;
         }
         let target = percent_decode_str(&request.path[1..]).decode_utf8().ok()?.into_owned();
@@ -333,7 +369,7 @@ impl Route {
         match self.action {
             Action::GetCallerIdentity => Dialect::Xml,
             Action::HeadObject => Dialect::Nothing,
-            Action::PutObject => Dialect::Storage,
+            action if action.is_storage() => Dialect::Storage,
             _ => Dialect::Json,
         }
     }
@@ -345,7 +381,7 @@ impl Route {
 
 impl Done {
     pub(super) fn empty() -> Self {
-        Self { headers: Vec::new(), body: Bytes::new(), applied: false }
+        Self { headers: Vec::new(), body: Bytes::new(), applied: false, status: 200, cut_after: None }
     }
 
     fn typed(content_type: &str) -> Self {

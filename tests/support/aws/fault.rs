@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     CutBefore,
     /// Act, then close the connection without answering: it happened, and the client cannot know.
     CutAfter,
+    /// Act, answer with so many bytes of the body, then close the connection.
+    CutBody(usize),
     /// Hold the call at the gate, then act.
     HoldBefore(Gate),
     /// Act, then hold the answer at the gate.

@@ -1,11 +1,13 @@
-//! S3 as far as code goes through it: buckets with and without versions, objects that are put, looked at, and read by
-//! Lambda.
+//! S3 as far as code and blobs go through it: buckets with and without versions, objects that are put, looked at, read,
+//! listed and deleted, and read by Lambda.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::action::Action;
@@ -39,6 +41,11 @@ impl Bucket {
     /// Every object with all its versions.
     pub(super) fn objects(&self) -> BTreeMap<String, Vec<Object>> {
         self.objects.clone()
+    }
+
+    /// Whether there was such an object.
+    pub(super) fn delete(&mut self, key: &str) -> bool {
+        self.objects.remove(key).is_some()
     }
 
     fn put(&mut self, key: &str, request: &Received) -> Object {
@@ -76,7 +83,7 @@ fn parts(target: &str) -> (&str, &str) {
     target.split_once('/').unwrap_or((target, ""))
 }
 
-/// `PutObject` and `HeadObject`.
+/// All calls to S3.
 pub(super) fn act(
     world: &World,
     buckets: &mut BTreeMap<String, Bucket>,
@@ -104,9 +111,62 @@ pub(super) fn act(
         headers.push(("content-length".to_owned(), object.bytes.len().to_string()));
         return Ok(Done { headers, ..Done::empty() });
     }
+    match route.action {
+        Action::GetObject => return get(bucket, key, request),
+        Action::ListObjects => return list(bucket, request),
+        Action::DeleteObject => {
+            // Without versions alone: a version that is hidden by a marker is nothing that anybody here makes.
+            let applied = !bucket.is_versioned && bucket.delete(key);
+            return Ok(Done { applied, status: 204, ..Done::empty() });
+        }
+        _ => {}
+    }
     check(request)?;
     let headers = bucket.put(key, request).headers();
     Ok(Done { headers, applied: true, ..Done::empty() })
+}
+
+/// The object from the byte on that `Range` names.
+fn get(bucket: &Bucket, key: &str, request: &Received) -> Result<Done, Refusal> {
+    let object = bucket.find(key, None);
+    let object = object.ok_or_else(|| Refusal::new(404, "NoSuchKey", "The specified key does not exist."))?;
+    let headers = vec![("etag".to_owned(), format!("\"{}\"", code_sha256(&object.bytes)))];
+    let Some(range) = request.headers.get("range") else {
+        return Ok(Done { headers, body: object.bytes.clone(), ..Done::empty() });
+    };
+    let from =
+        range.to_str().ok().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let from: usize = from.ok_or_else(|| Refusal::not_imitated(format!("the range {range:?}")))?;
+    if from >= object.bytes.len() {
+        return Err(Refusal::new(416, "InvalidRange", "The requested range is not satisfiable"));
+    }
+    Ok(Done { headers, body: object.bytes.slice(from..), status: 206, ..Done::empty() })
+}
+
+/// `ListObjectsV2`, whose pages are continued by `start-after`.
+fn list(bucket: &Bucket, request: &Received) -> Result<Done, Refusal> {
+    let mut wanted = BTreeMap::new();
+    for pair in request.query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if !["list-type", "prefix", "start-after", "max-keys"].contains(&name) {
+            return Err(Refusal::not_imitated(format!("ListObjectsV2 with {name}")));
+        }
+        wanted.insert(name, percent_decode_str(value).decode_utf8_lossy().into_owned());
+    }
+    let get = |name: &str| wanted.get(name).cloned().unwrap_or_default();
+    let (prefix, after) = (get("prefix"), get("start-after"));
+    let most = get("max-keys").parse().unwrap_or(1000).min(1000);
+    let objects = bucket.objects.iter().filter(|(key, _)| key.starts_with(&prefix) && **key > after);
+    let mut listed = String::new();
+    for (key, versions) in objects.take(most) {
+        let size = versions.last().unwrap().bytes.len();
+        write!(listed, "<Contents><Key>{key}</Key><Size>{size}</Size></Contents>").unwrap();
+    }
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult \
+         xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{listed}</ListBucketResult>"
+    );
+    Ok(Done { body: body.into(), ..Done::empty() })
 }
 
 /// Stricter than S3, which takes what carries no checksum.

@@ -67,6 +67,10 @@ impl WorldState {
         Some(self.faults.remove(index).1)
     }
 
+    pub(super) fn forget_faults(&mut self) {
+        self.faults.clear();
+    }
+
     /// How many scripted faults no call has met.
     pub(super) fn faults_left(&self) -> usize {
         self.faults.len()
