@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::{
     client::ClientError, config::ConfigError, conventions::ConventionsError, deploy::RedactorError,
-    exit::Exit, package::PackageError, server::ServerError, store::StoreError, telemetry::TelemetryError,
-    template::Unclean, worker::StateError, worker::WorkerError,
+    exit::Exit, package::PackageError, server::ServerError, server::TlsError, store::StoreError,
+    telemetry::TelemetryError, template::Unclean, worker::StateError, worker::WorkerError,
 };
 
 /// Why a command did not do what it was asked.
@@ -110,7 +110,8 @@ impl CliError {
                 ServerError::Locked { .. }
                 | ServerError::KeyMissing { .. }
                 | ServerError::KeyUnreadable { .. }
-                | ServerError::Store(StoreError::Unusable(_) | StoreError::WrongKey),
+                | ServerError::Store(StoreError::Unusable(_) | StoreError::WrongKey)
+                | ServerError::Tls(TlsError::Unreadable { .. } | TlsError::Empty(_) | TlsError::Unfit { .. }),
             ) => Exit::Configuration,
             Self::Server(ServerError::Store(StoreError::Unreachable(_))) => Exit::Unreachable,
             Self::Config(_) | Self::Conventions(_) | Self::Telemetry(_) | Self::Disagreement { .. } => {

@@ -12,6 +12,7 @@ use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
 
 use super::ServerError;
 use crate::store::Place;
@@ -99,12 +100,18 @@ impl Folder {
         if !is_new {
             return Err(self.key_missing());
         }
-        let mut key = [0; 32];
-        rand::fill(&mut key)
-            .map_err(|_| ServerError::Folder(io::Error::other("the system gave no random numbers")))?;
-        replace_secret(&self.master_key, &hex::encode(key)).map_err(ServerError::Folder)?;
-        Ok(key)
+        // Of several servers that start together on one folder all use the key of the one that was first.
+        let text = first_secret(&self.master_key, &hex::encode(random_key()?)).map_err(ServerError::Folder)?;
+        read_key(&text, &self.master_key)
     }
+}
+
+/// A new master key.
+pub(super) fn random_key() -> Result<[u8; 32], ServerError> {
+    let mut key = [0; 32];
+    rand::fill(&mut key)
+        .map_err(|_| ServerError::Folder(io::Error::other("the system gave no random numbers")))?;
+    Ok(key)
 }
 
 fn read_key(text: &str, key: &Path) -> Result<[u8; 32], ServerError> {
@@ -152,6 +159,23 @@ pub(super) fn replace_secret(path: &Path, text: &str) -> io::Result<()> {
     create_secret(&unfinished, text)?;
     fs::rename(&unfinished, path)?;
     sync_parent(path)
+}
+
+/// Makes a private file, unless there is one; answers what it holds. Of those who make it at the same moment the first
+/// wins, and nobody sees a part of it.
+pub(super) fn first_secret(path: &Path, text: &str) -> io::Result<String> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(format!(".{}.new", Uuid::now_v7()));
+    let unfinished = PathBuf::from(unfinished);
+    create_secret(&unfinished, text)?;
+    // Unlike a rename it does not replace what is there.
+    let made = fs::hard_link(&unfinished, path);
+    fs::remove_file(&unfinished)?;
+    match made {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => sync_parent(path)?,
+    }
+    fs::read_to_string(path)
 }
 
 fn create_secret(path: &Path, text: &str) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use octarm::{
+    config::Tls,
     server::{self, ServerError, Settings},
     store::{Database, Place, StoreError},
 };
@@ -267,6 +268,33 @@ async fn servers_that_start_together_make_one_installation() {
     }
     installations.dedup();
     assert_eq!((installations.len(), keys), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_start_together_on_one_folder_agree_on_what_they_make() {
+    for _ in 0..4 {
+        let url = postgres::empty_database("template template0").await;
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let mut starting = JoinSet::new();
+        for _ in 0..4 {
+            let settings = Settings {
+                database: Some(url.clone().into()),
+                tls: Tls::SelfMade,
+                ..Settings::new(data.clone(), "127.0.0.1:0".parse().unwrap())
+            };
+            let here = tokio::runtime::Handle::current();
+            // Each on a thread of its own, so that they really meet.
+            starting.spawn_blocking(move || here.block_on(server::start(settings)));
+        }
+        let servers: Vec<_> = starting.join_all().await.into_iter().map(Result::unwrap).collect();
+        let mut fingerprints: Vec<_> = servers.iter().map(|server| server.fingerprint().unwrap()).collect();
+        fingerprints.dedup();
+        assert_eq!(fingerprints.len(), 1);
+        assert_eq!(servers.iter().filter(|server| server.first_key().is_some()).count(), 1);
+        let left: Vec<_> = fs_err::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".new")), "{left:?}");
+    }
 }
 
 #[tokio::test]
