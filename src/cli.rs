@@ -198,10 +198,20 @@ enum ServerCommand {
         #[command(flatten)]
         settings: ServerSettings,
     },
+    /// Seal every sensitive value with a new master key, while no server runs. The old key is kept in the data folder under
+    /// another name: backups made before need it
+    RotateMasterKey {
+        #[command(flatten)]
+        place: ServerPlace,
+        /// A file that holds the new key, 64 hexadecimal digits; else one is made
+        #[arg(long, value_name = "FILE")]
+        new_key: Option<PathBuf>,
+    },
 }
 
+/// Where the server keeps what it keeps.
 #[derive(Debug, Args)]
-struct ServerSettings {
+struct ServerPlace {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -212,6 +222,12 @@ struct ServerSettings {
     /// with one the URL goes into the environment or a file
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ServerSettings {
+    #[command(flatten)]
+    place: ServerPlace,
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,

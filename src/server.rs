@@ -26,6 +26,7 @@ mod projects;
 mod releases;
 mod rewrite;
 mod root;
+mod rotation;
 mod router;
 mod sweeper;
 mod tasks;
@@ -43,6 +44,7 @@ use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 pub use check::check;
+pub use rotation::{Rotated, rotate_master_key};
 
 use crate::{
     blobs::{BlobError, Blobs},
@@ -128,6 +130,12 @@ pub enum ServerError {
         /// Where it is.
         key: PathBuf,
     },
+    /// There is no database of a server.
+    #[error("the database `{0}` is not a server's")]
+    NothingThere(String),
+    /// The new master key is to be kept by whoever gives the old one.
+    #[error("the master key comes from OCTARM_SERVER_MASTER_KEY, and no file gives the new one")]
+    NewKeyMissing,
     /// The conventions could not be read.
     #[error("the built-in conventions cannot be read")]
     Conventions(#[from] ConventionsError),
@@ -159,6 +167,14 @@ impl ServerError {
             Self::KeyMissing { .. } => Some(
                 "restore the key from the backup that the database came from, or copy it from another server of this \
                  database: without it no sensitive value can be read"
+                    .into(),
+            ),
+            Self::NothingThere(_) => {
+                Some("name the data folder or the database URL that the server is started with".into())
+            }
+            Self::NewKeyMissing => Some(
+                "write 64 random hexadecimal digits into a file that only you can read, and name it: `--new-key FILE`; \
+                 `openssl rand -hex 32` makes some"
                     .into(),
             ),
             Self::Store(error) => error.hint(),
@@ -227,7 +243,7 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     let folder = folder::open(&settings.data, settings.database.as_ref())?;
     let protection = tls::prepare(&settings.tls, &settings.data, settings.listen)?;
     let database = Database::open(&folder.database).await?;
-    let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), database.is_new().await?)?)?;
+    let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), &database).await?)?;
     let abandoned = if folder.lock.is_some() { Duration::ZERO } else { ABANDONED };
     let blobs = Blobs::open(&folder.packages, PACKAGE_LIMIT, abandoned)?;
     let store = Store::open(database, vault, settings.lease).await?;

@@ -110,6 +110,8 @@ impl CliError {
                 ServerError::Locked { .. }
                 | ServerError::KeyMissing { .. }
                 | ServerError::KeyUnreadable { .. }
+                | ServerError::NothingThere(_)
+                | ServerError::NewKeyMissing
                 | ServerError::Store(StoreError::Unusable(_) | StoreError::WrongKey)
                 | ServerError::Tls(TlsError::Unreadable { .. } | TlsError::Empty(_) | TlsError::Unfit { .. }),
             ) => Exit::Configuration,

@@ -5,8 +5,12 @@ use std::{io, path::Path};
 use rustix::fs::Access;
 use tokio::net::TcpListener;
 
-use super::{ServerError, Settings, TlsError, folder, tls};
-use crate::store::{Found, Vault};
+use super::{
+    ServerError, Settings, TlsError,
+    folder::{self, Folder, Key},
+    tls,
+};
+use crate::store::{Found, StoreError, Vault};
 
 /// Finds out what would keep a server with these settings from starting; answers a sentence for each thing that is
 /// right.
@@ -18,10 +22,9 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
         folder::refuse_owned(&settings.data)?;
     }
     let folder = folder::look(&settings.data, settings.database.as_ref());
-    let key = folder.found_key(settings.master_key.as_ref())?;
-    let vault = key.map(|key| Vault::new(&key)).transpose()?;
-    let found = Found::at(&folder.database, vault.as_ref()).await?;
-    if found == Found::Used && key.is_none() {
+    let keys = folder.keys(settings.master_key.as_ref())?;
+    let found = found(&folder, &keys).await?;
+    if found == Found::Used && keys.is_empty() {
         return Err(folder.key_missing());
     }
     let address = settings.listen;
@@ -33,14 +36,25 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
             Found::New => format!("the database `{}` is new: its tables will be made", folder.database),
             Found::Used => format!("the database `{}` can be used", folder.database),
         },
-        match (found, key) {
+        match (found, keys.is_empty()) {
             (Found::Used, _) => "the master key opens it".to_owned(),
-            (Found::New, Some(_)) => "there is a master key for it".to_owned(),
-            (Found::New, None) => "a master key will be made in the data folder".to_owned(),
+            (Found::New, false) => "there is a master key for it".to_owned(),
+            (Found::New, true) => "a master key will be made in the data folder".to_owned(),
         },
         protected,
         format!("the address {address} is free"),
     ])
+}
+
+/// What the database is, looked at with the one of the keys that opens it.
+async fn found(folder: &Folder, keys: &[Key]) -> Result<Found, ServerError> {
+    for (place, key) in keys.iter().enumerate() {
+        match Found::at(&folder.database, Some(&Vault::new(&key.bytes)?)).await {
+            Err(StoreError::WrongKey) if place + 1 < keys.len() => {}
+            found => return Ok(found?),
+        }
+    }
+    Ok(Found::at(&folder.database, None).await?)
 }
 
 /// How connections would be protected.

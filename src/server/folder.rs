@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use super::ServerError;
-use crate::store::Place;
+use crate::store::{Database, Place, Vault};
 
 /// The database's file, where it has no URL.
 const DATABASE: &str = "octarm.db";
@@ -64,22 +64,39 @@ pub(super) fn look(data: &Path, database: Option<&SecretString>) -> Folder {
     Folder { database, packages: data.join("packages"), master_key: data.join("master-key"), lock: None }
 }
 
+/// A folder that is there already, and the lock of one that the database is in: for whoever works beside no server.
+pub(super) fn existing(data: &Path, database: Option<&SecretString>) -> Result<Folder, ServerError> {
+    let lock = if database.is_none() && data.is_dir() { Some(lock(data)?) } else { None };
+    Ok(Folder { lock, ..look(data, database) })
+}
+
 /// Refuses a folder that a server has just now.
 pub(super) fn refuse_owned(data: &Path) -> Result<(), ServerError> {
     if data.join(LOCK).try_exists().map_err(ServerError::Folder)? { lock(data).map(drop) } else { Ok(()) }
 }
 
+/// A master key and the file that holds it, where it is one of the folder.
+#[derive(Clone)]
+pub(super) struct Key {
+    pub(super) bytes: [u8; 32],
+    pub(super) file: Option<PathBuf>,
+}
+
 impl Folder {
-    /// The key that was given, else the one in the folder, if there is one.
-    pub(super) fn found_key(&self, given: Option<&SecretString>) -> Result<Option<[u8; 32]>, ServerError> {
+    /// The keys that may be the database's: the one that was given, else the one in the folder and, where a rotation
+    /// was broken off, the one that was to come after it.
+    pub(super) fn keys(&self, given: Option<&SecretString>) -> Result<Vec<Key>, ServerError> {
         if let Some(given) = given {
-            return read_key(given.expose_secret(), Path::new("OCTARM_SERVER_MASTER_KEY")).map(Some);
+            let bytes = read_key(given.expose_secret(), Path::new("OCTARM_SERVER_MASTER_KEY"))?;
+            return Ok(vec![Key { bytes, file: None }]);
         }
-        match fs::read_to_string(&self.master_key) {
-            Ok(text) => read_key(&text, &self.master_key).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(ServerError::Folder(error)),
-        }
+        let files = [self.master_key.clone(), self.next_key()];
+        files.into_iter().filter_map(|file| read_key_file(&file).transpose()).collect()
+    }
+
+    /// Where the key is written that is to come after the one in the folder.
+    pub(super) fn next_key(&self) -> PathBuf {
+        self.master_key.with_extension("next")
     }
 
     /// The database is a used one, and there is no key.
@@ -89,20 +106,81 @@ impl Folder {
 
     /// The key that was given, else the one in the folder, which is made with a new database: a used database without
     /// a key is one whose key was lost, or that another server has.
-    pub(super) fn master_key(
+    pub(super) async fn master_key(
         &self,
         given: Option<&SecretString>,
-        is_new: bool,
+        database: &Database,
     ) -> Result<[u8; 32], ServerError> {
-        if let Some(key) = self.found_key(given)? {
-            return Ok(key);
+        // Before the key is looked for: who made the database had a key in the folder already.
+        let is_new = database.is_new().await?;
+        let keys = self.keys(given)?;
+        if let Some(key) = own(&keys, database).await? {
+            if self.lock.is_some() {
+                self.settle(key)?;
+            } else if key.file.as_ref() == Some(&self.next_key()) {
+                tracing::warn!(
+                    "the rotation of the master key was broken off: repeat `server rotate-master-key`"
+                );
+            }
+            return Ok(key.bytes);
+        }
+        if let Some(other) = keys.first() {
+            // Which the store refuses.
+            return Ok(other.bytes);
         }
         if !is_new {
             return Err(self.key_missing());
         }
         // Of several servers that start together on one folder all use the key of the one that was first.
-        let text = first_secret(&self.master_key, &hex::encode(random_key()?)).map_err(ServerError::Folder)?;
+        let text =
+            first_secret(&self.master_key, &hex::encode(random_key()?)).map_err(ServerError::Folder)?;
         read_key(&text, &self.master_key)
+    }
+
+    /// Makes this key, which is the database's own, the one in the folder, and ends a rotation that was broken off.
+    /// Only for whoever is alone with folder and database.
+    pub(super) fn settle(&self, key: &Key) -> Result<(), ServerError> {
+        let Some(file) = &key.file else { return Ok(()) };
+        if *file != self.master_key {
+            replace_secret(&self.master_key, &hex::encode(key.bytes)).map_err(ServerError::Folder)?;
+        }
+        remove(&self.next_key()).map_err(ServerError::Folder)
+    }
+
+    /// Keeps a key that is about to be replaced under a name that says until when it was the database's.
+    pub(super) fn keep_old(&self, key: &Key) -> Result<PathBuf, ServerError> {
+        let until = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+        let file = self.master_key.with_extension(format!("until-{until}"));
+        replace_secret(&file, &hex::encode(key.bytes)).map_err(ServerError::Folder)?;
+        Ok(file)
+    }
+}
+
+/// The one of the keys that is the database's own.
+pub(super) async fn own<'k>(keys: &'k [Key], database: &Database) -> Result<Option<&'k Key>, ServerError> {
+    for key in keys {
+        if database.is_opened_by(&Vault::new(&key.bytes)?).await? {
+            return Ok(Some(key));
+        }
+    }
+    Ok(None)
+}
+
+/// The key in a file, where it exists.
+pub(super) fn read_key_file(file: &Path) -> Result<Option<Key>, ServerError> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(Key { bytes: read_key(&text, file)?, file: Some(file.to_owned()) })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ServerError::Folder(error)),
+    }
+}
+
+/// Removes a file that need not be there.
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(_) => Ok(()),
+        Ok(()) => sync_parent(file),
     }
 }
 
@@ -152,10 +230,7 @@ fn lock(data: &Path) -> Result<File, ServerError> {
 /// Writes a private file whole or not at all, whatever was there before.
 pub(super) fn replace_secret(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("new");
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove(&unfinished)?;
     create_secret(&unfinished, text)?;
     fs::rename(&unfinished, path)?;
     sync_parent(path)

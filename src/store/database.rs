@@ -129,6 +129,15 @@ impl Write {
         AssertSqlSafe(format!("{select}{lock}"))
     }
 
+    /// The text `select`, which also keeps the rows that it finds from being changed, by many at once.
+    pub(super) fn sharing(&self, select: &str) -> AssertSqlSafe<String> {
+        let lock = match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres { .. } => " for share",
+        };
+        AssertSqlSafe(format!("{select}{lock}"))
+    }
+
     /// What a select ends with that locks the rows that it finds and passes over those that others hold.
     pub(super) fn skip_locked(&self) -> &'static str {
         match self {

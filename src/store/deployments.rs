@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use super::{
     Change, Store, StoreError,
     database::{Write, now},
-    environments, key, progress, projects,
+    environments, key, keys, progress, projects,
     releases::ReleaseRow,
     scopes, unsigned, variables,
 };
@@ -159,6 +159,9 @@ impl Store {
         let project = ProjectId(new.release.project_id);
         let stored = variables::parse(&new.release.variables, project)?;
         let mut write = self.database.write().await?;
+        if !new.prompted.is_empty() {
+            keys::refuse_replaced(&mut write, &self.vault).await?;
+        }
         let row = projects::by_id(&mut write, project.0).await?;
         projects::refuse_disabled(&row, "deployment")?;
         let progress = progress::of(&mut write, &new.release).await?;

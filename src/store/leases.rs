@@ -12,7 +12,7 @@ use sqlx::AssertSqlSafe;
 use super::{
     Change, Session, Store, StoreError,
     database::{Write, now},
-    logs, milliseconds, progress, signed, unsigned,
+    keys, logs, milliseconds, progress, signed, unsigned,
 };
 use crate::{
     model::{DeploymentId, DeploymentState, Fence, JournalEntry, Outcome, chain},
@@ -148,6 +148,15 @@ impl Store {
         let reconcile = fence > 1;
         let assignment = match self.assignment(&mut write, DeploymentId(id), session, reconcile).await {
             Ok(assignment) => Some(assignment),
+            // Not the deployment's fault: another key has come, and a server that has it hands the deployment out.
+            Err(StoreError::Corrupt { .. })
+                if matches!(
+                    keys::refuse_replaced(&mut write, &self.vault).await,
+                    Err(StoreError::WrongKey)
+                ) =>
+            {
+                return Err(StoreError::WrongKey);
+            }
             // One that cannot be read must not keep all that come after it waiting.
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(deployment = %DeploymentId(id), error = chain(&error), "failed: it cannot be handed out");

@@ -112,6 +112,7 @@ impl Store {
         new: Vec<NewVariable>,
     ) -> Result<VariableSet, StoreError> {
         let mut write = self.database.write().await?;
+        keys::refuse_replaced(&mut write, &self.vault).await?;
         // Of two sets that were made from one version the second is to see the first.
         write.lock_row("projects", project.0).await?;
         let row = projects::by_id(&mut write, project.0).await?;
@@ -322,7 +323,8 @@ pub(super) fn refuse_short(name: &str, value: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn owner(project: ProjectId, variable: &str) -> String {
+/// What the sealed value of a variable belongs to.
+pub(super) fn owner(project: ProjectId, variable: &str) -> String {
     format!("variableset-{project}/{variable}")
 }
 

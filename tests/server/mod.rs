@@ -28,6 +28,7 @@ mod sqlite {
     mod properties;
     mod releases;
     mod rest;
+    mod rotation;
     mod variables;
     mod waiting;
     mod workers;
@@ -54,6 +55,7 @@ mod postgres {
     mod properties;
     mod releases;
     mod rest;
+    mod rotation;
     mod variables;
     mod waiting;
     mod workers;
