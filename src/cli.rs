@@ -198,6 +198,26 @@ enum ServerCommand {
         #[command(flatten)]
         settings: ServerSettings,
     },
+    /// Write packages, tables and logs into one file, also while the server runs. With PostgreSQL, `pg_dump` the database
+    /// first: its tables are not in the file
+    Backup {
+        #[command(flatten)]
+        place: ServerPlace,
+        /// The file to write, which does not exist yet
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// Also take what is secret: the master key, the certificate's key, the first API key. Who has such a file has
+        /// everything
+        #[arg(long)]
+        with_master_key: bool,
+    },
+    /// Check a backup and put what it holds into an empty data folder
+    Restore {
+        /// The backup
+        file: PathBuf,
+        #[command(flatten)]
+        place: ServerPlace,
+    },
     /// Seal every sensitive value with a new master key, while no server runs. The old key is kept in the data folder under
     /// another name: backups made before need it
     RotateMasterKey {

@@ -3,6 +3,7 @@
 mod absent;
 mod api_keys;
 mod auth;
+mod backup;
 mod body;
 mod build_information;
 mod channels;
@@ -43,6 +44,7 @@ use tls::Protection;
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
+pub use backup::{BackedUp, BackupError, Restored, backup, restore};
 pub use check::check;
 pub use rotation::{Rotated, rotate_master_key};
 
@@ -133,6 +135,15 @@ pub enum ServerError {
     /// There is no database of a server.
     #[error("the database `{0}` is not a server's")]
     NothingThere(String),
+    /// A restore was broken off.
+    #[error("a restore into the data folder `{}` has not ended", folder.display())]
+    HalfRestored {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A backup was not made or not restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The new master key is to be kept by whoever gives the old one.
     #[error("the master key comes from OCTARM_SERVER_MASTER_KEY, and no file gives the new one")]
     NewKeyMissing,
@@ -172,6 +183,8 @@ impl ServerError {
             Self::NothingThere(_) => {
                 Some("name the data folder or the database URL that the server is started with".into())
             }
+            Self::HalfRestored { .. } => Some("empty the folder and repeat the restore".into()),
+            Self::Backup(error) => error.hint(),
             Self::NewKeyMissing => Some(
                 "write 64 random hexadecimal digits into a file that only you can read, and name it: `--new-key FILE`; \
                  `openssl rand -hex 32` makes some"
@@ -247,7 +260,7 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     let abandoned = if folder.lock.is_some() { Duration::ZERO } else { ABANDONED };
     let blobs = Blobs::open(&folder.packages, PACKAGE_LIMIT, abandoned)?;
     let store = Store::open(database, vault, settings.lease).await?;
-    let path = settings.data.join("first-api-key");
+    let path = settings.data.join(folder::FIRST_KEY);
     let made =
         store.make_first_key(|key| folder::replace_secret(&path, key.expose_secret())).await?.transpose();
     let first_key = made.map_err(ServerError::Folder)?.map(|key| FirstKey { path, key });

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::{
     client::ClientError, config::ConfigError, conventions::ConventionsError, deploy::RedactorError,
-    exit::Exit, package::PackageError, server::ServerError, server::TlsError, store::StoreError,
-    telemetry::TelemetryError, template::Unclean, worker::StateError, worker::WorkerError,
+    exit::Exit, package::PackageError, server::BackupError, server::ServerError, server::TlsError,
+    store::StoreError, telemetry::TelemetryError, template::Unclean, worker::StateError, worker::WorkerError,
 };
 
 /// Why a command did not do what it was asked.
@@ -112,10 +112,17 @@ impl CliError {
                 | ServerError::KeyUnreadable { .. }
                 | ServerError::NothingThere(_)
                 | ServerError::NewKeyMissing
+                | ServerError::HalfRestored { .. }
+                | ServerError::Backup(BackupError::OtherEngine(_))
                 | ServerError::Store(StoreError::Unusable(_) | StoreError::WrongKey)
                 | ServerError::Tls(TlsError::Unreadable { .. } | TlsError::Empty(_) | TlsError::Unfit { .. }),
             ) => Exit::Configuration,
             Self::Server(ServerError::Store(StoreError::Unreachable(_))) => Exit::Unreachable,
+            Self::Server(ServerError::Backup(error)) => match error {
+                BackupError::Damaged { .. } | BackupError::Newer { .. } => Exit::Input,
+                BackupError::Occupied(_) | BackupError::FolderOccupied { .. } => Exit::Usage,
+                _ => Exit::Io,
+            },
             Self::Config(_) | Self::Conventions(_) | Self::Telemetry(_) | Self::Disagreement { .. } => {
                 Exit::Configuration
             }

@@ -11,7 +11,7 @@ use super::{CliError, Output, ServerCommand, ServerPlace, ServerSettings};
 use crate::{
     config::{Environment, Flags, LogConfig, ServerConfig},
     exit::Exit,
-    server::{self, Rotated, Settings},
+    server::{self, BackedUp, Restored, Rotated, Settings},
     shutdown, telemetry,
 };
 
@@ -29,6 +29,18 @@ pub(super) async fn run(
             for sentence in server::check(&read(settings, environment)?.0).await? {
                 output.say(sentence);
             }
+            Ok(Exit::Done)
+        }
+        ServerCommand::Backup { place, output: file, with_master_key } => {
+            let settings = read_place(place, Vec::new(), environment)?.0;
+            let made = server::backup(&settings, &file, with_master_key).await?;
+            tell_backup(&file, &made, output);
+            Ok(Exit::Done)
+        }
+        ServerCommand::Restore { file, place } => {
+            let settings = read_place(place, Vec::new(), environment)?.0;
+            let restored = server::restore(&settings, &file).await?;
+            tell_restored(&settings.data, &restored, output);
             Ok(Exit::Done)
         }
         ServerCommand::RotateMasterKey { place, new_key } => {
@@ -66,6 +78,56 @@ fn read_place(
         ..Settings::new(config.data, config.listen)
     };
     Ok((settings, config.log))
+}
+
+fn tell_backup(file: &Path, made: &BackedUp, output: Output) {
+    let mut text =
+        format!("backed up {} files into `{}` ({} bytes), checked", made.files, file.display(), made.size);
+    if !made.has_database {
+        text.push_str(
+            "\nthe tables are in PostgreSQL and not in it: keep with it a `pg_dump --format=custom` that was made before it",
+        );
+    }
+    if !made.left_out.is_empty() {
+        let _ = write!(
+            text,
+            "\nnot in it, since they are secret: {}; keep them apart, for without the master key no sensitive value can be \
+             read",
+            made.left_out.join(", ")
+        );
+    }
+    let value = json!({
+        "file": file, "files": made.files, "size": made.size, "has_database": made.has_database,
+        "left_out": made.left_out,
+    });
+    output.result(text, &value);
+}
+
+fn tell_restored(data: &Path, restored: &Restored, output: Output) {
+    let mut text =
+        format!("restored {} files of {} into `{}`", restored.files, restored.made, data.display());
+    if !restored.has_database {
+        text.push_str(
+            "\nthe tables are not among them: restore the dump that was made before this backup, with `pg_restore`, into an \
+             empty database",
+        );
+    }
+    if !restored.left_out.is_empty() {
+        let _ = write!(
+            text,
+            "\nbefore the server starts, put these into the folder from where you keep them: {}",
+            restored.left_out.join(", ")
+        );
+    } else if !restored.has_key {
+        text.push_str(
+            "\nthe master key was not in the folder: give it as OCTARM_SERVER_MASTER_KEY as before",
+        );
+    }
+    let value = json!({
+        "data": data, "files": restored.files, "made": restored.made, "has_database": restored.has_database,
+        "has_master_key": restored.has_key, "left_out": restored.left_out,
+    });
+    output.result(text, &value);
 }
 
 /// What was done, and what is left to do for whoever asked.

@@ -5,12 +5,8 @@ use std::{io, path::Path};
 use rustix::fs::Access;
 use tokio::net::TcpListener;
 
-use super::{
-    ServerError, Settings, TlsError,
-    folder::{self, Folder, Key},
-    tls,
-};
-use crate::store::{Found, StoreError, Vault};
+use super::{ServerError, Settings, TlsError, folder, tls};
+use crate::store::{Found, StoreError};
 
 /// Finds out what would keep a server with these settings from starting; answers a sentence for each thing that is
 /// right.
@@ -23,9 +19,12 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
     }
     let folder = folder::look(&settings.data, settings.database.as_ref());
     let keys = folder.keys(settings.master_key.as_ref())?;
-    let found = found(&folder, &keys).await?;
-    if found == Found::Used && keys.is_empty() {
-        return Err(folder.key_missing());
+    let found = Found::at(&folder.database, None).await?;
+    if found == Found::Used {
+        if keys.is_empty() {
+            return Err(folder.key_missing());
+        }
+        folder::own(&keys, &folder.database).await?.ok_or(StoreError::WrongKey)?;
     }
     let address = settings.listen;
     let protected = protection(settings)?;
@@ -44,17 +43,6 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
         protected,
         format!("the address {address} is free"),
     ])
-}
-
-/// What the database is, looked at with the one of the keys that opens it.
-async fn found(folder: &Folder, keys: &[Key]) -> Result<Found, ServerError> {
-    for (place, key) in keys.iter().enumerate() {
-        match Found::at(&folder.database, Some(&Vault::new(&key.bytes)?)).await {
-            Err(StoreError::WrongKey) if place + 1 < keys.len() => {}
-            found => return Ok(found?),
-        }
-    }
-    Ok(Found::at(&folder.database, None).await?)
 }
 
 /// How connections would be protected.

@@ -15,12 +15,26 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use super::ServerError;
-use crate::store::{Database, Place, Vault};
+use crate::store::{Database, Found, Place, StoreError, Vault};
 
 /// The database's file, where it has no URL.
-const DATABASE: &str = "octarm.db";
+pub(super) const DATABASE: &str = "octarm.db";
+/// The folder of the packages.
+pub(super) const PACKAGES: &str = "packages";
+/// The file that holds the master key.
+pub(super) const MASTER_KEY: &str = "master-key";
+/// The file that holds the API key that was made first.
+pub(super) const FIRST_KEY: &str = "first-api-key";
+/// The certificate of our own making, and its key.
+pub(super) const CERTIFICATE: &str = "tls-certificate.pem";
+/// See [`CERTIFICATE`].
+pub(super) const CERTIFICATE_KEY: &str = "tls-key.pem";
+/// The files that a backup leaves out unless it is to be kept as they are. The certificate goes with its key.
+pub(super) const SECRETS: [&str; 4] = [MASTER_KEY, FIRST_KEY, CERTIFICATE, CERTIFICATE_KEY];
+/// The folder that a restore unpacks into; while it is there, the data folder is not whole.
+pub(super) const RESTORE: &str = "restore.part";
 /// The file that its one server holds, where the database is in the folder.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// The opened folder.
 pub(super) struct Folder {
@@ -37,6 +51,9 @@ pub(super) fn open(data: &Path, database: Option<&SecretString>) -> Result<Folde
     private_folder(data).map_err(ServerError::Folder)?;
     let lock = if database.is_none() { Some(lock(data)?) } else { None };
     let folder = Folder { lock, ..look(data, database) };
+    if data.join(RESTORE).try_exists().map_err(ServerError::Folder)? {
+        return Err(ServerError::HalfRestored { folder: data.to_owned() });
+    }
     private_folder(&folder.packages).map_err(ServerError::Folder)?;
     match &folder.database {
         Place::Postgres(_) => {
@@ -61,7 +78,7 @@ pub(super) fn look(data: &Path, database: Option<&SecretString>) -> Folder {
         Some(url) => Place::Postgres(url.clone()),
         None => Place::File(data.join(DATABASE)),
     };
-    Folder { database, packages: data.join("packages"), master_key: data.join("master-key"), lock: None }
+    Folder { database, packages: data.join(PACKAGES), master_key: data.join(MASTER_KEY), lock: None }
 }
 
 /// A folder that is there already, and the lock of one that the database is in: for whoever works beside no server.
@@ -114,7 +131,7 @@ impl Folder {
         // Before the key is looked for: who made the database had a key in the folder already.
         let is_new = database.is_new().await?;
         let keys = self.keys(given)?;
-        if let Some(key) = own(&keys, database).await? {
+        if let Some(key) = own(&keys, &self.database).await? {
             if self.lock.is_some() {
                 self.settle(key)?;
             } else if key.file.as_ref() == Some(&self.next_key()) {
@@ -157,10 +174,12 @@ impl Folder {
 }
 
 /// The one of the keys that is the database's own.
-pub(super) async fn own<'k>(keys: &'k [Key], database: &Database) -> Result<Option<&'k Key>, ServerError> {
+pub(super) async fn own<'k>(keys: &'k [Key], database: &Place) -> Result<Option<&'k Key>, ServerError> {
     for key in keys {
-        if database.is_opened_by(&Vault::new(&key.bytes)?).await? {
-            return Ok(Some(key));
+        match Found::at(database, Some(&Vault::new(&key.bytes)?)).await {
+            Ok(_) => return Ok(Some(key)),
+            Err(StoreError::WrongKey) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(None)
@@ -198,7 +217,7 @@ fn read_key(text: &str, key: &Path) -> Result<[u8; 32], ServerError> {
     bytes.try_into().map_err(|_| unreadable())
 }
 
-fn private_folder(path: &Path) -> io::Result<()> {
+pub(super) fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -210,7 +229,7 @@ fn private_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn lock(data: &Path) -> Result<File, ServerError> {
+pub(super) fn lock(data: &Path) -> Result<File, ServerError> {
     let file = fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -253,7 +272,7 @@ pub(super) fn first_secret(path: &Path, text: &str) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
-fn create_secret(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn create_secret(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     if !text.is_empty() {
         writeln!(file, "{text}")?;

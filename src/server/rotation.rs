@@ -52,7 +52,7 @@ pub async fn rotate_master_key(settings: &Settings, new: Option<&Path>) -> Resul
         // Given again after it was broken off, the new key may be the database's own already.
         keys.push(Key { bytes: new, file: None });
     }
-    let own = folder::own(&keys, &database).await?.ok_or(StoreError::WrongKey)?;
+    let own = folder::own(&keys, &folder.database).await?.ok_or(StoreError::WrongKey)?;
     folder.settle(own)?;
     let done =
         |values, old| Rotated { values, old, given: given.is_some(), shared: settings.database.is_some() };

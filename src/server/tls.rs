@@ -106,7 +106,7 @@ pub(super) fn is_to_be_made(tls: &Tls, data: &Path, listen: SocketAddr) -> Resul
 
 /// Where the certificate of our own making and its key are.
 fn kept(data: &Path) -> (PathBuf, PathBuf) {
-    (data.join("tls-certificate.pem"), data.join("tls-key.pem"))
+    (data.join(folder::CERTIFICATE), data.join(folder::CERTIFICATE_KEY))
 }
 
 fn is_kept((certificate, key): &(PathBuf, PathBuf)) -> std::io::Result<bool> {

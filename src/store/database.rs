@@ -347,6 +347,11 @@ const POSTGRES_STEPS: Steps = &[
     (5, "clients", include_str!("migrations/postgres/0005_clients.sql")),
 ];
 
+/// The number of the last step on SQLite.
+pub(super) fn newest() -> i64 {
+    SQLITE_STEPS.last().map_or(0, |(number, ..)| *number)
+}
+
 /// On PostgreSQL it holds a lock while it runs, so that nodes that start together do not meet.
 fn migrator(steps: Steps) -> Migrator {
     let migration = |(version, description, sql): &(i64, &'static str, &'static str)| {

@@ -48,15 +48,6 @@ impl Alone {
 }
 
 impl Database {
-    /// Whether the key is the database's own, or it has none yet.
-    pub async fn is_opened_by(&self, vault: &Vault) -> Result<bool, StoreError> {
-        match keys::look(&mut *self.reader.acquire().await?, Some(vault)).await {
-            Ok(_) => Ok(true),
-            Err(StoreError::WrongKey) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Seals everything with the new key that the old one opens; answers how many values there were.
     pub async fn rotate(&self, old: &Vault, new: &Vault) -> Result<u64, StoreError> {
         // Which is there from a server's first start on.

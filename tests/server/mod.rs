@@ -13,6 +13,7 @@ mod sqlite {
     pub(super) type TestServer = crate::support::server::TestServer<crate::support::server::Sqlite>;
 
     mod api_keys;
+    mod backup;
     mod build_information;
     mod channels;
     mod deployments;
@@ -40,6 +41,7 @@ mod postgres {
     pub(super) type TestServer = crate::support::server::TestServer<crate::support::server::Postgres>;
 
     mod api_keys;
+    mod backup;
     mod build_information;
     mod channels;
     mod deployments;

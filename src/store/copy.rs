@@ -1,0 +1,54 @@
+//! A whole copy of a database in a file, made beside the server that uses it.
+
+use std::{path::Path, str::FromStr as _};
+
+use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
+
+use super::{Place, StoreError, database};
+
+/// What a copy holds.
+#[derive(Debug)]
+pub struct DatabaseCopy {
+    /// The last step that its tables went through.
+    pub schema: i64,
+    /// The SHA-256 of every package that it names.
+    pub packages: Vec<String>,
+}
+
+impl DatabaseCopy {
+    /// Copies the database in `file` to `to`, which exists and is empty, as it is at one moment.
+    pub async fn make(file: &Path, to: &Path) -> Result<Self, StoreError> {
+        let place = to.to_str().ok_or_else(|| StoreError::Unusable("the copy's path is not UTF-8".into()))?;
+        let mut connection = open(file).await?;
+        sqlx::query("vacuum into $1").bind(place).execute(&mut connection).await?;
+        connection.close().await?;
+        Self::at(to).await
+    }
+
+    /// What the copy in this file holds.
+    pub async fn at(file: &Path) -> Result<Self, StoreError> {
+        let mut connection = open(file).await?;
+        let schema: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations")
+            .fetch_one(&mut connection)
+            .await?;
+        let packages =
+            sqlx::query_scalar("select sha256 from packages union select package_sha256 from releases")
+                .fetch_all(&mut connection)
+                .await?;
+        connection.close().await?;
+        Ok(Self { schema: schema.unwrap_or_default(), packages })
+    }
+
+    /// The last step that this version of octarm knows.
+    pub fn newest_schema() -> i64 {
+        database::newest()
+    }
+}
+
+async fn open(file: &Path) -> Result<AnyConnection, StoreError> {
+    sqlx::any::install_default_drivers();
+    let place = Place::File(file.to_owned());
+    let url = database::url(&place)?
+        .ok_or_else(|| StoreError::Unusable(format!("its file `{}` does not exist", file.display())))?;
+    Ok(AnyConnection::connect_with(&AnyConnectOptions::from_str(&url)?).await?)
+}
