@@ -156,6 +156,10 @@ enum WorkerCommand {
         /// Take the name over from another machine
         #[arg(long)]
         replace: bool,
+        /// When the worker is new: deploy the projects' current releases for its environment, those that ended well there
+        /// last
+        #[arg(long)]
+        deploy_current: bool,
     },
     /// Poll for deployments and run them, until SIGTERM
     Run {
@@ -398,6 +402,22 @@ enum EnvironmentCommand {
     List {
         #[command(flatten)]
         server: ServerArgs,
+    },
+    /// Deploy the projects' current releases for the environment once more: those that ended well there last
+    DeployCurrent {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Its name
+        name: String,
+        /// Only of these projects; else of all that were deployed there
+        #[arg(long = "project", value_name = "NAME")]
+        projects: Vec<String>,
+        /// Show the logs and wait for the ends, also of those that are on their way already
+        #[arg(long)]
+        wait: bool,
+        /// Wait at most so many seconds
+        #[arg(long, value_name = "SECONDS", requires = "wait")]
+        timeout: Option<u64>,
     },
 }
 

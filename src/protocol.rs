@@ -45,6 +45,9 @@ pub struct RegisterRequest {
     /// The token that this machine already has for this name: kept when it is still good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
+    /// When the worker is new: deploy the projects' current releases for its environment.
+    #[serde(default)]
+    pub deploy_current: bool,
 }
 
 /// A worker's token on the wire. `Debug` hides it.
@@ -81,6 +84,46 @@ pub struct RegisterResponse {
     pub token: Option<Token>,
     /// Whether the worker was there before.
     pub existed: bool,
+    /// What became of the projects' current releases, where their deployment was asked for and the worker is new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub current: Vec<CurrentRelease>,
+}
+
+/// What became of deploying the current release of a project: the one whose deployment to the environment ended well
+/// last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrentRelease {
+    /// The project's name.
+    pub project: String,
+    /// The release's version, where there is one.
+    pub release: Option<String>,
+    /// What became of it.
+    pub outcome: CurrentOutcome,
+    /// The deployment that was made, or the one that is in the way.
+    pub deployment: Option<DeploymentId>,
+    /// The same in words.
+    pub message: String,
+}
+
+/// What became of deploying a current release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CurrentOutcome {
+    /// A deployment of it was made.
+    Queued,
+    /// One of it is on its way already.
+    Active,
+    /// One of another release is on its way.
+    Busy,
+    /// Nobody knows how an earlier one ended.
+    Blocked,
+    /// No deployment of the project to the environment ever ended well.
+    NeverDeployed,
+    /// It may not be deployed there as things are.
+    Refused,
+    /// An outcome of a newer server.
+    #[serde(other)]
+    Other,
 }
 
 /// `POST session`.

@@ -5,6 +5,7 @@ mod assignments;
 mod build_information;
 mod channels;
 mod copy;
+mod current;
 mod database;
 mod deployments;
 mod environments;

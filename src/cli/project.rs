@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     CliError, EnvironmentCommand, MachineCommand, Output, ProjectCommand,
     connection::{client, field},
+    release,
 };
 use crate::{client::ClientError, config::Environment, exit::Exit};
 
@@ -32,8 +33,42 @@ pub(super) async fn environment(
             let all = client(&server, environment)?.environments().await?;
             output.result(lines(&all, &["Id", "Name"]), &all);
         }
+        EnvironmentCommand::DeployCurrent { server, name, projects, wait, timeout } => {
+            let client = client(&server, environment)?;
+            let answer = client.deploy_current(&name, &projects).await?;
+            let found = answer.get("Projects").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let text = if found.is_empty() {
+                format!("nothing is current in {name}: no deployment to it ever ended well")
+            } else {
+                found.iter().map(describe_current).collect::<Result<Vec<_>, _>>()?.join("\n")
+            };
+            if !wait {
+                output.result(text, &answer);
+                return Ok(Exit::Done);
+            }
+            output.say(text);
+            let is_on_its_way = |one: &&Value| matches!(one["Outcome"].as_str(), Some("Queued" | "Active"));
+            let (mut tasks, mut labels) = (Vec::new(), Vec::new());
+            for one in found.iter().filter(is_on_its_way) {
+                let part = |name| field(one, name, CURRENT).map(str::to_owned);
+                tasks.push((part("ServerTaskId")?, part("DeploymentId")?));
+                labels.push(part("ProjectName")?);
+            }
+            return release::wait_at_most(timeout, &client, &tasks, &labels, &answer, output).await;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// What is being done by `deploy-current`.
+const CURRENT: &str = "deploying what is current";
+
+fn describe_current(one: &Value) -> Result<String, CliError> {
+    let (project, message) = (field(one, "ProjectName", CURRENT)?, field(one, "Message", CURRENT)?);
+    Ok(match one.get("ReleaseVersion").and_then(Value::as_str) {
+        Some(release) => format!("{project} {release}: {message}"),
+        None => format!("{project}: {message}"),
+    })
 }
 
 pub(super) async fn project(

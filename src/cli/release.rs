@@ -59,22 +59,28 @@ pub(super) async fn run(
                 );
                 return Ok(Exit::Done);
             }
-            let waiting = wait_for(&client, &tasks, &environments, output);
-            let ended = match timeout {
-                None => waiting.await?,
-                Some(seconds) => {
-                    if let Ok(ended) = tokio::time::timeout(Duration::from_secs(seconds), waiting).await {
-                        ended?
-                    } else {
-                        let text = format!("still running after {seconds} seconds; the deployment goes on");
-                        output.result(text, &answer);
-                        return Ok(Exit::TimedOut);
-                    }
-                }
-            };
-            show_ends(&ended, output)
+            wait_at_most(timeout, &client, &tasks, &environments, &answer, output).await
         }
     }
+}
+
+/// Waits for the ends of all tasks, which `labels` tell apart, and shows them.
+pub(super) async fn wait_at_most(
+    seconds: Option<u64>,
+    client: &ServerClient,
+    tasks: &[(String, String)],
+    labels: &[String],
+    answer: &Value,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let waiting = wait_for(client, tasks, labels, output);
+    let Some(seconds) = seconds else { return show_ends(&waiting.await?, output) };
+    let Ok(ended) = tokio::time::timeout(Duration::from_secs(seconds), waiting).await else {
+        let text = format!("still running after {seconds} seconds; the deployment goes on");
+        output.result(text, answer);
+        return Ok(Exit::TimedOut);
+    };
+    show_ends(&ended?, output)
 }
 
 /// The tasks and deployments that were made.
@@ -90,19 +96,19 @@ fn started(answer: &Value) -> Result<Vec<(String, String)>, CliError> {
         .collect()
 }
 
-/// Follows all tasks, one for each environment in its order, side by side; answers them as they ended.
+/// Follows all tasks, each with the label at its place, side by side; answers them as they ended.
 async fn wait_for(
     client: &ServerClient,
     tasks: &[(String, String)],
-    environments: &[String],
+    labels: &[String],
     output: Output,
 ) -> Result<Vec<Value>, CliError> {
     let many = tasks.len() > 1;
-    try_join_all(tasks.iter().zip(environments).map(async |((id, _), environment)| {
+    try_join_all(tasks.iter().zip(labels).map(async |((id, _), label)| {
         let task = client.task(id).await?;
         output.say(task::describe(&task)?);
         // For programs only the ends are of interest: one document.
-        let label = if many { environment.as_str() } else { "" };
+        let label = if many { label.as_str() } else { "" };
         task::follow_log(client, id, Some(label).filter(|_| !output.is_json()), output).await
     }))
     .await

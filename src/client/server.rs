@@ -100,6 +100,13 @@ impl ServerClient {
         self.call(&act, Method::POST, &["environments"], Some(json!({ "Name": name }))).await
     }
 
+    /// Deploys the current releases of these projects, or of all that were deployed there, to the environment once more.
+    pub async fn deploy_current(&self, environment: &str, projects: &[String]) -> Result<Value, ClientError> {
+        let act = format!("deploying what is current in `{environment}`");
+        let path = ["environments", environment, "deploy-current"];
+        self.call(&act, Method::POST, &path, Some(json!({ "Projects": projects }))).await
+    }
+
     /// All environments.
     pub async fn environments(&self) -> Result<Value, ClientError> {
         self.call("listing the environments", Method::GET, &["environments", "all"], None).await

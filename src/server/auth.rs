@@ -65,6 +65,7 @@ fn needed(method: &Method, path: &str) -> Permission {
             Permission::Read
         }
         (&Method::POST, "packages" | "releases" | "build-information") => Permission::Publish,
+        (&Method::POST, "environments") if path.ends_with("/deploy-current") => Permission::Deploy,
         (&Method::POST, "deployments" | "tasks" | "runbook-runs") => Permission::Deploy,
         _ => Permission::Administer,
     }

@@ -85,6 +85,7 @@ fn octopus(shared: &Shared) -> Router<Shared> {
             "/api/environments/{id}",
             get(environments::show).put(environments::change).delete(environments::remove),
         )
+        .route("/api/environments/{id}/deploy-current", post(environments::deploy_current))
         .route("/api/projects", get(projects::list).post(projects::create))
         .route("/api/projects/all", get(projects::all))
         .route("/api/projects/{id}", get(projects::show).put(projects::put).delete(projects::remove))

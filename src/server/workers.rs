@@ -21,8 +21,8 @@ use super::{
 use crate::{
     model::{DeploymentId, Fence, LogLine, MachineId, ReleaseId},
     protocol::{
-        ClaimRequest, ClaimResponse, FinishRequest, Finished, JournalRequest, MAX_LOG_CHUNK, RegisterRequest,
-        RenewRequest, RenewResponse, SessionRequest, SessionResponse,
+        ClaimRequest, ClaimResponse, CurrentOutcome, FinishRequest, Finished, JournalRequest, MAX_LOG_CHUNK,
+        RegisterRequest, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
     },
 };
 
@@ -55,8 +55,12 @@ pub(super) async fn register(
         environment = registered.environment,
         host = request.machine.host,
         existed = registered.existed,
+        queued = registered.current.iter().filter(|one| one.outcome == CurrentOutcome::Queued).count(),
         "worker registered"
     );
+    if !registered.current.is_empty() {
+        shared.deployment_changed();
+    }
     Ok(Json(registered))
 }
 

@@ -181,20 +181,8 @@ impl Store {
             progress.refuse(&release, &environment, &known)?;
             let prompted = self.prompted(project, &stored, &new.prompted)?;
             refuse_unprompted(&mut write, &new.release, &stored, environment.id, &new.prompted).await?;
-            let id: i64 = sqlx::query_scalar(concat!(
-                "insert into deployments (release_id, project_id, environment_id, created, comments, prompted, state, \
-                 fence, cancel_requested, blocked, log_offset, log_length) values ($1, $2, $3, ",
-                now!(),
-                ", $4, $5, 'queued', 0, 0, 0, 0, 0) returning id"
-            ))
-            .bind(new.release.id)
-            .bind(project.0)
-            .bind(environment.id)
-            .bind(&new.comments)
-            .bind(prompted)
-            .fetch_one(&mut *write)
-            .await?;
-            made.push(DeploymentId(id));
+            let id = insert(&mut write, &new.release, environment.id, &new.comments, &prompted).await?;
+            made.push(id);
         }
         write.announce(Change::Queue).await?;
         write.commit().await?;
@@ -315,6 +303,30 @@ impl Store {
             ))),
         }
     }
+}
+
+/// Makes a deployment that waits for a worker.
+pub(super) async fn insert(
+    write: &mut Write,
+    release: &ReleaseRow,
+    environment: i64,
+    comments: &str,
+    prompted: &str,
+) -> Result<DeploymentId, StoreError> {
+    let id: i64 = sqlx::query_scalar(concat!(
+        "insert into deployments (release_id, project_id, environment_id, created, comments, prompted, state, fence, \
+         cancel_requested, blocked, log_offset, log_length) values ($1, $2, $3, ",
+        now!(),
+        ", $4, $5, 'queued', 0, 0, 0, 0, 0) returning id"
+    ))
+    .bind(release.id)
+    .bind(release.project_id)
+    .bind(environment)
+    .bind(comments)
+    .bind(prompted)
+    .fetch_one(&mut **write)
+    .await?;
+    Ok(DeploymentId(id))
 }
 
 /// What a sealed prompted value belongs to.

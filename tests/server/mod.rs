@@ -16,6 +16,7 @@ mod sqlite {
     mod backup;
     mod build_information;
     mod channels;
+    mod current;
     mod deployments;
     mod environments;
     mod fields;
@@ -44,6 +45,7 @@ mod postgres {
     mod backup;
     mod build_information;
     mod channels;
+    mod current;
     mod deployments;
     mod environments;
     mod fields;

@@ -85,6 +85,7 @@ async fn world(store: Store) -> World {
             machine: machine.clone(),
             replace: false,
             token: None,
+            deploy_current: false,
         };
         let token = store.register(&request).await.unwrap().token.unwrap();
         let session = store.session_of(&token.0).await.unwrap();
