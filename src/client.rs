@@ -2,6 +2,7 @@
 
 mod error;
 mod lifecycles;
+mod once;
 mod retry;
 mod server;
 mod trust;

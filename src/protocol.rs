@@ -2,7 +2,7 @@
 //!
 //! | call | who may | what it does |
 //! |---|---|---|
-//! | `POST register` | an API key | makes or finds the worker of this name in the environment, answers its token |
+//! | `POST register` | an API key | makes or finds the worker of this name in the environment, answers its token; takes an [`IDEMPOTENCY_HEADER`] |
 //! | `POST session` | the worker | starts (or takes over) the worker's session |
 //! | `POST claim` | the session | waits for a deployment of the environment and takes it under a lease |
 //! | `POST deployments/{id}/renew` | the fence | renews the lease |
@@ -25,6 +25,8 @@ use crate::model::{DeploymentId, Fence, JournalEntry, MachineId, Outcome, TaskId
 pub const BASE: &str = "/api/worker/v1";
 /// The header that names the worker's process.
 pub const INSTANCE_HEADER: &str = "octarm-instance";
+/// The header by which a request is known when it is sent again: it is done once, and a repeat gets the answer of the first.
+pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 /// The longest chunk of a log that the server takes, in bytes.
 pub const MAX_LOG_CHUNK: usize = 256 * 1024;
 /// How every worker token begins.

@@ -18,6 +18,7 @@ mod json;
 mod lifecycles;
 mod listener;
 mod machines;
+mod once;
 mod packages;
 mod paging;
 mod pools;

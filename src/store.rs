@@ -17,6 +17,7 @@ mod lifecycles;
 mod listener;
 mod logs;
 mod look;
+mod once;
 mod packages;
 mod preview;
 mod process;
@@ -46,6 +47,7 @@ pub use leases::Swept;
 pub use lifecycles::{LifecycleRow, NewLifecycle, NewPhase, Phase};
 pub use listener::{Change, Listener};
 pub use look::Found;
+pub use once::{Claim, OnceKey, Turn, doing};
 pub use packages::{NewPackage, Overwrite, PackageRow, Pushed};
 pub use preview::{Preview, PreviewAction, Prompt, Template};
 pub use process::FEED;
@@ -74,6 +76,11 @@ impl Store {
     /// The store in this database. `lease` is how long a hand-out lasts.
     pub async fn open(database: Database, vault: Vault, lease: Duration) -> Result<Self, StoreError> {
         let installation = keys::installation(&database, &vault).await?;
+        if database.others().is_none() {
+            let mut write = database.write().await?;
+            once::abandon(&mut write).await?;
+            write.commit().await?;
+        }
         Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease })
     }
 

@@ -288,11 +288,16 @@ impl ServerClient {
         path: &[&str],
         body: Option<Value>,
     ) -> Result<Value, ClientError> {
+        let makes = method == Method::POST;
         let mut request = self.request(method, path).timeout(PROMPT);
         if let Some(body) = body {
             request = request.json(&body);
         }
-        self.connection.json(act, request).await
+        if makes {
+            self.connection.once(act, &self.key, request).await
+        } else {
+            self.connection.json(act, request).await
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Change, StoreError, keys};
+use super::{Change, StoreError, keys, once};
 
 /// Milliseconds since 1970 by the database's clock. Tests move it by an offset that the database itself stores, so
 /// leases never depend on the clock of a server process.
@@ -81,7 +81,8 @@ pub(super) enum Write {
 }
 
 impl Write {
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        once::note(&mut self).await?;
         match self {
             Self::Sqlite(mut connection) => {
                 raw_sql("commit").execute(&mut *connection).await?;
@@ -340,11 +341,13 @@ const SQLITE_STEPS: Steps = &[
     (3, "api keys", include_str!("migrations/0003_api_keys.sql")),
     (4, "lifecycles", include_str!("migrations/0004_lifecycles.sql")),
     (5, "clients", include_str!("migrations/0005_clients.sql")),
+    (8, "ops", include_str!("migrations/0008_ops.sql")),
 ];
 const POSTGRES_STEPS: Steps = &[
     (1, "first", include_str!("migrations/postgres/0001_first.sql")),
     (4, "lifecycles", include_str!("migrations/postgres/0004_lifecycles.sql")),
     (5, "clients", include_str!("migrations/postgres/0005_clients.sql")),
+    (8, "ops", include_str!("migrations/postgres/0008_ops.sql")),
 ];
 
 /// The number of the last step on SQLite.

@@ -12,7 +12,7 @@ use sqlx::AssertSqlSafe;
 use super::{
     Change, Session, Store, StoreError,
     database::{Write, now},
-    keys, logs, milliseconds, progress, signed, unsigned,
+    keys, logs, milliseconds, once, progress, signed, unsigned,
 };
 use crate::{
     model::{DeploymentId, DeploymentState, Fence, JournalEntry, Outcome, chain},
@@ -347,6 +347,7 @@ impl Store {
     /// nothing when there is nothing due; any number of callers may run it.
     pub async fn sweep(&self, patience: Duration) -> Result<Swept, StoreError> {
         let mut write = self.database.write().await?;
+        once::forget_old(&mut write).await?;
         let mut changed = expire(&mut write).await?;
         let silent: Vec<Silent> = sqlx::query_as(AssertSqlSafe(format!(
             "select id, machine_name, machine_host, last_contact, \

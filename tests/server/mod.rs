@@ -21,6 +21,7 @@ mod sqlite {
     mod environments;
     mod fields;
     mod go_shapes;
+    mod idempotency;
     mod leases;
     mod lifecycles;
     mod names;
@@ -50,6 +51,7 @@ mod postgres {
     mod environments;
     mod fields;
     mod go_shapes;
+    mod idempotency;
     mod leases;
     mod lifecycles;
     mod names;
