@@ -48,10 +48,9 @@ impl Connection {
                 tokio::time::sleep(backoff.pause(error.retry_after())).await;
                 match self.keeps_keys(key).await {
                     Ok(true) => break,
-                    // Another program's: it would do the request a second time.
-                    Ok(false) => return Err(error),
                     Err(other) if other.is_retryable() => {}
-                    Err(_) => return Err(error),
+                    // Another program, which would do the request a second time.
+                    Ok(false) | Err(_) => return Err(error),
                 }
             }
         }

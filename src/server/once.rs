@@ -95,15 +95,14 @@ async fn finish(
         shared.store.give_turn_back(&claim).await?;
         return Ok(response);
     }
-    let kept = match response.extensions_mut().remove::<Problem>() {
-        Some(Problem { status, body }) => Kept::Problem { status: status.as_u16(), body },
-        None => {
-            let content_type = response.headers().get(header::CONTENT_TYPE);
-            let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
-            let body = to_bytes(response.into_body(), ANSWER_LIMIT).await;
-            let body = body.map_err(|error| Problem::internal(&error))?;
-            Kept::Answer { status: status.as_u16(), content_type, body: BASE64_STANDARD.encode(body) }
-        }
+    let kept = if let Some(Problem { status, body }) = response.extensions_mut().remove::<Problem>() {
+        Kept::Problem { status: status.as_u16(), body }
+    } else {
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = to_bytes(response.into_body(), ANSWER_LIMIT).await;
+        let body = body.map_err(|error| Problem::internal(&error))?;
+        Kept::Answer { status: status.as_u16(), content_type, body: BASE64_STANDARD.encode(body) }
     };
     let text = serde_json::to_string(&kept).map_err(|error| Problem::internal(&error))?;
     shared.store.keep_answer(&key, &claim, &text).await?;

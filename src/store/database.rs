@@ -75,7 +75,7 @@ pub(super) enum Write {
     /// transaction by itself when the disk is full: the count would never be right again.
     Sqlite(PoolConnection<Any>),
     /// It runs beside others, of this node and of others, and sees with each statement what they have committed: what
-    /// must not change between two statements is to be locked. Locks are taken in the order lifecycle,
+    /// must not change between two statements is to be locked. Locks are taken in the order master key, lifecycle,
     /// environment, project, machine, deployment, release, so that no two transactions wait for each other.
     Postgres { transaction: Transaction<'static, Any>, node: Uuid },
 }
