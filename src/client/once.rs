@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Backoff, ClientError, Connection};
-use crate::protocol::IDEMPOTENCY_HEADER;
+use crate::protocol::{ErrorCode, IDEMPOTENCY_HEADER};
 
 /// How long a request is sent again.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -76,5 +76,6 @@ fn leaves_doubt(error: &ClientError) -> bool {
 
 /// Whether the same request, sent before, is still being done.
 fn is_being_done(error: &ClientError) -> bool {
-    error.status() == Some(409) && error.retry_after().is_some()
+    let is_busy = matches!(error.code(), None | Some(ErrorCode::Busy));
+    error.status() == Some(409) && is_busy && error.retry_after().is_some()
 }

@@ -14,6 +14,7 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
     let data = settings.data.display();
     let is_there = settings.data.exists();
     usable(&settings.data).map_err(ServerError::Folder)?;
+    folder::refuse_half_restored(&settings.data)?;
     if settings.database.is_none() {
         folder::refuse_owned(&settings.data)?;
     }

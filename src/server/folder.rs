@@ -51,9 +51,7 @@ pub(super) fn open(data: &Path, database: Option<&SecretString>) -> Result<Folde
     private_folder(data).map_err(ServerError::Folder)?;
     let lock = if database.is_none() { Some(lock(data)?) } else { None };
     let folder = Folder { lock, ..look(data, database) };
-    if data.join(RESTORE).try_exists().map_err(ServerError::Folder)? {
-        return Err(ServerError::HalfRestored { folder: data.to_owned() });
-    }
+    refuse_half_restored(data)?;
     private_folder(&folder.packages).map_err(ServerError::Folder)?;
     match &folder.database {
         Place::Postgres(_) => {
@@ -85,6 +83,14 @@ pub(super) fn look(data: &Path, database: Option<&SecretString>) -> Folder {
 pub(super) fn existing(data: &Path, database: Option<&SecretString>) -> Result<Folder, ServerError> {
     let lock = if database.is_none() && data.is_dir() { Some(lock(data)?) } else { None };
     Ok(Folder { lock, ..look(data, database) })
+}
+
+/// Refuses a folder that a restore was broken off in.
+pub(super) fn refuse_half_restored(data: &Path) -> Result<(), ServerError> {
+    if data.join(RESTORE).try_exists().map_err(ServerError::Folder)? {
+        return Err(ServerError::HalfRestored { folder: data.to_owned() });
+    }
+    Ok(())
 }
 
 /// Refuses a folder that a server has just now.
@@ -166,7 +172,7 @@ impl Folder {
 
     /// Keeps a key that is about to be replaced under a name that says until when it was the database's.
     pub(super) fn keep_old(&self, key: &Key) -> Result<PathBuf, ServerError> {
-        let until = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+        let until = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ");
         let file = self.master_key.with_extension(format!("until-{until}"));
         replace_secret(&file, &hex::encode(key.bytes)).map_err(ServerError::Folder)?;
         Ok(file)

@@ -89,8 +89,11 @@ async fn finish(
 ) -> Result<Response, Problem> {
     let mut response = doing(claim.clone(), next.run(request)).await;
     let status = response.status();
+    let problem = response.extensions().get::<Problem>();
+    // What will be otherwise in a moment is no answer to keep.
     let passes = status.is_server_error()
-        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+        || problem.is_some_and(|problem| problem.body.retry_after_ms.is_some());
     if passes {
         shared.store.give_turn_back(&claim).await?;
         return Ok(response);

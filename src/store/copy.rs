@@ -39,6 +39,21 @@ impl DatabaseCopy {
         Ok(Self { schema: schema.unwrap_or_default(), packages })
     }
 
+    /// Leaves out the numbers that things may have been given after the copy was made: each means one thing for ever, also
+    /// to a worker that still has a deployment of the time that a restore undoes.
+    pub async fn skip_numbers(file: &Path) -> Result<(), StoreError> {
+        let mut connection = open(file).await?;
+        for text in [
+            "insert into sqlite_sequence (name, seq) select 'deployments', 0 \
+             where not exists (select 1 from sqlite_sequence where name = 'deployments')",
+            "update sqlite_sequence set seq = seq + 10000",
+        ] {
+            sqlx::query(text).execute(&mut connection).await?;
+        }
+        connection.close().await?;
+        Ok(())
+    }
+
     /// The last step that this version of octarm knows.
     pub fn newest_schema() -> i64 {
         database::newest()

@@ -248,3 +248,19 @@ async fn to_another_program_our_client_sends_nothing_twice() {
     assert!(error.to_string().contains("no answer from the server"), "{error}");
     assert_eq!(posts.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn a_refusal_that_will_pass_is_not_kept() {
+    let server = TestServer::ready().await;
+    server.release("1.0.0").await;
+    server.deploy("1.0.0").await;
+    let worker = server.worker("w1", "m1").await;
+    worker.claim().await.unwrap();
+    // Without its token the machine waits for the end of its lease, and then gets another one.
+    let body = json!({ "name": "w1", "environment": "Dev", "machine": { "host": "h", "id": "m1" } });
+    let path = "/api/worker/v1/register";
+    assert_eq!(post(&server, "one", path, &body).await.code(409), "session_live");
+    server.pass(server.store.lease()).await;
+    let registered = post(&server, "one", path, &body).await.expect(200);
+    assert_eq!(post(&server, "one", path, &body).await.expect(200), registered);
+}

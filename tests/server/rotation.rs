@@ -98,6 +98,19 @@ async fn everything_is_opened_by_the_new_key_alone() {
 }
 
 #[tokio::test]
+async fn a_folder_that_a_server_has_is_left_alone() {
+    let (_folder, settings) = stopped().await;
+    let before = key(&settings, "master-key");
+    let server = TestServer::with(settings.clone()).await;
+    if settings.database.is_none() {
+        let error = server::rotate_master_key(&settings, None).await.unwrap_err();
+        assert!(matches!(error, ServerError::Locked { .. }), "{error}");
+    }
+    server.stop().await;
+    assert_eq!(key(&settings, "master-key"), before);
+}
+
+#[tokio::test]
 async fn a_key_from_a_file_is_taken_and_may_be_given_again() {
     let (folder, settings) = stopped().await;
     let file = folder.path().join("new-key");

@@ -97,6 +97,7 @@ async fn stage(settings: &Settings, file: &Path) -> Result<(Head, Vec<String>), 
         if Some(copy.schema) != head.schema {
             return Err(damaged("it is of another form than it says".to_owned()).into());
         }
+        DatabaseCopy::skip_numbers(&stage.join(folder::DATABASE)).await?;
     }
     Ok((head, paths))
 }

@@ -90,7 +90,8 @@ pub async fn backup(settings: &Settings, output: &Path, secrets: bool) -> Result
     if !troubles.is_empty() {
         return Err(BackupError::Incomplete { file: output.to_owned(), troubles }.into());
     }
-    Ok(BackedUp { files: entries.len(), size, has_database, left_out })
+    // Without what the backup says of itself.
+    Ok(BackedUp { files: entries.len() - 1, size, has_database, left_out })
 }
 
 async fn copy_database(
