@@ -109,7 +109,8 @@ fn tell_restored(data: &Path, restored: &Restored, output: Output) {
     if !restored.has_database {
         text.push_str(
             "\nthe tables are not among them: restore the dump that was made before this backup, with `pg_restore`, into an \
-             empty database",
+             empty database, and run in it: select setval('deployments_id_seq', nextval('deployments_id_seq') + 10000); so \
+             that no number of a deployment means two things",
         );
     }
     if !restored.left_out.is_empty() {

@@ -12,7 +12,7 @@ use octarm::{
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -334,6 +334,12 @@ async fn the_commands_say_what_is_left_to_do() {
     assert!(run.code == Some(0) && run.stdout.contains("put these into the folder"), "{run:?}");
     assert!(run.stdout.contains("master-key, first-api-key"), "{run:?}");
     assert_eq!(run.stdout.contains("pg_restore"), settings.database.is_some());
+    if let Some(url) = &settings.database {
+        let statement = run.stdout.split_once("run in it: ").unwrap().1.split_once(';').unwrap().0;
+        let mut database = PgConnection::connect(url.expose_secret()).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut database).await.unwrap();
+        assert!(server.deploy("1.0.0").await.0 > 10_000);
+    }
     server.stop().await;
     // Ended in the middle, a backup leaves nothing that could be taken for one.
     let killed = folder.path().join("killed.tar");

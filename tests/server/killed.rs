@@ -1,4 +1,4 @@
-//! Three servers as real processes on one PostgreSQL, one of them killed in the middle of the work.
+//! Servers as real processes, killed in the middle of the work: one of three on one PostgreSQL, and one that is asked again.
 
 use std::{collections::HashMap, sync::Arc};
 
