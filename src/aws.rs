@@ -4,6 +4,7 @@
 //! them decides, after it has looked at what the first try did.
 
 mod body;
+mod checks;
 mod code;
 mod lambda;
 mod names;
@@ -65,22 +66,21 @@ impl Aws {
         }
         let is_static = credentials.is_some();
         if let Some(Credentials { key, secret }) = credentials {
-            loader = loader.credentials_provider(aws_credential_types::Credentials::new(
-                key.expose_secret(),
-                secret.expose_secret(),
-                None,
-                None,
-                "AWS.Deployment",
-            ));
+            let (key, secret) = (key.expose_secret(), secret.expose_secret());
+            let given = aws_credential_types::Credentials::new(key, secret, None, None, "AWS.Deployment");
+            checks::credentials("`AWS.Deployment`", &given)?;
+            loader = loader.credentials_provider(given);
         }
         let config = loader.load().await;
-        let region = config.region().ok_or(AwsError::NoRegion)?.to_string();
+        let region = checks::region(config.region().ok_or(AwsError::NoRegion)?.as_ref())?;
+        checks::endpoints(&config)?;
         if !is_static {
             let provider = config.credentials_provider().ok_or(AwsError::NoCredentials { source: None })?;
-            provider
+            let found = provider
                 .provide_credentials()
                 .await
                 .map_err(|source| AwsError::NoCredentials { source: Some(source.into()) })?;
+            checks::credentials("the default chain", &found)?;
         }
         // An endpoint of one's own seldom answers to a name for each bucket.
         let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(config.endpoint_url().is_some());

@@ -1,8 +1,9 @@
 //! Typed clients of the deployment server: one for people and build servers, one for the worker.
 
+mod download;
 mod error;
-mod lifecycles;
 mod once;
+mod resources;
 mod retry;
 mod server;
 mod trust;
@@ -11,6 +12,7 @@ mod worker;
 use std::time::Duration;
 
 pub use error::ClientError;
+pub use resources::{Collection, Listed};
 pub use retry::Backoff;
 pub use server::{LogPart, NewRelease, Overwrite, ServerClient};
 pub use trust::Trust;
@@ -24,6 +26,14 @@ use serde::de::DeserializeOwned;
 struct Connection {
     http: Client,
     base: Url,
+    origins: Option<Origins>,
+}
+
+/// Where the address and the key came from, for whoever has to correct one.
+#[derive(Debug, Clone)]
+struct Origins {
+    server: String,
+    key: String,
 }
 
 impl Connection {
@@ -47,7 +57,7 @@ impl Connection {
             // A redirect would carry the key somewhere else.
             .redirect(redirect::Policy::none());
         let http = trust.apply(builder)?.build().map_err(|error| refused(error.to_string()))?;
-        Ok(Self { http, base })
+        Ok(Self { http, base, origins: None })
     }
 
     /// The address of a path given as segments, each encoded as it needs.
@@ -60,7 +70,11 @@ impl Connection {
     }
 
     fn host(&self) -> String {
-        self.base.as_str().trim_end_matches('/').to_owned()
+        let address = self.base.as_str().trim_end_matches('/');
+        match &self.origins {
+            Some(origins) => format!("{address} (from {})", origins.server),
+            None => address.to_owned(),
+        }
     }
 
     async fn send(&self, act: &str, request: RequestBuilder) -> Result<Response, ClientError> {
@@ -72,7 +86,11 @@ impl Connection {
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(ClientError::refused(act, response).await)
+        let refused = ClientError::refused(act, response).await;
+        Err(match &self.origins {
+            Some(origins) => refused.with_key_of(&origins.key),
+            None => refused,
+        })
     }
 
     async fn json<T: DeserializeOwned>(&self, act: &str, request: RequestBuilder) -> Result<T, ClientError> {

@@ -152,12 +152,12 @@ impl Conventions {
     }
 
     /// The name of the function that a deployment with these variables goes to, not yet checked against Lambda's
-    /// rules. `now` is the time when the deployment started.
+    /// rules, and what sensitive values became in it. `now` is the time when the deployment started.
     pub fn function_name(
         &self,
         variables: &Variables,
         now: &ZonedDateTime,
-    ) -> Result<String, FunctionNameError> {
+    ) -> Result<(String, Vec<String>), FunctionNameError> {
         for name in ["Octopus.Environment.Name", "Lambda.Function"] {
             let value = template::value(name, variables, now).map(template::Rendered::clean);
             if value.is_some_and(|value| value.is_ok_and(|value| value.trim().is_empty())) {
@@ -166,25 +166,26 @@ impl Conventions {
         }
         let template = &self.naming.function.name;
         render(template, variables, now)
-            .clean()
+            .whole()
             .map_err(|source| FunctionNameError::Unclean { template: template.clone(), source })
     }
 
-    /// The key of the S3 object of a zip with this SHA-256 (lower-case hex), not yet checked against S3's rules.
+    /// The key of the S3 object of a zip with this SHA-256 (lower-case hex), not yet checked against S3's rules, and
+    /// what sensitive values became in it.
     pub fn object_key(
         &self,
         variables: &Variables,
         sha256: &str,
         now: &ZonedDateTime,
-    ) -> Result<String, ObjectKeyError> {
+    ) -> Result<(String, Vec<String>), ObjectKeyError> {
         let mut all = variables.clone();
         all.set(Variable::plain("Lambda.CodeSha256", sha256));
         let template = &self.naming.object.key;
-        let key = render(template, &all, now)
-            .clean()
+        let (key, secrets) = render(template, &all, now)
+            .whole()
             .map_err(|source| ObjectKeyError::Unclean { template: template.clone(), source })?;
         if key.contains(sha256) {
-            Ok(key)
+            Ok((key, secrets))
         } else {
             Err(ObjectKeyError::NoDigest { template: template.clone() })
         }
@@ -300,7 +301,7 @@ mod tests {
         let conventions = Conventions::load(Some(folder.path())).unwrap();
         let mut variables: Variables = conventions.defaults().collect();
         variables.set(Variable::plain("Octopus.Environment.Name", "CI"));
-        assert_eq!(conventions.function_name(&variables, &ZonedDateTime::now()).unwrap(), "CI-fixed");
+        assert_eq!(conventions.function_name(&variables, &ZonedDateTime::now()).unwrap().0, "CI-fixed");
         assert!(conventions.is_sensitive("aws.deployment.secret"), "the rest stays built in");
     }
 
@@ -309,7 +310,7 @@ mod tests {
         let variables = [("Octopus.Project.Name", "Shop"), ("Lambda.Function", "Orders")];
         let variables: Variables =
             variables.into_iter().map(|(name, value)| Variable::plain(name, value)).collect();
-        let key =
+        let (key, _) =
             Conventions::load(None).unwrap().object_key(&variables, "0a1b", &ZonedDateTime::now()).unwrap();
         assert_eq!(key, "octarm/Shop/Orders/0a1b.zip");
 

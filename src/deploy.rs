@@ -16,6 +16,7 @@ mod upload;
 use std::{path::PathBuf, str::FromStr};
 
 use jiff::ZonedDateTime;
+use serde_json::Value;
 
 pub use error::DeployError;
 pub use guard::{Guard, JournalWrite, Lease, Moment, Stop};
@@ -73,8 +74,8 @@ pub struct Expected {
 pub struct Ran {
     /// The end.
     pub outcome: Outcome,
-    /// The plan, when it got that far.
-    pub plan: Option<Plan>,
+    /// The plan as it may be shown, when it got that far.
+    pub plan: Option<Value>,
 }
 
 /// How far a run has come.
@@ -117,7 +118,7 @@ pub async fn run(job: Job, conventions: &Conventions, log: &Log, guard: &Guard) 
             if error.is_unknown() { Outcome::Unknown { failure } } else { Outcome::Failed { failure } }
         }
     };
-    Ok(Ran { outcome, plan: reached.plan })
+    Ok(Ran { outcome, plan: reached.plan.map(|plan| plan.masked(log)) })
 }
 
 async fn try_run(
@@ -134,7 +135,12 @@ async fn try_run(
         expected.check(&identity)?;
     }
     let version = identity.version.to_string();
-    let settings = settings::resolve(&job.variables, conventions, &identity.id, &version, &job.started)?;
+    let mut hidden = Vec::new();
+    let settings =
+        settings::resolve(&job.variables, conventions, &identity.id, &version, &job.started, &mut hidden);
+    // Before anything is said of it, also of what is wrong with it.
+    log.hide(&hidden)?;
+    let settings = settings?;
     log.info(format!(
         "package {} {} goes to {} (named by the convention `{}`)",
         identity.id,
@@ -147,7 +153,10 @@ async fn try_run(
     if reached.is_established {
         guard.check()?;
     }
-    let place = settings.place(conventions, &repacked)?;
+    let mut hidden = Vec::new();
+    let place = settings.place(conventions, &repacked, &mut hidden);
+    log.hide(&hidden)?;
+    let place = place?;
     let way = match &place {
         _ if repacked.size <= DIRECT_LIMIT => Way::Directly,
         Some(place) => Way::Through(place.clone()),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use octarm::{
-    cli::{Cli, unwritten},
+    cli::{Cli, unwritten, without_secrets},
     config::Environment,
     exit::Exit,
 };
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let error = without_secrets(error);
             // Help and version come this way too; what cannot be printed is nobody's to hear.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };

@@ -19,6 +19,7 @@ mod pack;
 mod repack;
 mod save;
 mod tar;
+mod unfinished;
 mod verification;
 mod verify;
 

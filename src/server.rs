@@ -15,6 +15,7 @@ mod environments;
 mod feeds;
 mod folder;
 mod json;
+mod libraries;
 mod lifecycles;
 mod listener;
 mod machines;
@@ -33,6 +34,7 @@ mod router;
 mod sweeper;
 mod tasks;
 mod tls;
+mod unread;
 mod variables;
 mod workers;
 
@@ -75,6 +77,8 @@ pub struct Settings {
     pub master_key: Option<SecretString>,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// The address that people reach it at, where that is another one.
+    pub public_url: Option<String>,
     /// How long a hand-out lasts without a renewal.
     pub lease: Duration,
     /// How long a deployment may stay lost before its end is given as unknown.
@@ -97,6 +101,7 @@ impl Settings {
             database: None,
             master_key: None,
             listen,
+            public_url: None,
             lease: Duration::from_mins(1),
             unknown_after: Duration::from_mins(15),
             tls: Tls::default(),
@@ -214,6 +219,8 @@ struct Shared {
     blobs: Blobs,
     settings: Arc<Settings>,
     conventions: Arc<Conventions>,
+    /// The address in links, where there is one that others can follow.
+    public_url: Option<Arc<str>>,
     /// Something may have become ready to claim.
     queue: Arc<Notify>,
     /// A log grew or a state changed.
@@ -272,7 +279,10 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     let listen = |source| ServerError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
+    let usable = Some(address).filter(|address| !address.ip().is_unspecified());
+    let own = usable.map(|address| url(address, protection.is_some()));
     let shared = Shared {
+        public_url: settings.public_url.clone().or(own).map(Into::into),
         store,
         blobs,
         settings: Arc::new(settings),
@@ -284,6 +294,11 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     Ok(Server { shared, listener, address, protection, first_key, _lock: folder.lock })
 }
 
+fn url(address: SocketAddr, is_protected: bool) -> String {
+    let scheme = if is_protected { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
 impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
@@ -292,8 +307,7 @@ impl Server {
 
     /// The address as clients are given it.
     pub fn url(&self) -> String {
-        let scheme = if self.protection.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        url(self.address, self.protection.is_some())
     }
 
     /// What clients know the server's certificate by, where it has one.

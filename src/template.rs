@@ -37,8 +37,13 @@ use self::{
     parser::{ParseError, parse},
 };
 
+/// How many tokens a message names, how much it shows of each, and how much of what cannot be read.
+const SHOWN_TOKENS: usize = 20;
+const SHOWN_TOKEN: usize = 200;
+const SHOWN_REST: usize = 40;
+
 /// What a text became.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rendered {
     /// The text with everything replaced that could be; the text itself when it could not be read. None when it came
     /// to the filter `null`, or when evaluating it failed.
@@ -46,6 +51,10 @@ pub struct Rendered {
     /// The tokens that have no value, such as `#{X}`, each once, in order of appearance. Of a sensitive variable only
     /// its own name is told, not which part of its value it is.
     pub missing: Vec<String>,
+    /// The calculations that came to no number, such as `#{X*2}`: they are written back.
+    pub uncalculated: Vec<String>,
+    /// What sensitive values became in it, whatever a filter made of them: no part of it may be shown.
+    pub secrets: Vec<String>,
     /// Why the text could not be read or evaluated.
     pub error: Option<String>,
 }
@@ -53,16 +62,22 @@ pub struct Rendered {
 impl Rendered {
     /// The value when it is whole; else why it must not be used.
     pub fn clean(self) -> Result<String, Unclean> {
+        self.whole().map(|(value, _)| value)
+    }
+
+    /// The same with the secrets in it.
+    pub fn whole(self) -> Result<(String, Vec<String>), Unclean> {
         match (self.error, self.value) {
             (Some(error), _) => Err(Unclean::Error(error)),
             (None, _) if !self.missing.is_empty() => Err(Unclean::Missing(self.missing)),
+            (None, _) if !self.uncalculated.is_empty() => Err(Unclean::Uncalculated(self.uncalculated)),
             (None, None) => Err(Unclean::Null),
-            (None, Some(value)) => Ok(value),
+            (None, Some(value)) => Ok((value, self.secrets)),
         }
     }
 
     fn as_written(text: &str) -> Self {
-        Self { value: Some(text.to_owned()), missing: Vec::new(), error: None }
+        Self { value: Some(text.to_owned()), ..Self::default() }
     }
 }
 
@@ -72,6 +87,9 @@ pub enum Unclean {
     /// Tokens without a value.
     #[error("no value for {}", quoted(.0))]
     Missing(Vec<String>),
+    /// Calculations that came to no number.
+    #[error("no number comes of the calculation {}: a part of it has no value, is no number or is 0", quoted(.0))]
+    Uncalculated(Vec<String>),
     /// The text cannot be read or evaluated.
     #[error("{0}")]
     Error(String),
@@ -81,8 +99,12 @@ pub enum Unclean {
 }
 
 fn quoted(tokens: &[String]) -> String {
-    let tokens: Vec<_> = tokens.iter().map(|token| format!("`{token}`")).collect();
-    tokens.join(", ")
+    let mut words: Vec<_> =
+        tokens.iter().take(SHOWN_TOKENS).map(|token| format!("`{}`", shorten(token, SHOWN_TOKEN))).collect();
+    if tokens.len() > SHOWN_TOKENS {
+        words.push(format!("and {} more", tokens.len() - SHOWN_TOKENS));
+    }
+    words.join(", ")
 }
 
 /// Renders texts with one set of variables at one time, and remembers what the variables came to: rendering all of a
@@ -115,8 +137,10 @@ impl<'v> Renderer<'v> {
     pub fn value(&self, name: &str) -> Option<Rendered> {
         let place = self.variables.place(name)?;
         let mut rendered = self.evaluate(Text::Variable(place));
-        if !rendered.missing.is_empty() && self.variables.is_sensitive(place) {
-            rendered.missing = vec![format!("#{{{name}}}")];
+        if self.variables.is_sensitive(place) {
+            for gaps in [&mut rendered.missing, &mut rendered.uncalculated] {
+                *gaps = gaps.first().map(|_| format!("#{{{name}}}")).into_iter().collect();
+            }
         }
         Some(rendered)
     }
@@ -140,7 +164,7 @@ pub fn value(name: &str, variables: &Variables, now: &ZonedDateTime) -> Option<R
 fn unreadable(text: &str, error: ParseError) -> String {
     let ParseError::Unreadable(at) = error else { return too_deep("the text") };
     let rest = &text[at..];
-    let shown = shorten(rest);
+    let shown = shorten(rest, SHOWN_REST);
     if rest.starts_with("#{/") {
         return format!("`{shown}` closes what nothing opened");
     }
@@ -150,8 +174,8 @@ fn unreadable(text: &str, error: ParseError) -> String {
     format!("`{shown}` cannot be read as a look-up, a filter, a condition, a loop or a calculation")
 }
 
-fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(40).collect();
+fn shorten(text: &str, length: usize) -> String {
+    let mut short: String = text.chars().take(length).collect();
     if short.len() < text.len() {
         short.push('…');
     }

@@ -49,7 +49,7 @@ fn name(conventions: &Conventions, example: &Example) -> Result<String, String> 
     variables.set(Variable::plain("Octopus.Environment.Name", &example.environment));
     variables.extend(example.variables.iter().map(|(name, value)| Variable::plain(name, value)));
     variables.set(Variable::plain("Octopus.Action.Package.PackageId", &example.package));
-    let name =
+    let (name, _) =
         conventions.function_name(&variables, &jiff::ZonedDateTime::now()).map_err(|error| chain(&error))?;
     name.parse::<FunctionName>().map(|name| name.to_string()).map_err(|error| chain(&error))
 }

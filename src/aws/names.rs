@@ -70,7 +70,7 @@ pub struct BucketName(String);
 /// A name that no bucket has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the bucket name `{name}` must have 3 to 63 ASCII letters, digits, `-`, `_` and `.`, and begin and end with a letter or digit"
+    "the bucket name `{name}` must have 3 to 63 ASCII letters, digits, `-`, `_` and single `.`, begin and end with a letter or digit, and be no IP address"
 )]
 pub struct BucketNameError {
     /// The name.
@@ -119,7 +119,10 @@ impl FromStr for BucketName {
         let is_good = (3..=63).contains(&bytes.len())
             && bytes.iter().all(allowed)
             && is_end(bytes.first())
-            && is_end(bytes.last());
+            && is_end(bytes.last())
+            && !name.contains("..")
+            && !name.starts_with("xn--")
+            && name.parse::<std::net::Ipv4Addr>().is_err();
         if is_good { Ok(Self(name.to_owned())) } else { Err(BucketNameError { name: name.to_owned() }) }
     }
 }
@@ -166,7 +169,18 @@ mod tests {
         for good in ["abc", "my-bucket.eu", "Old_Bucket"] {
             assert_eq!(good.parse::<BucketName>().unwrap().as_str(), good);
         }
-        for bad in ["", "ab", "s3://bucket", "bucket/", ".abc", "abc-", &"a".repeat(64)] {
+        for bad in [
+            "",
+            "ab",
+            "s3://bucket",
+            "bucket/",
+            ".abc",
+            "abc-",
+            "my..bucket",
+            "192.168.1.1",
+            "xn--a",
+            &"a".repeat(64),
+        ] {
             assert!(bad.parse::<BucketName>().is_err(), "{bad}");
         }
         assert_eq!("a/b c/é.zip".parse::<ObjectKey>().unwrap().as_str(), "a/b c/é.zip");

@@ -20,6 +20,32 @@ pub enum AwsError {
         #[source]
         source: Option<Source>,
     },
+    /// No region has such a name.
+    #[error("`{found}` is not an AWS region: expected a name like `eu-west-1`")]
+    Region {
+        /// What was set.
+        found: String,
+    },
+    /// Where AWS is to be found is no address.
+    #[error("the endpoint of AWS {service} is `{found}`: expected a URL like `https://host:port`")]
+    Endpoint {
+        /// Whose.
+        service: &'static str,
+        /// What was set.
+        found: String,
+    },
+    /// Credentials that no request can carry.
+    #[error("the {half} of {origin} holds {found} at character {position}: no request can be made with it")]
+    Malformed {
+        /// Which part.
+        half: &'static str,
+        /// Where they come from.
+        origin: &'static str,
+        /// What kind of character, never the character itself.
+        found: &'static str,
+        /// Counted from 1.
+        position: usize,
+    },
     /// AWS answered, with an error.
     #[error("AWS refused {action}{}: {message} ({code})", place(target, region))]
     Refused {
@@ -113,6 +139,11 @@ impl AwsError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoRegion => "set `AWS.Deployment.Region`".to_owned(),
+            Self::Region { .. } => "correct `AWS.Deployment.Region`, or the default chain's region".to_owned(),
+            Self::Endpoint { .. } => {
+                "correct or unset `AWS_ENDPOINT_URL` and its variants, and `endpoint_url` of the AWS profile".to_owned()
+            }
+            Self::Malformed { .. } => "set it again, without line ends and blanks around it".to_owned(),
             Self::NoCredentials { .. } => "set `AWS.Deployment.Key` and `AWS.Deployment.Secret`".to_owned(),
             Self::NoAnswer { .. } => {
                 "check the network, proxy and `AWS_ENDPOINT_URL` of this machine".to_owned()

@@ -1,31 +1,82 @@
 //! `octarm api-key`.
 
-use std::{io::Write as _, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
+use clap::Subcommand;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use serde_json::{Value, json};
 
 use super::{
-    ApiKeyCommand, CliError, Output,
-    connection::{client, field},
-    project::lines,
+    CliError, Output,
+    connection::field,
+    delete::{DeleteArgs, delete},
+    find::{find, text},
+    resource::names,
+    table,
 };
-use crate::{config::Environment, exit::Exit};
+use crate::{
+    client::{Collection, ServerClient},
+    exit::Exit,
+    model::Permission,
+};
+
+const KIND: Collection = Collection::ApiKeys;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ApiKeyCommand {
+    /// Make a key; it is shown this once
+    #[command(
+        after_help = "Example:\n  octarm api-key create build --may publish --days 90 --key-file build.key"
+    )]
+    Create {
+        /// What it is for
+        name: String,
+        /// What it may do: read, publish (push packages, create releases), deploy, administer
+        #[arg(long = "may", value_name = "PERMISSION", required = true)]
+        permissions: Vec<Permission>,
+        /// Deploy to these environments only
+        #[arg(long = "environment", value_name = "NAME")]
+        environments: Vec<String>,
+        /// Stop working after so many days
+        #[arg(long, value_name = "DAYS")]
+        days: Option<u32>,
+        /// Write the key into this new file, which only you can read, and do not show it
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+    },
+    /// List the keys: what each may do, never the key
+    List,
+    /// Show what a key may do, never the key
+    Show {
+        /// Its id or its name
+        key: String,
+    },
+    /// Delete a key: it stops working at once
+    Delete {
+        /// Its id or its name
+        key: String,
+        #[command(flatten)]
+        delete: DeleteArgs,
+    },
+}
 
 pub(super) async fn run(
     command: ApiKeyCommand,
-    environment: &Environment,
+    client: &ServerClient,
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        ApiKeyCommand::Create { server, name, permissions, environments, days, key_file } => {
-            let client = client(&server, environment)?;
+        ApiKeyCommand::Create { name, permissions, environments, days, key_file } => {
             // Before the key is made: one that nobody can read would only be in the way.
             let file = key_file.as_deref().map(private).transpose()?;
             let words: Vec<String> = permissions.iter().map(ToString::to_string).collect();
             let body =
                 json!({ "Name": name, "Permissions": words, "Environments": environments, "Days": days });
-            let made = client.create_api_key(&name, body).await;
+            let made = client.create(KIND, &name, body).await;
             let mut made = match (made, &key_file) {
                 (Err(error), Some(path)) => {
                     // Nothing was made: the empty file would keep the next try from its name.
@@ -51,18 +102,54 @@ pub(super) async fn run(
                 _ => output.result(format!("{text}; it is shown this once:\n{key}"), &made),
             }
         }
-        ApiKeyCommand::List { server } => {
-            let all = client(&server, environment)?.api_keys().await?;
-            output
-                .result(lines(&shown(&all), &["Id", "Name", "Key", "May", "Environments", "Expires"]), &all);
+        ApiKeyCommand::List => {
+            let all = client.list(KIND, None, &[], usize::MAX).await?.items;
+            let environments = names(client, Collection::Environments).await?;
+            let row = |key: &Value| {
+                let (may, environments) = limits(key, &environments);
+                json!({
+                    "Id": key["Id"], "Name": key["Name"], "Key": hint(key), "May": may, "Environments": environments,
+                    "Expires": key["Expires"],
+                })
+            };
+            let rows: Vec<Value> = all.iter().map(row).collect();
+            table::show(&rows, &["Id", "Name", "Key", "May", "Environments", "Expires"], &all.into(), output);
         }
-        ApiKeyCommand::Delete { server, key } => {
-            let deleted = client(&server, environment)?.delete_api_key(&key).await?;
-            let name = field(&deleted, "Name", "deleting an API key")?;
-            output.result(format!("deleted the API key {name}: it stopped working"), &deleted);
+        ApiKeyCommand::Show { key } => {
+            let found = find(client, KIND, &key).await?;
+            let (may, environments) = limits(&found, &names(client, Collection::Environments).await?);
+            let fields = [
+                ("Id", text(&found, "Id").to_owned()),
+                ("Name", text(&found, "Name").to_owned()),
+                ("Key", hint(&found)),
+                ("May", may),
+                ("Environments", environments),
+                ("Created", text(&found, "Created").to_owned()),
+                ("Expires", text(&found, "Expires").to_owned()),
+            ];
+            table::card(&fields, &found, output);
+        }
+        ApiKeyCommand::Delete { key, delete: args } => {
+            args.check()?;
+            return delete(client, KIND, find(client, KIND, &key).await, &args, false, output).await;
         }
     }
     Ok(Exit::Done)
+}
+
+/// As much of a key as the server keeps.
+fn hint(key: &Value) -> String {
+    format!("{}…", text(key, "Hint"))
+}
+
+/// What a key may do, and the environments it reaches where they are not all.
+fn limits(key: &Value, environments: &BTreeMap<String, String>) -> (String, String) {
+    let all = |name: &str, shown: &dyn Fn(&str) -> String| {
+        let items = key[name].as_array().into_iter().flatten().filter_map(Value::as_str);
+        items.map(shown).collect::<Vec<_>>().join(",")
+    };
+    let name = |id: &str| environments.get(id).cloned().unwrap_or_else(|| id.to_owned());
+    (all("Permissions", &str::to_owned), all("Environments", &name))
 }
 
 /// A new file that only its owner can read.
@@ -73,22 +160,4 @@ fn private(path: &Path) -> Result<fs_err::File, CliError> {
         .mode(0o600)
         .open(path)
         .map_err(|source| CliError::Io { act: "making the file for the API key".to_owned(), source })
-}
-
-/// The keys as a table shows them.
-fn shown(all: &Value) -> Value {
-    let joined = |value: &Value| match value.as_array() {
-        Some(items) if !items.is_empty() => {
-            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
-            Value::from(items.join(","))
-        }
-        _ => Value::Null,
-    };
-    let row = |key: &Value| {
-        json!({
-            "Id": key["Id"], "Name": key["Name"], "Key": format!("{}…", key["Hint"].as_str().unwrap_or_default()),
-            "May": joined(&key["Permissions"]), "Environments": joined(&key["Environments"]), "Expires": key["Expires"],
-        })
-    };
-    all.as_array().into_iter().flatten().map(row).collect::<Vec<_>>().into()
 }

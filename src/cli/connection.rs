@@ -1,53 +1,229 @@
-//! Which server, with which key. A key never stands on a command line.
+//! Which server, with which key, and who said so. A key never stands on a command line.
 
-use std::io::Read;
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
-use secrecy::SecretString;
+use clap::Args;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use super::{CliError, ServerArgs};
+use super::{
+    CliError,
+    profile::{Profile, Profiles},
+};
 use crate::{
     client::{ServerClient, Trust},
     config::Environment,
+    model::Fingerprint,
 };
 
 /// No key file is as long as this.
 const KEY_FILE_LIMIT: u64 = 4096;
 
-/// The server's address and the API key.
-pub(super) fn server_and_key(
-    args: &ServerArgs,
-    environment: &Environment,
-) -> Result<(String, SecretString), CliError> {
-    let server = args.server.clone().filter(|server| !server.is_empty()).ok_or(CliError::NoServer)?;
-    let (key, origin) = match (&args.api_key_file, environment.get("OCTARM_API_KEY")) {
-        (Some(file), _) => {
-            let mut text = String::new();
-            fs_err::File::open(file)
-                .and_then(|file| file.take(KEY_FILE_LIMIT).read_to_string(&mut text))
-                .map_err(|source| CliError::Io { act: "reading the API key".to_owned(), source })?;
-            (text, format!("in `{}`", file.display()))
-        }
-        (None, Some(key)) if !key.is_empty() => (key.to_owned(), "in OCTARM_API_KEY".to_owned()),
-        _ => return Err(CliError::NoKey),
+// No documentation comment: clap would take it for what the commands are about. A flag goes before the environment, and
+// that before the profile. A profile that a flag names goes before the environment too, and a profile's key goes to the
+// profile's server alone.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(super) struct ServerArgs {
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help = "The server's address, such as http://127.0.0.1:8060 \
+        [env: OCTARM_SERVER]"
+    )]
+    server: Option<String>,
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "A file that holds the API key, `-` is standard input; \
+        or set OCTARM_API_KEY [env: OCTARM_API_KEY_FILE]"
+    )]
+    api_key_file: Option<PathBuf>,
+    #[arg(
+        long,
+        global = true,
+        value_name = "SHA256",
+        help = "Take only the certificate with this fingerprint for the \
+        server's; the server prints it when it starts [env: OCTARM_FINGERPRINT]"
+    )]
+    fingerprint: Option<Fingerprint>,
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "A PEM file of authorities that vouch for the server, beside \
+        those of this system [env: OCTARM_CA_FILE]"
+    )]
+    ca_file: Option<PathBuf>,
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        conflicts_with = "server",
+        help = "The server and key of this \
+        profile; else those of `octarm profile use` [env: OCTARM_PROFILE]"
+    )]
+    profile: Option<String>,
+}
+
+/// A server, the key for it, and where each came from.
+pub(super) struct Target {
+    pub(super) server: String,
+    pub(super) trust: Trust,
+    pub(super) key: SecretString,
+    server_origin: String,
+    key_origin: String,
+}
+
+/// A profile that was chosen.
+struct Chosen {
+    profile: Profile,
+    origin: String,
+    /// A flag names it, so that it goes before the environment.
+    is_flag: bool,
+}
+
+fn chosen(args: &ServerArgs, environment: &Environment) -> Result<Option<Chosen>, CliError> {
+    // Who names neither needs no folder for profiles.
+    let named = match (&args.profile, set(environment, "OCTARM_PROFILE")) {
+        (Some(name), _) => Some((name.clone(), "`--profile`")),
+        (None, Some(name)) => Some((name.to_owned(), "OCTARM_PROFILE")),
+        (None, None) => None,
     };
-    let key = key.trim();
-    let rest = key.strip_prefix("API-").unwrap_or_default();
-    if rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
-        return Err(CliError::Key { origin });
+    let path = match (Profiles::path(environment), &named) {
+        (Err(error), Some(_)) => return Err(error.into()),
+        (Err(_), None) => return Ok(None),
+        (Ok(path), _) => path,
+    };
+    let is_whole = |name| set(environment, name).is_some();
+    if named.is_none()
+        && (args.server.is_some() || is_whole("OCTARM_SERVER"))
+        && (args.api_key_file.is_some() || is_whole("OCTARM_API_KEY_FILE") || is_whole("OCTARM_API_KEY"))
+    {
+        // All is said: a profile could only get in the way of scripts that say all.
+        return Ok(None);
     }
-    Ok((server, key.to_owned().into()))
+    let all = Profiles::read(&path)?;
+    let Some((name, origin)) = named.or_else(|| Some((all.in_use.clone()?, "`octarm profile use`"))) else {
+        return Ok(None);
+    };
+    let profile = all.get(&name, origin)?.clone();
+    Ok(Some(Chosen { profile, origin: format!("the profile `{name}`"), is_flag: args.profile.is_some() }))
+}
+
+/// What the environment holds and is not empty.
+fn set<'e>(environment: &'e Environment, name: &str) -> Option<&'e str> {
+    environment.get(name).filter(|value| !value.is_empty())
+}
+
+/// The server's address and the API key.
+pub(super) fn target(args: &ServerArgs, environment: &Environment) -> Result<Target, CliError> {
+    let chosen = chosen(args, environment)?;
+    let of_flag = chosen.as_ref().filter(|chosen| chosen.is_flag);
+    let address = |chosen: &Chosen| (chosen.profile.server.clone(), chosen.origin.clone());
+    let given = args.server.clone().filter(|server| !server.is_empty());
+    let (server, server_origin) = given
+        .map(|server| (server, "`--server`".to_owned()))
+        .or_else(|| of_flag.map(address))
+        .or_else(|| Some((set(environment, "OCTARM_SERVER")?.to_owned(), "OCTARM_SERVER".to_owned())))
+        .or_else(|| chosen.as_ref().map(address))
+        .ok_or(CliError::NoServer)?;
+    // A key is for one server: what was kept for another is not sent to this one.
+    let bound = chosen
+        .as_ref()
+        .filter(|chosen| chosen.profile.server.trim_end_matches('/') == server.trim_end_matches('/'));
+    let kept =
+        |chosen: &Chosen| Some((SecretString::from(chosen.profile.api_key.clone()?), chosen.origin.clone()));
+    let by_flag = bound.filter(|chosen| chosen.is_flag);
+    let (key, key_origin) = if let Some(file) = &args.api_key_file {
+        read_key(file)?
+    } else if let Some(kept) = by_flag.and_then(kept) {
+        kept
+    } else if let Some(file) = set(environment, "OCTARM_API_KEY_FILE") {
+        read_key(Path::new(file))?
+    } else if let Some(key) = set(environment, "OCTARM_API_KEY") {
+        (key.to_owned().into(), "OCTARM_API_KEY".to_owned())
+    } else {
+        let other = chosen.as_ref().filter(|_| bound.is_none()).map(|chosen| chosen.origin.clone());
+        bound.and_then(kept).ok_or(CliError::NoKey { server: server_origin.clone(), other })?
+    };
+    let key = checked(&key, &key_origin)?;
+
+    let pinned = by_flag.and_then(|chosen| chosen.profile.fingerprint);
+    let fingerprint = match (args.fingerprint.or(pinned), set(environment, "OCTARM_FINGERPRINT")) {
+        (Some(fingerprint), _) => Some(fingerprint),
+        (None, Some(text)) => Some(text.parse().map_err(|source| CliError::Fingerprint { source })?),
+        (None, None) => bound.and_then(|chosen| chosen.profile.fingerprint),
+    };
+    let vouched = by_flag.and_then(|chosen| chosen.profile.ca_file.clone());
+    let ca_file = args
+        .ca_file
+        .clone()
+        .or(vouched)
+        .or_else(|| set(environment, "OCTARM_CA_FILE").map(PathBuf::from))
+        .or_else(|| bound.and_then(|chosen| chosen.profile.ca_file.clone()));
+    Ok(Target { server, trust: Trust { fingerprint, ca_file }, key, server_origin, key_origin })
 }
 
 /// A client for them.
 pub(super) fn client(args: &ServerArgs, environment: &Environment) -> Result<ServerClient, CliError> {
-    let (server, key) = server_and_key(args, environment)?;
-    Ok(ServerClient::new(&server, &trust(args), key)?)
+    target(args, environment)?.client()
 }
 
-/// Whom to take for the server.
-pub(super) fn trust(args: &ServerArgs) -> Trust {
-    Trust { fingerprint: args.fingerprint, ca_file: args.ca_file.clone() }
+impl Target {
+    fn client(self) -> Result<ServerClient, CliError> {
+        let client = ServerClient::new(&self.server, &self.trust, self.key)
+            .map_err(|source| CliError::Address { origin: self.server_origin.clone(), source })?;
+        Ok(client.told_by(&self.server_origin, &self.key_origin))
+    }
+}
+
+/// The key that a profile is to keep.
+pub(super) fn key_to_keep(
+    file: Option<&Path>,
+    environment: &Environment,
+) -> Result<Option<SecretString>, CliError> {
+    let (key, origin) = match (file, set(environment, "OCTARM_API_KEY")) {
+        (Some(file), _) => read_key(file)?,
+        (None, Some(key)) => (key.to_owned().into(), "OCTARM_API_KEY".to_owned()),
+        (None, None) => return Ok(None),
+    };
+    checked(&key, &origin).map(Some)
+}
+
+/// Refuses a profile that no client could be made of.
+pub(super) fn check(profile: &Profile) -> Result<(), CliError> {
+    let trust = Trust { fingerprint: profile.fingerprint, ca_file: profile.ca_file.clone() };
+    ServerClient::new(&profile.server, &trust, SecretString::default())?;
+    Ok(())
+}
+
+/// A key from a file, or from standard input.
+fn read_key(file: &Path) -> Result<(SecretString, String), CliError> {
+    let failed = |source| CliError::Io { act: "reading the API key".to_owned(), source };
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().take(KEY_FILE_LIMIT).read_to_string(&mut text).map_err(failed)?;
+        return Ok((text.into(), "standard input".to_owned()));
+    }
+    fs_err::File::open(file)
+        .and_then(|file| file.take(KEY_FILE_LIMIT).read_to_string(&mut text))
+        .map_err(failed)?;
+    Ok((text.into(), format!("`{}`", file.display())))
+}
+
+fn checked(key: &SecretString, origin: &str) -> Result<SecretString, CliError> {
+    let key = key.expose_secret().trim();
+    let rest = key.strip_prefix("API-").unwrap_or_default();
+    if rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
+        return Err(CliError::Key { origin: origin.to_owned() });
+    }
+    Ok(key.to_owned().into())
 }
 
 /// A text field that an answer must have.

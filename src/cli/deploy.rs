@@ -2,17 +2,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::ZonedDateTime;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{CliError, DeployArgs, Output, variables};
+use super::{CliError, Output, variables};
 use crate::{
     config::Environment,
     conventions::{Conventions, environment_name},
@@ -22,6 +24,33 @@ use crate::{
     shutdown,
     template::{Variables, names},
 };
+
+#[derive(Debug, Args)]
+pub(super) struct DeployArgs {
+    /// The package: a .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2
+    package: PathBuf,
+    /// The environment: `Octopus.Environment.Name`
+    #[arg(long)]
+    environment: Option<String>,
+    /// The release: `Octopus.Release.Number`
+    #[arg(long)]
+    release: Option<String>,
+    /// The project: `Octopus.Project.Name`
+    #[arg(long)]
+    project: Option<String>,
+    /// A variable; not for sensitive values, which others can read in the list of processes
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variables::parse_pair)]
+    variables: Vec<(String, String)>,
+    /// A JSON file of variables: {"Name": "value"} or [{"k": "Name", "v": "value", "s": true}]; `-` is standard input
+    #[arg(long = "variables", value_name = "FILE")]
+    variables_file: Option<PathBuf>,
+    /// A folder whose conventions lie over the built-in ones
+    #[arg(long, value_name = "FOLDER")]
+    conventions: Option<PathBuf>,
+    /// Show what would be done; change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
 
 /// Repacking, asking, sending, settling.
 const STAGES: u64 = 4;

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::ProfileError;
 use crate::{
     client::ClientError, config::ConfigError, conventions::ConventionsError, deploy::RedactorError,
-    exit::Exit, package::PackageError, server::BackupError, server::ServerError, server::TlsError,
-    store::StoreError, telemetry::TelemetryError, template::Unclean, worker::StateError, worker::WorkerError,
+    exit::Exit, model::FingerprintError, package::PackageError, server::BackupError, server::ServerError,
+    server::TlsError, store::StoreError, telemetry::TelemetryError, template::Unclean, worker::StateError,
+    worker::WorkerError,
 };
 
 /// Why a command did not do what it was asked.
@@ -30,6 +32,8 @@ pub enum CliError {
     Package(#[from] PackageError),
     #[error(transparent)]
     Redactor(#[from] RedactorError),
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     /// A local file.
     #[error("{act}")]
     Io {
@@ -38,13 +42,55 @@ pub enum CliError {
         source: std::io::Error,
     },
     /// No server was named.
-    #[error("no server: neither `--server` nor OCTARM_SERVER says which")]
+    #[error("no server: neither `--server`, OCTARM_SERVER nor a profile says which")]
     NoServer,
+    /// An address that cannot be used, and who said it.
+    #[error("the server's address comes from {origin}")]
+    Address {
+        origin: String,
+        #[source]
+        source: ClientError,
+    },
     /// No key was given.
-    #[error("no API key: neither `--api-key-file`, OCTARM_API_KEY_FILE nor OCTARM_API_KEY gives one")]
-    NoKey,
+    #[error(
+        "no API key for the server from {server}: neither `--api-key-file`, OCTARM_API_KEY_FILE nor OCTARM_API_KEY gives one"
+    )]
+    NoKey {
+        server: String,
+        /// The profile that is in use, where it is for another server.
+        other: Option<String>,
+    },
+    /// A fingerprint in the environment that cannot be one.
+    #[error("OCTARM_FINGERPRINT cannot be used")]
+    Fingerprint {
+        #[source]
+        source: FingerprintError,
+    },
+    /// Nothing is called so.
+    #[error("the {kind} `{named}` does not exist")]
+    Unknown { kind: &'static str, named: String, nearest: Vec<String> },
+    /// Several are called so.
+    #[error("`{named}` names more than one {kind}: {}", ids.join(", "))]
+    Several { kind: &'static str, named: String, ids: Vec<String> },
+    /// A variable has several values.
+    #[error("which value of `{name}`? {}", places.join("; "))]
+    WhichValue { name: String, places: Vec<String> },
+    /// A version without the project that it is of.
+    #[error("`{version}` is not the id of a release, and no project was named")]
+    NoProject { version: String },
+    /// No release is in the environment that one is to be promoted from.
+    #[error(
+        "no release of `{project}` was deployed to `{environment}` with success: there is nothing to promote"
+    )]
+    NothingToPromote { project: String, environment: String },
+    /// Nobody said yes.
+    #[error("nothing was deleted: there is no terminal to ask on, and `--yes` was not given")]
+    NotConfirmed,
+    /// A file that stays as it is.
+    #[error("`{}` exists already", .0.display())]
+    Occupied(PathBuf),
     /// A key that cannot be one.
-    #[error("the API key {origin} is not of the form `API-` and letters A to Z and digits")]
+    #[error("the API key from {origin} is not of the form `API-` and letters A to Z and digits")]
     Key { origin: String },
     /// A variables file that cannot be one.
     #[error("the variables of {origin} cannot be read: {reason}")]
@@ -52,6 +98,12 @@ pub enum CliError {
     /// A secret on the command line.
     #[error("`{name}` is sensitive and must not stand on the command line, where others can read it")]
     SensitiveArgument { name: String },
+    /// A secret for a variable whose values are shown.
+    #[error("`{name}` is not sensitive in the release: a secret that is given for it would stand in logs")]
+    ShownVariable { name: String },
+    /// One name with two values.
+    #[error("variable `{name}` is given twice: on the command line or in the file, expected once")]
+    GivenTwice { name: String },
     /// Two sources say different things about which deployment this is.
     #[error("`{name}` is `{file}` in the variables file but `{environment}` in the environment ({variable})")]
     Disagreement { name: String, file: String, environment: String, variable: String },
@@ -65,6 +117,11 @@ pub enum CliError {
         #[source]
         source: crate::version::VersionError,
     },
+    /// A file is made, never a stream.
+    #[error(
+        "`--output -`: expected a file's name, since nothing is written before all of it is known to be good"
+    )]
+    NoStream,
     /// Nothing was given to do.
     #[error("nothing to set: give NAME=VALUE or `--sensitive FILE`")]
     NothingToSet,
@@ -88,6 +145,11 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// Whether it says that what was named does not exist.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::Client(ClientError::Refused { status: 404, .. }))
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
@@ -95,7 +157,9 @@ impl CliError {
                 ClientError::Unreachable { .. }
                 | ClientError::Damaged { .. }
                 | ClientError::Refused { status: 502..=504, .. } => Exit::Unreachable,
-                ClientError::Refused { .. } | ClientError::Unreadable { .. } => Exit::Refused,
+                ClientError::Refused { .. }
+                | ClientError::Unreadable { .. }
+                | ClientError::Process { .. } => Exit::Refused,
                 ClientError::Address { .. } => Exit::Usage,
                 ClientError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                     Exit::Input
@@ -132,14 +196,27 @@ impl CliError {
                 _ => Exit::Input,
             },
             Self::Server(_) | Self::Io { .. } => Exit::Io,
+            Self::Profile(error) => error.exit(),
             Self::NoServer
-            | Self::NoKey
+            | Self::NoKey { .. }
+            | Self::Address { .. }
+            | Self::Fingerprint { .. }
+            | Self::WhichValue { .. }
+            | Self::NoProject { .. }
+            | Self::NotConfirmed
+            | Self::Occupied(_)
             | Self::Key { .. }
             | Self::SensitiveArgument { .. }
+            | Self::ShownVariable { .. }
+            | Self::GivenTwice { .. }
             | Self::NothingToSet
+            | Self::NoStream
             | Self::Version { .. } => Exit::Usage,
             Self::Variables { .. } | Self::Template { .. } | Self::NoPackage(_) => Exit::Input,
-            Self::Answer { .. } => Exit::Refused,
+            Self::Answer { .. }
+            | Self::Unknown { .. }
+            | Self::Several { .. }
+            | Self::NothingToPromote { .. } => Exit::Refused,
             Self::Redactor(_) => Exit::Bug,
             Self::Partly { source, .. } => source.exit(),
         }
@@ -154,10 +231,35 @@ impl CliError {
             Self::Server(error) => return error.hint(),
             Self::Package(error) => return error.hint(),
             Self::Partly { source, .. } => return source.hint(),
-            Self::NoServer => "name it: `--server http://127.0.0.1:8060`",
-            Self::NoKey => "the server's first key is in `first-api-key` in its data folder",
+            Self::Profile(error) => return error.hint(),
+            Self::Address { source, .. } => return source.hint(),
+            Self::Unknown { nearest, .. } if !nearest.is_empty() => {
+                return Some(format!("the nearest names are: {}", nearest.join(", ")));
+            }
+            Self::NoServer => {
+                "name it: `--server http://127.0.0.1:8060`, or keep it with `octarm profile add`"
+            }
+            Self::NoKey { other: Some(other), .. } => {
+                return Some(format!(
+                    "the key of {other} is for another server, and is not sent to this one"
+                ));
+            }
+            Self::Several { kind: "channel", .. } => {
+                "say which by its id, or name the project: `--project NAME`"
+            }
+            Self::Several { .. } => "say which by its id",
+            Self::WhichValue { .. } => {
+                "say where the value holds, as `--environment NAME`; `--unscoped` is the one that holds everywhere, `--all` all of them"
+            }
+            Self::NoProject { .. } => "name the project: `--project NAME`",
+            Self::NotConfirmed => "say `--yes` where nobody can be asked",
+            Self::Occupied(_) => "say `--force` to replace it, or name another file with `--output`",
+            Self::NoKey { .. } => "the server's first key is in `first-api-key` in its data folder",
             Self::SensitiveArgument { .. } => {
-                "put it into a file that only you can read: `deploy --variables FILE`, or `variable set --sensitive FILE` for the server"
+                "put it into a file that only you can read: `deploy --variables FILE`, or `variable set` and `release deploy` with `--sensitive FILE` for the server"
+            }
+            Self::ShownVariable { .. } => {
+                "if it is no secret, give it with `--variable`; else make the variable sensitive and create a release"
             }
             Self::Disagreement { .. } => "remove one of the two, or say it with the command's own option",
             Self::Variables { .. } => {

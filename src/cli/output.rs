@@ -30,6 +30,7 @@ enum Audience {
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     audience: Audience,
+    has_terminal: bool,
     colour: bool,
     stderr_colour: bool,
 }
@@ -44,6 +45,7 @@ impl Output {
                 (false, true) => Audience::Curious,
                 (false, false) => Audience::Person,
             },
+            has_terminal: io::stdout().is_terminal(),
             colour: wanted && io::stdout().is_terminal(),
             stderr_colour: wanted && io::stderr().is_terminal(),
         }
@@ -62,6 +64,11 @@ impl Output {
     /// Whether a person looks at standard error.
     pub fn is_interactive(self) -> bool {
         !self.is_json() && io::stderr().is_terminal()
+    }
+
+    /// Whether a person looks at standard output.
+    pub fn has_terminal(self) -> bool {
+        !self.is_json() && self.has_terminal
     }
 
     /// Whether to colour standard error.
@@ -84,6 +91,18 @@ impl Output {
     /// A line of a log that was made by [`Self::log_text`], for people only.
     pub fn say_log(self, text: &str) {
         print(text);
+    }
+
+    /// A whole document of a format of its own, whoever reads it.
+    pub fn whole(self, text: &str) {
+        print(text.trim_end());
+    }
+
+    /// A question, to standard error; the answer is typed behind it.
+    pub fn ask(self, question: &str) {
+        let mut stderr = io::stderr().lock();
+        // Nobody is left to ask when standard error is gone.
+        let _ = stderr.write_all(printable(question).as_bytes()).and_then(|()| stderr.flush());
     }
 
     /// A line beside the result, to standard error.

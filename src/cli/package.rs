@@ -1,12 +1,20 @@
 //! `octarm package`.
 
 mod inspect;
+mod remote;
 mod repack;
 
+use std::path::PathBuf;
+
+use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
 use self::repack::Repack;
-use super::{CliError, Output, OverwriteMode, PackFormat, PackageCommand, connection};
+use super::{
+    CliError, Output,
+    connection::{self, ServerArgs},
+    delete::DeleteArgs,
+};
 use crate::{
     client::Overwrite,
     config::Environment,
@@ -16,6 +24,129 @@ use crate::{
     package::{Format, pack},
     version::SemanticVersion,
 };
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PackageCommand {
+    /// Make a package of a folder; Unix modes are kept
+    Pack {
+        /// The folder
+        folder: PathBuf,
+        /// The package's id
+        #[arg(long)]
+        id: String,
+        /// The package's version
+        #[arg(long)]
+        version: String,
+        /// The format
+        #[arg(long, value_enum, default_value = "nupkg")]
+        format: PackFormat,
+        /// The folder to write it to
+        #[arg(long, value_name = "FOLDER", default_value = ".")]
+        output: PathBuf,
+    },
+    /// Check a package file and show what it holds and what its function would be
+    Inspect {
+        /// The package: a .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2
+        file: PathBuf,
+        /// A folder whose conventions lie over the built-in ones
+        #[arg(long, value_name = "FOLDER")]
+        conventions: Option<PathBuf>,
+    },
+    /// Check every byte of a package and make the zip of it that Lambda gets
+    Repack {
+        /// The package
+        package: PathBuf,
+        /// The folder in it that holds the function; else the convention's, or the root where that is missing
+        #[arg(long, value_name = "FOLDER")]
+        folder: Option<String>,
+        /// The zip to write; a file of that name is replaced when all is done
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// A folder whose conventions lie over the built-in ones
+        #[arg(long, value_name = "FOLDER")]
+        conventions: Option<PathBuf>,
+    },
+    /// Push package files to the server
+    #[command(after_help = "Example:\n  octarm package push Orders.1.4.2.nupkg --overwrite ignore")]
+    Push {
+        /// The packages
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// What to do with one that is there already
+        #[arg(long, value_enum, default_value = "fail")]
+        overwrite: OverwriteMode,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List the newest version of each package that the server has, or every version of one
+    List {
+        /// The package's id
+        id: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Show a package that the server has
+    Show {
+        /// The package's id
+        id: String,
+        /// Its version; else the newest
+        version: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Delete a version of a package that no release needs
+    Delete {
+        /// The package's id
+        id: String,
+        /// Its version
+        version: String,
+        #[command(flatten)]
+        delete: DeleteArgs,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Fetch a package from the server, and check that it came whole
+    #[command(after_help = "Example:\n  octarm package download Orders 1.4.2 --output /tmp/orders.nupkg")]
+    Download {
+        /// The package's id
+        id: String,
+        /// Its version; else the newest
+        version: Option<String>,
+        /// The file to write; else one named by id and version in this folder
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace a file of that name
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum PackFormat {
+    /// For NuGet feeds and Octopus
+    Nupkg,
+    /// A plain zip named Id.Version.zip
+    Zip,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum OverwriteMode {
+    /// Refuse
+    Fail,
+    /// Replace it; releases that exist keep what they pinned
+    Replace,
+    /// Leave it and succeed
+    Ignore,
+}
+
+impl PackageCommand {
+    /// Whether one thread is enough for it.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self, Self::Pack { .. } | Self::Repack { .. })
+    }
+}
 
 pub(super) async fn run(
     command: PackageCommand,
@@ -69,6 +200,21 @@ pub(super) async fn run(
                 );
                 output.result(format!("pushed {id} {version}"), &answer);
             }
+        }
+        PackageCommand::List { server, id } => {
+            remote::list(&connection::client(&server, environment)?, id.as_deref(), output).await?;
+        }
+        PackageCommand::Show { server, id, version } => {
+            remote::show(&connection::client(&server, environment)?, &id, version.as_deref(), output).await?;
+        }
+        PackageCommand::Delete { server, id, version, delete } => {
+            delete.check()?;
+            let client = connection::client(&server, environment)?;
+            return remote::delete(&client, &id, &version, &delete, output).await;
+        }
+        PackageCommand::Download { server, id, version, output: to, force } => {
+            let client = connection::client(&server, environment)?;
+            remote::download(&client, &id, version.as_deref(), to, force, output).await?;
         }
     }
     Ok(Exit::Done)

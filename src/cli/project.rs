@@ -1,156 +1,209 @@
-//! `octarm environment`, `octarm project` and `octarm machine`.
+//! `octarm project`.
 
+use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{
-    CliError, EnvironmentCommand, MachineCommand, Output, ProjectCommand,
-    connection::{client, field},
-    release,
+    CliError, Output,
+    delete::{DeleteArgs, delete},
+    find::{find, text},
+    library,
+    resource::{change, exists, list, name_by_id, names},
+    table,
 };
-use crate::{client::ClientError, config::Environment, exit::Exit};
+use crate::{
+    client::{Collection, ServerClient},
+    exit::Exit,
+};
 
-pub(super) async fn environment(
-    command: EnvironmentCommand,
-    environment: &Environment,
+const KIND: Collection = Collection::Projects;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ProjectCommand {
+    /// Create a project
+    #[command(
+        after_help = "Example:\n  octarm project create Orders --package Acme.Orders --lifecycle Careful"
+    )]
+    Create {
+        /// Its name
+        name: String,
+        /// The package that it deploys; else the one of the project's name
+        #[arg(long, value_name = "ID")]
+        package: Option<String>,
+        /// The lifecycle of its releases, by name or id; else the default one
+        #[arg(long, value_name = "NAME")]
+        lifecycle: Option<String>,
+        /// A library variable set that it includes, by name or id
+        #[arg(long = "library", value_name = "NAME")]
+        libraries: Vec<String>,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        /// Succeed when it is there already
+        #[arg(long)]
+        ignore_existing: bool,
+    },
+    /// List the projects
+    List,
+    /// Show a project, the package it deploys and its lifecycle
+    Show {
+        /// Its name, slug or id
+        project: String,
+    },
+    /// Change a project; what is not given stays
+    Update {
+        /// Its name, slug or id
+        project: String,
+        /// A new name
+        #[arg(long)]
+        name: Option<String>,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        /// The lifecycle of its releases, by name or id
+        #[arg(long, value_name = "NAME")]
+        lifecycle: Option<String>,
+        /// The library variable sets that it includes, by name or id, in place of those it included
+        #[arg(long = "library", value_name = "NAME")]
+        libraries: Vec<String>,
+        /// Include no library variable set
+        #[arg(long, conflicts_with = "libraries")]
+        no_library: bool,
+        /// The package that it deploys
+        #[arg(long, value_name = "ID")]
+        package: Option<String>,
+        /// Let nothing of it be deployed
+        #[arg(long, conflicts_with = "enable")]
+        disable: bool,
+        /// Let it be deployed again
+        #[arg(long)]
+        enable: bool,
+    },
+    /// Delete a project with its releases, its variables and the record of its deployments
+    Delete {
+        /// Its name, slug or id
+        project: String,
+        #[command(flatten)]
+        delete: DeleteArgs,
+    },
+}
+
+pub(super) async fn run(
+    command: ProjectCommand,
+    client: &ServerClient,
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        EnvironmentCommand::Create { server, name, ignore_existing } => {
-            let client = client(&server, environment)?;
-            match client.create_environment(&name).await {
-                Err(error) if ignore_existing && exists(&error) => {
-                    let all = client.environments().await?;
-                    existing(&all, &name, "environment", output);
-                }
-                created => {
-                    let created = created?;
-                    let id = field(&created, "Id", "creating the environment")?;
-                    output.result(format!("created environment {name} ({id})"), &created);
-                }
-            }
-        }
-        EnvironmentCommand::List { server } => {
-            let all = client(&server, environment)?.environments().await?;
-            output.result(lines(&all, &["Id", "Name"]), &all);
-        }
-        EnvironmentCommand::DeployCurrent { server, name, projects, wait, timeout } => {
-            let client = client(&server, environment)?;
-            let answer = client.deploy_current(&name, &projects).await?;
-            let found = answer.get("Projects").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            let text = if found.is_empty() {
-                format!("nothing is current in {name}: no deployment to it ever ended well")
-            } else {
-                found.iter().map(describe_current).collect::<Result<Vec<_>, _>>()?.join("\n")
+        ProjectCommand::Create { name, package, lifecycle, libraries, description, ignore_existing } => {
+            let lifecycle = lifecycle_id(client, lifecycle.as_deref()).await?;
+            let body = json!({
+                "Name": name, "Description": description, "ProjectGroupId": "ProjectGroups-1",
+                "LifecycleId": lifecycle.as_deref().unwrap_or("Lifecycles-1"),
+                "IncludedLibraryVariableSetIds": library::ids(client, &libraries).await?.unwrap_or_default(),
+            });
+            let (project, existed) = match client.create(KIND, &name, body).await {
+                Err(error) if ignore_existing && exists(&error) => (find(client, KIND, &name).await?, true),
+                created => (created?, false),
             };
-            if !wait {
-                output.result(text, &answer);
+            if let Some(package) = &package {
+                // Also for one that exists: a run before this one may have ended between the two.
+                client.set_package(&project, package).await?;
+            }
+            if existed {
+                output.result(format!("project {name} exists"), &project);
                 return Ok(Exit::Done);
             }
-            output.say(text);
-            let is_on_its_way = |one: &&Value| matches!(one["Outcome"].as_str(), Some("Queued" | "Active"));
-            let (mut tasks, mut labels) = (Vec::new(), Vec::new());
-            for one in found.iter().filter(is_on_its_way) {
-                let part = |name| field(one, name, CURRENT).map(str::to_owned);
-                tasks.push((part("ServerTaskId")?, part("DeploymentId")?));
-                labels.push(part("ProjectName")?);
+            let id = text(&project, "Id");
+            let deploys = package.as_ref().unwrap_or(&name);
+            let text = format!("created project {name} ({id}), which deploys the package {deploys}");
+            output.result(text, &project);
+        }
+        ProjectCommand::List => list(client, KIND, &["Id", "Name", "Slug", "Description"], output).await?,
+        ProjectCommand::Show { project } => {
+            let found = find(client, KIND, &project).await?;
+            let process = client.process(&found).await?;
+            let fields = [
+                ("Id", text(&found, "Id").to_owned()),
+                ("Name", text(&found, "Name").to_owned()),
+                ("Slug", text(&found, "Slug").to_owned()),
+                ("Description", text(&found, "Description").to_owned()),
+                ("Lifecycle", name_by_id(client, Collection::Lifecycles, text(&found, "LifecycleId")).await?),
+                ("Libraries", libraries(client, &found).await?.join("\n")),
+                ("Deploys", packages(&process).join("\n")),
+                ("Disabled", if found["IsDisabled"] == true { "yes".to_owned() } else { String::new() }),
+            ];
+            table::card(&fields, &found, output);
+        }
+        ProjectCommand::Update {
+            project,
+            name,
+            description,
+            lifecycle,
+            libraries,
+            no_library,
+            package,
+            disable,
+            enable,
+        } => {
+            let mut found = find(client, KIND, &project).await?;
+            let lifecycle = lifecycle_id(client, lifecycle.as_deref()).await?;
+            change(&mut found, &[("Name", name), ("Description", description), ("LifecycleId", lifecycle)]);
+            if let Some(ids) = library::ids(client, &libraries).await? {
+                found["IncludedLibraryVariableSetIds"] = ids.into();
+            } else if no_library {
+                found["IncludedLibraryVariableSetIds"] = json!([]);
             }
-            return release::wait_at_most(timeout, &client, &tasks, &labels, &answer, output).await;
+            if disable || enable {
+                found["IsDisabled"] = disable.into();
+            }
+            let changed = client.change(KIND, found).await?;
+            if let Some(package) = &package {
+                client.set_package(&changed, package).await?;
+            }
+            let (name, id) = (text(&changed, "Name"), text(&changed, "Id"));
+            output.result(format!("changed project {name} ({id})"), &changed);
+        }
+        ProjectCommand::Delete { project, delete: args } => {
+            args.check()?;
+            return delete(client, KIND, find(client, KIND, &project).await, &args, false, output).await;
         }
     }
     Ok(Exit::Done)
 }
 
-/// What is being done by `deploy-current`.
-const CURRENT: &str = "deploying what is current";
-
-fn describe_current(one: &Value) -> Result<String, CliError> {
-    let (project, message) = (field(one, "ProjectName", CURRENT)?, field(one, "Message", CURRENT)?);
-    Ok(match one.get("ReleaseVersion").and_then(Value::as_str) {
-        Some(release) => format!("{project} {release}: {message}"),
-        None => format!("{project}: {message}"),
-    })
-}
-
-pub(super) async fn project(
-    command: ProjectCommand,
-    environment: &Environment,
-    output: Output,
-) -> Result<Exit, CliError> {
-    let ProjectCommand::Create { server, name, package, ignore_existing } = command;
-    let client = client(&server, environment)?;
-    let (project, existed) = match client.create_project(&name).await {
-        Err(error) if ignore_existing && exists(&error) => (client.project(&name).await?, true),
-        created => (created?, false),
-    };
-    if let Some(package) = &package {
-        // Also for one that exists: a run before this one may have ended between the two.
-        client.set_package(&project, package).await?;
-    }
-    if existed {
-        existing(&json!([project]), &name, "project", output);
-        return Ok(Exit::Done);
-    }
-    let id = field(&project, "Id", "creating the project")?;
-    let deploys = package.as_ref().unwrap_or(&name);
-    output.result(format!("created project {name} ({id}), which deploys the package {deploys}"), &project);
-    Ok(Exit::Done)
-}
-
-pub(super) async fn machine(
-    command: MachineCommand,
-    environment: &Environment,
-    output: Output,
-) -> Result<Exit, CliError> {
-    match command {
-        MachineCommand::List { server } => {
-            let all = client(&server, environment)?.machines().await?;
-            output.result(lines(&all, &["Id", "Name", "HealthStatus", "StatusSummary"]), &all);
-        }
-        MachineCommand::Delete { server, id, force } => {
-            client(&server, environment)?.delete_machine(&id.to_string(), force).await?;
-            output.result(format!("deregistered {id}"), &json!({ "Id": id, "Deregistered": true }));
+/// The id of a lifecycle that a person named.
+pub(super) async fn lifecycle_id(
+    client: &ServerClient,
+    named: Option<&str>,
+) -> Result<Option<String>, CliError> {
+    match named {
+        None => Ok(None),
+        Some(named) => {
+            let found = find(client, Collection::Lifecycles, named).await?;
+            Ok(Some(text(&found, "Id").to_owned()))
         }
     }
-    Ok(Exit::Done)
 }
 
-/// Whether a creation was refused because the name is taken. Octopus itself says that with 400 and in words alone.
-fn exists(error: &ClientError) -> bool {
-    match error.status() {
-        Some(409) => true,
-        Some(400) => error.to_string().contains("already exists"),
-        _ => false,
+/// The names of the library variable sets that a project includes.
+async fn libraries(client: &ServerClient, project: &Value) -> Result<Vec<String>, CliError> {
+    let included = project["IncludedLibraryVariableSetIds"].as_array();
+    let ids: Vec<&str> = included.into_iter().flatten().filter_map(Value::as_str).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
+    let names = names(client, Collection::Libraries).await?;
+    Ok(ids.into_iter().map(|id| names.get(id).map_or(id, String::as_str).to_owned()).collect())
 }
 
-fn existing(all: &Value, name: &str, kind: &str, output: Output) {
-    let found = all.as_array().into_iter().flatten().find(|item| {
-        item.get("Name").and_then(Value::as_str).is_some_and(|found| found.eq_ignore_ascii_case(name))
-    });
-    output.result(format!("{kind} {name} exists"), found.unwrap_or(&Value::Null));
-}
-
-/// A list as text: one line an item, the columns aligned.
-pub(super) fn lines(items: &Value, columns: &[&str]) -> String {
-    let rows: Vec<Vec<String>> = items
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|item| columns.iter().map(|column| item.get(column).map(cell).unwrap_or_default()).collect())
-        .collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+/// The packages of a process, each with the step that deploys it.
+fn packages(process: &Value) -> Vec<String> {
+    let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
+    let mut all = Vec::new();
+    for action in list(process, "Steps").iter().flat_map(|step| list(step, "Actions")) {
+        for package in list(&action, "Packages") {
+            all.push(format!("{}, in the step {}", text(&package, "PackageId"), text(&action, "Name")));
+        }
     }
+    all
 }

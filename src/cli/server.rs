@@ -1,19 +1,111 @@
 //! `octarm server`.
 
-use std::{fmt::Write as _, io::IsTerminal, path::Path};
+use std::{
+    fmt::Write as _,
+    io::IsTerminal,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
+use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{CliError, Output, ServerCommand, ServerPlace, ServerSettings};
+use super::{CliError, Output};
 use crate::{
     config::{Environment, Flags, LogConfig, ServerConfig},
     exit::Exit,
     server::{self, BackedUp, Restored, Rotated, Settings},
     shutdown, telemetry,
 };
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ServerCommand {
+    /// Serve until SIGTERM
+    Run {
+        #[command(flatten)]
+        settings: ServerSettings,
+        /// Write the server's URL into this file once it listens
+        #[arg(long, value_name = "FILE")]
+        address_file: Option<PathBuf>,
+    },
+    /// Look whether a server could start: settings, folder, database, master key, certificate, address. Changes nothing
+    CheckConfig {
+        #[command(flatten)]
+        settings: ServerSettings,
+    },
+    /// Write packages, tables and logs into one file, also while the server runs. With PostgreSQL, `pg_dump` the database
+    /// first: its tables are not in the file
+    #[command(
+        after_help = "Example:\n  octarm server backup --data /var/lib/octarm/server --output octarm.backup"
+    )]
+    Backup {
+        #[command(flatten)]
+        place: ServerPlace,
+        /// The file to write, which does not exist yet
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// Also take what is secret: the master key, the certificate's key, the first API key. Who has such a file has
+        /// everything
+        #[arg(long)]
+        with_master_key: bool,
+    },
+    /// Check a backup and put what it holds into an empty data folder
+    #[command(after_help = "Example:\n  octarm server restore octarm.backup --data /var/lib/octarm/server")]
+    Restore {
+        /// The backup
+        file: PathBuf,
+        #[command(flatten)]
+        place: ServerPlace,
+    },
+    /// Seal every sensitive value with a new master key, while no server runs. The old key is kept in the data folder under
+    /// another name: backups made before need it
+    #[command(after_help = "Example:\n  octarm server rotate-master-key --data /var/lib/octarm/server")]
+    RotateMasterKey {
+        #[command(flatten)]
+        place: ServerPlace,
+        /// A file that holds the new key, 64 hexadecimal digits; else one is made
+        #[arg(long, value_name = "FILE")]
+        new_key: Option<PathBuf>,
+    },
+}
+
+/// Where the server keeps what it keeps.
+#[derive(Debug, Args)]
+pub(super) struct ServerPlace {
+    /// The configuration file; else /etc/octarm/server.toml where there is one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder for packages and keys, and for the database where it has no URL; else /var/lib/octarm/server for root,
+    /// ~/.local/state/octarm/server for others
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// The URL of a PostgreSQL that holds the tables instead of a file in that folder. A password is refused here:
+    /// with one the URL goes into the environment or a file
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServerSettings {
+    #[command(flatten)]
+    place: ServerPlace,
+    /// The address to listen on; else 127.0.0.1:8060
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// `auto`: TLS with a certificate of its own making unless it listens on this machine alone; `self-made`: always; `off`:
+    /// plain HTTP, behind a proxy that has TLS
+    #[arg(long, value_name = "auto|self-made|off")]
+    tls: Option<String>,
+    /// The server's certificate, in PEM, followed by those that vouch for it
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
 
 pub(super) async fn run(
     command: ServerCommand,
@@ -72,6 +164,7 @@ fn read_place(
     let settings = Settings {
         database: config.database_url,
         master_key: config.master_key,
+        public_url: config.public_url,
         lease: config.lease,
         unknown_after: config.unknown_after,
         tls: config.tls,

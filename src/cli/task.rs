@@ -1,19 +1,23 @@
-//! `octarm task` and `octarm deployment`: what the server does, followed to its end.
+//! `octarm task`: what the server does, followed to its end.
 
 use std::time::Duration;
 
-use serde_json::Value;
+use clap::{Args, Subcommand};
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    CliError, DeploymentCommand, Output, Resolution, TaskCommand,
-    connection::{client, field},
+    CliError, Output,
+    channel::project_id,
+    connection::field,
+    find::{find, text},
+    table,
 };
 use crate::{
-    client::{Backoff, ClientError, LogPart, ServerClient},
-    config::Environment,
+    client::{Backoff, ClientError, Collection, Listed, LogPart, ServerClient},
     exit::Exit,
-    model::{LogLine, chain},
+    model::{LogLine, TaskId, chain},
 };
 
 /// How long one question for more log waits at the server.
@@ -21,21 +25,91 @@ const LOG_WAIT: Duration = Duration::from_secs(20);
 /// How long a server that does not answer is waited for.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+#[derive(Debug, Subcommand)]
+pub(super) enum TaskCommand {
+    /// List tasks, the newest first
+    #[command(after_help = "Example:\n  octarm task list --project Orders --state Executing")]
+    List(#[command(flatten)] FilterArgs),
+    /// Show a task
+    Show {
+        /// The task, as ServerTasks-1
+        id: TaskId,
+    },
+    /// Wait until tasks have ended; ends as they ended: with 0 only when each is a success
+    #[command(after_help = "Example:\n  octarm task wait ServerTasks-7 --timeout 600")]
+    Wait {
+        /// The tasks, as ServerTasks-1
+        #[arg(required = true)]
+        ids: Vec<TaskId>,
+        /// Wait at most so many seconds
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<u64>,
+    },
+    /// Show a task's log; with --follow, ends as the deployment ended
+    #[command(visible_alias = "log")]
+    Logs {
+        /// The task, as ServerTasks-1
+        id: TaskId,
+        /// Go on as lines come, until the task ends
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Ask to cancel a task: one that runs stops where it is safe
+    Cancel {
+        /// The task, as ServerTasks-1
+        id: TaskId,
+    },
+}
+
+/// Which tasks or deployments to list.
+#[derive(Debug, Args)]
+pub(super) struct FilterArgs {
+    /// Only of this project, by name, slug or id
+    #[arg(long)]
+    project: Option<String>,
+    /// Only to this environment, by name, slug or id
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// Only in these states: Queued, Executing, Cancelling, Success, Failed, Canceled
+    #[arg(long = "state", value_name = "STATE")]
+    states: Vec<String>,
+    /// At most so many
+    #[arg(long, value_name = "NUMBER", default_value = "30")]
+    pub(super) limit: usize,
+}
+
 pub(super) async fn run(
     command: TaskCommand,
-    environment: &Environment,
+    client: &ServerClient,
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        TaskCommand::Show { server, id } => {
-            let task = client(&server, environment)?.task(&id.to_string()).await?;
-            output.result(describe(&task)?, &task);
-            Ok(Exit::Done)
+        TaskCommand::List(args) => {
+            let filters = filters(client, &args, ["project", "environment", "states"]).await?;
+            let listed = client.list(Collection::Tasks, None, &filters, args.limit).await?;
+            let row = |task: &Value| {
+                json!({
+                    "Id": task["Id"], "State": task["State"], "Queued": task["QueueTime"],
+                    "Description": task["Description"],
+                })
+            };
+            let rows: Vec<Value> = listed.items.iter().map(row).collect();
+            table::part(&rows, &["Id", "State", "Queued", "Description"], listed, output);
         }
-        TaskCommand::Logs { server, id, follow } => {
-            let (client, id) = (client(&server, environment)?, id.to_string());
+        TaskCommand::Show { id } => {
+            let task = client.task(&id.to_string()).await?;
+            output.result(describe(&task)?, &task);
+        }
+        TaskCommand::Wait { ids, timeout } => {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            let (tasks, exit) = wait_for(client, &ids, None, timeout, output).await?;
+            output.result(described(&tasks)?, &Value::Array(tasks));
+            return Ok(exit);
+        }
+        TaskCommand::Logs { id, follow } => {
+            let id = id.to_string();
             if follow {
-                let task = follow_log(&client, &id, Some(""), output).await?;
+                let task = follow_log(client, &id, Some(""), output).await?;
                 output.say(describe(&task)?);
                 return exit_of(&task);
             }
@@ -45,34 +119,140 @@ pub(super) async fn run(
                 show(&part, "", output);
                 from += part.lines.len() as u64;
                 if part.lines.is_empty() {
-                    return Ok(Exit::Done);
+                    break;
                 }
             }
         }
-        TaskCommand::Cancel { server, id } => {
-            let task = client(&server, environment)?.cancel(&id.to_string()).await?;
-            output.result(describe(&task)?, &task);
-            Ok(Exit::Done)
+        TaskCommand::Cancel { id } => {
+            let task = client.cancel(&id.to_string()).await?;
+            let text = describe(&task)?;
+            let asked = if task["IsCompleted"] == true {
+                text
+            } else {
+                format!(
+                    "asked to cancel {id}: it stops where it is safe, and `octarm task wait {id}` tells when\n{text}"
+                )
+            };
+            output.result(asked, &task);
         }
     }
+    Ok(Exit::Done)
 }
 
-pub(super) async fn deployment(
-    command: DeploymentCommand,
-    environment: &Environment,
+/// What was asked for in the words of the server's list, whose words for project, environment and state are these.
+pub(super) async fn filters(
+    client: &ServerClient,
+    args: &FilterArgs,
+    words: [&'static str; 3],
+) -> Result<Vec<(&'static str, String)>, CliError> {
+    let [project, environment, states] = words;
+    let mut filters = Vec::new();
+    filters.extend(project_id(client, args.project.as_deref()).await?.map(|id| (project, id)));
+    if let Some(named) = &args.environment {
+        let found = find(client, Collection::Environments, named).await?;
+        filters.push((environment, text(&found, "Id").to_owned()));
+    }
+    if !args.states.is_empty() {
+        filters.push((states, args.states.join(",")));
+    }
+    Ok(filters)
+}
+
+/// Waits until these have ended, side by side, and shows their logs where labels for these are given; answers the tasks
+/// and what their ends mean together. When the time is over the tasks are answered as they are then.
+async fn wait_for(
+    client: &ServerClient,
+    ids: &[String],
+    labels: Option<&[String]>,
+    timeout: Option<u64>,
+    output: Output,
+) -> Result<(Vec<Value>, Exit), CliError> {
+    let label = |place: usize| match labels {
+        // One log needs no label; programs want the ends alone, as one document.
+        _ if output.is_json() => None,
+        Some(labels) if ids.len() > 1 => labels.get(place).map(String::as_str),
+        Some(_) => Some(""),
+        None => None,
+    };
+    let waiting =
+        try_join_all(ids.iter().enumerate().map(|(place, id)| follow_log(client, id, label(place), output)));
+    let ended = match timeout {
+        None => waiting.await?,
+        Some(seconds) => {
+            if let Ok(ended) = tokio::time::timeout(Duration::from_secs(seconds), waiting).await {
+                ended?
+            } else {
+                output.aside(&format!("still running after {seconds} seconds; the deployment goes on"));
+                let tasks = try_join_all(ids.iter().map(|id| client.task(id))).await?;
+                return Ok((tasks, Exit::TimedOut));
+            }
+        }
+    };
+    let mut exit = Exit::Done;
+    for task in &ended {
+        // Of several ends the one that asks for the most attention decides.
+        exit = match (exit, exit_of(task)?) {
+            (Exit::Unknown, _) | (_, Exit::Unknown) => Exit::Unknown,
+            (Exit::DeploymentFailed, _) | (_, Exit::DeploymentFailed) => Exit::DeploymentFailed,
+            (Exit::Cancelled, _) | (_, Exit::Cancelled) => Exit::Cancelled,
+            _ => Exit::Done,
+        };
+    }
+    Ok((ended, exit))
+}
+
+/// Deployments that were started, and whether they are waited for.
+pub(super) struct Started<'s> {
+    /// Their tasks.
+    pub(super) ids: &'s [String],
+    /// What tells their logs apart.
+    pub(super) labels: &'s [String],
+    /// What people are told.
+    pub(super) text: String,
+    pub(super) wait: bool,
+    pub(super) timeout: Option<u64>,
+}
+
+/// Waits for the ends where that is asked for, and puts the tasks to the answer. What programs see has the same members
+/// whether they are waited for or not.
+pub(super) async fn show_started(
+    client: &ServerClient,
+    started: Started<'_>,
+    mut answer: Value,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let DeploymentCommand::Resolve { server, id, found } = command;
-    let success = matches!(found, Resolution::Success);
-    let answer = client(&server, environment)?.resolve(&id.to_string(), success).await?;
-    let word = if success { "success" } else { "failed" };
-    output.result(format!("{id} is resolved as {word}: its environment is free again"), &answer);
-    Ok(Exit::Done)
+    let Started { ids, labels, text, wait, timeout } = started;
+    let (tasks, exit, text) = if ids.is_empty() {
+        (Vec::new(), Exit::Done, text)
+    } else if wait {
+        output.say(text);
+        let (tasks, exit) = wait_for(client, ids, Some(labels), timeout, output).await?;
+        let text = described(&tasks)?;
+        (tasks, exit, text)
+    } else if output.is_json() {
+        let filter = [("ids", ids.join(","))];
+        // The deployments are made: whoever was told of an error here would make them again.
+        let tasks = client.list(Collection::Tasks, None, &filter, usize::MAX).await.unwrap_or_else(|error| {
+            output.aside(&format!("the deployments are made, but not their tasks read: {}", chain(&error)));
+            Listed::default()
+        });
+        (tasks.items, Exit::Done, text)
+    } else {
+        (Vec::new(), Exit::Done, text)
+    };
+    answer["Tasks"] = tasks.into();
+    output.result(text, &answer);
+    Ok(exit)
+}
+
+/// Each task in its line.
+fn described(tasks: &[Value]) -> Result<String, CliError> {
+    Ok(tasks.iter().map(describe).collect::<Result<Vec<_>, _>>()?.join("\n"))
 }
 
 /// Shows the log as it comes (with a label, when one is given; else only follows it), until the task has ended; answers
 /// the task. A server that is away for a while is waited for.
-pub(super) async fn follow_log(
+async fn follow_log(
     client: &ServerClient,
     id: &str,
     label: Option<&str>,
@@ -141,7 +321,7 @@ fn show(part: &LogPart, label: &str, output: Output) {
 }
 
 /// A task in one line, with its error if it has one.
-pub(super) fn describe(task: &Value) -> Result<String, CliError> {
+fn describe(task: &Value) -> Result<String, CliError> {
     let act = "reading the task";
     let (id, state) = (field(task, "Id", act)?, field(task, "State", act)?);
     let about = task.get("Description").and_then(Value::as_str).unwrap_or_default();
@@ -153,13 +333,13 @@ pub(super) fn describe(task: &Value) -> Result<String, CliError> {
     Ok(text)
 }
 
-/// The exit code that a task's end means; done while it has not ended.
-pub(super) fn exit_of(task: &Value) -> Result<Exit, CliError> {
+/// The exit code that a task's end means: nothing but a success is one.
+fn exit_of(task: &Value) -> Result<Exit, CliError> {
     let error = task.get("ErrorMessage").and_then(Value::as_str).unwrap_or_default();
     Ok(match field(task, "State", "reading the task")? {
-        "Failed" if error.starts_with("unknown:") => Exit::Unknown,
-        "Failed" | "TimedOut" => Exit::DeploymentFailed,
+        "Success" => Exit::Done,
         "Canceled" => Exit::Cancelled,
-        _ => Exit::Done,
+        "Failed" if error.starts_with("unknown:") => Exit::Unknown,
+        _ => Exit::DeploymentFailed,
     })
 }

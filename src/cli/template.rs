@@ -1,18 +1,42 @@
 //! `octarm template`: what the variable language makes of a text.
 
-use std::io::{self, BufRead, Read};
+use std::{
+    io::{self, BufRead, Read},
+    path::PathBuf,
+};
 
+use clap::{Args, Subcommand};
 use jiff::ZonedDateTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CliError, Output, TemplateCommand, variables};
+use super::{CliError, Output, variables};
 use crate::{
     conventions::Conventions,
     exit::Exit,
     model::Variable,
     template::{Rendered, Variables, render},
 };
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TemplateCommand {
+    /// Show what a text comes to; one that does not come out whole is no success
+    Eval(EvalArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// The text, such as `#{Name | ToUpper}`
+    #[arg(required_unless_present = "jsonl")]
+    text: Option<String>,
+    /// A JSON file of variables, as of `deploy`; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    variables: Option<PathBuf>,
+    /// Read one {"variables": {"Name": "value"}, "template": "text"} a line from standard input, and answer each by
+    /// one {"value", "missing", "error"}
+    #[arg(long, conflicts_with_all = ["text", "variables"])]
+    jsonl: bool,
+}
 
 /// A line of standard input that is longer than this is something else.
 const LINE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -44,7 +68,12 @@ fn one(text: &str, file: Option<&std::path::Path>, output: Output) -> Result<Exi
 }
 
 fn answer(rendered: &Rendered) -> Value {
-    json!({ "value": rendered.value, "missing": rendered.missing, "error": rendered.error })
+    let mut answer = json!({ "value": rendered.value, "missing": rendered.missing, "error": rendered.error });
+    // The language itself does not count these as missing; but no value with one in it is used.
+    if !rendered.uncalculated.is_empty() {
+        answer["uncalculated"] = json!(rendered.uncalculated);
+    }
+    answer
 }
 
 /// One question a line.
@@ -74,11 +103,10 @@ fn lines(output: Output) -> Result<Exit, CliError> {
         let rendered = match asked {
             Ok((variables, template)) => render(&template, &variables, &ZonedDateTime::now()),
             Err(reason) => Rendered {
-                value: None,
-                missing: Vec::new(),
                 error: Some(format!(
                     "the line is not {{\"variables\": {{…}}, \"template\": \"…\"}}: {reason}"
                 )),
+                ..Rendered::default()
             },
         };
         output.say_log(&answer(&rendered).to_string());

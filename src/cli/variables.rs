@@ -1,25 +1,15 @@
-//! `octarm variable`, and variables given on a command line or in a file.
+//! Variables given on a command line or in a file.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    io::Read,
-    path::Path,
-};
+use std::{fmt, io::Read, path::Path};
 
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{CliError, Output, ScopeArgs, VariableCommand, connection::client, project::lines};
-use crate::{
-    config::Environment,
-    conventions::Conventions,
-    exit::Exit,
-    model::{ScopeType, Variable},
-};
+use super::CliError;
+use crate::{conventions::Conventions, model::Variable, template::Variables};
 
 /// A file of variables that is longer than this is something else.
 const FILE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -46,6 +36,16 @@ pub(super) fn refuse_sensitive(
     }
 }
 
+/// A name that is given twice: one of the two values would be lost.
+pub(super) fn refuse_twice(pairs: &[(String, String)]) -> Result<(), CliError> {
+    for (place, (name, _)) in pairs.iter().enumerate() {
+        if pairs[..place].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return Err(CliError::GivenTwice { name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// Nor for what the project calls a secret.
 pub(super) fn refuse_sensitive_of<'n>(
     mut names: impl Iterator<Item = &'n str>,
@@ -64,6 +64,27 @@ pub(super) fn refuse_sensitive_of<'n>(
     }
 }
 
+/// A secret that is given for a variable which is none: logs would show it. What nothing asks for is left to the server.
+pub(super) fn refuse_shown<'n>(
+    mut names: impl Iterator<Item = &'n str>,
+    documents: &[Value],
+) -> Result<(), CliError> {
+    let is_shown = |name: &str| {
+        let rows = documents.iter().filter_map(|document| document["Variables"].as_array()).flatten();
+        let mut asked = rows.filter(|row| {
+            row["Prompt"].is_object()
+                && row["Name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name))
+        });
+        asked.next().is_some_and(|first| {
+            first["IsSensitive"] != true && asked.all(|other| other["IsSensitive"] != true)
+        })
+    };
+    match names.find(|name| is_shown(name)) {
+        Some(name) => Err(CliError::ShownVariable { name: name.to_owned() }),
+        None => Ok(()),
+    }
+}
+
 /// Reads a JSON file of variables, in either of its two forms.
 pub(super) fn read_file(file: &Path, conventions: &Conventions) -> Result<Vec<Variable>, CliError> {
     let (source, origin): (Box<dyn Read>, _) = if file == Path::new("-") {
@@ -73,27 +94,43 @@ pub(super) fn read_file(file: &Path, conventions: &Conventions) -> Result<Vec<Va
             .map_err(|source| CliError::Io { act: "reading the variables file".to_owned(), source })?;
         (Box::new(opened), format!("`{}`", file.display()))
     };
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     source
-        .take(FILE_LIMIT)
-        .read_to_string(&mut text)
+        .take(FILE_LIMIT + 1)
+        .read_to_end(&mut bytes)
         .map_err(|source| CliError::Io { act: format!("reading the variables of {origin}"), source })?;
     let wrong = |reason: String| CliError::Variables { origin: origin.clone(), reason };
+    if bytes.len() as u64 > FILE_LIMIT {
+        return Err(wrong(format!("it is over {FILE_LIMIT} bytes")));
+    }
+    // Windows' editors begin UTF-8 so.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| wrong(format!("it is not UTF-8 at byte {}", error.valid_up_to())))?;
     let not_json = |error: serde_json::Error| {
         // serde_json's own words may repeat the text, which may be secret: only the place is told.
         wrong(format!("it is not JSON at line {}, column {}", error.line(), error.column()))
     };
     let variables = if text.trim_start().starts_with('{') {
-        let pairs: Pairs = serde_json::from_str(&text).map_err(not_json)?;
+        let pairs: Pairs = serde_json::from_str(text).map_err(not_json)?;
         pairs.0.into_iter().map(|(name, value)| of_parts(name, value, false)).collect()
     } else {
-        match serde_json::from_str(&text).map_err(not_json)? {
+        match serde_json::from_str(text).map_err(not_json)? {
             Value::Array(items) => items.into_iter().map(of_item).collect(),
             _ => Err("it is neither an object nor an array".to_owned()),
         }
     };
     let mut variables: Vec<Variable> = variables.map_err(wrong)?;
+    let mut known = Variables::default();
     for variable in &mut variables {
+        // Which of two was meant nobody can say.
+        if known.get(&variable.name).is_some() {
+            return Err(wrong(format!(
+                "`{}` is there twice; names compare without regard to case",
+                variable.name
+            )));
+        }
+        known.set(Variable::plain(variable.name.clone(), ""));
         variable.sensitive |= conventions.is_sensitive(&variable.name);
     }
     Ok(variables)
@@ -145,137 +182,6 @@ fn of_item(item: Value) -> Result<Variable, String> {
     of_parts(name, item.remove("v").unwrap_or_default(), sensitive)
 }
 
-pub(super) async fn run(
-    command: VariableCommand,
-    environment: &Environment,
-    output: Output,
-) -> Result<Exit, CliError> {
-    match command {
-        VariableCommand::Set { server, project, scope, variables, sensitive } => {
-            let conventions = Conventions::load(None)?;
-            refuse_sensitive(&variables, &conventions)?;
-            let mut all: Vec<Variable> =
-                variables.into_iter().map(|(name, value)| Variable::plain(name, value)).collect();
-            if let Some(file) = sensitive {
-                let read = read_file(&file, &conventions)?;
-                all.extend(
-                    read.into_iter().map(|variable| Variable::sensitive(variable.name, variable.value)),
-                );
-            }
-            if all.is_empty() {
-                return Err(CliError::NothingToSet);
-            }
-            let client = client(&server, environment)?;
-            let document = client.variables(&client.project(&project).await?).await?;
-            let plain: Vec<_> = all.iter().filter(|variable| !variable.sensitive).collect();
-            refuse_sensitive_of(plain.iter().map(|variable| variable.name.as_str()), &document)?;
-            let scope = scope_of(&document, scope);
-            let saved = client.save_variables(with(document, &all, &scope)).await?;
-            let names: Vec<&str> = all.iter().map(|variable| variable.name.as_str()).collect();
-            output.result(format!("set {} of {project}", names.join(", ")), &saved);
-        }
-        VariableCommand::List { server, project } => {
-            let client = client(&server, environment)?;
-            let document = client.variables(&client.project(&project).await?).await?;
-            let mut rows = document.get("Variables").cloned().unwrap_or_default();
-            for row in rows.as_array_mut().into_iter().flatten() {
-                row["Where"] = place(&document, &row["Scope"]).into();
-                if row.get("IsSensitive") == Some(&Value::Bool(true)) {
-                    row["Value"] = "********".into();
-                }
-            }
-            output.result(lines(&rows, &["Name", "Value", "Where"]), &document);
-        }
-    }
-    Ok(Exit::Done)
-}
-
-/// The scope as Octopus's object of ids.
-fn scope_of(document: &Value, wanted: ScopeArgs) -> Value {
-    let ScopeArgs { environments, machines, steps, channels } = wanted;
-    let types = [
-        (ScopeType::Environment, environments),
-        (ScopeType::Machine, machines),
-        (ScopeType::Action, steps),
-        (ScopeType::Channel, channels),
-    ];
-    let filled = types.into_iter().filter(|(_, names)| !names.is_empty());
-    filled
-        .map(|(kind, names)| {
-            let ids: Vec<_> = names.into_iter().map(|name| id_of(document, kind, name)).collect();
-            (kind.as_str().to_owned(), Value::from(ids))
-        })
-        .collect::<serde_json::Map<_, _>>()
-        .into()
-}
-
-fn id_of(document: &Value, kind: ScopeType, wanted: String) -> String {
-    let mut found = known(document, kind.as_str())
-        .filter(|(id, name)| name.eq_ignore_ascii_case(&wanted) || id.eq_ignore_ascii_case(&wanted));
-    match (found.next(), found.next()) {
-        (Some((id, _)), None) => id.to_owned(),
-        // An unknown one goes to the server as it is, and so does one of several: its refusal names those there are.
-        _ => wanted,
-    }
-}
-
-/// A scope in words.
-fn place(document: &Value, scope: &Value) -> String {
-    let types = members(scope).into_iter().map(|(word, ids)| {
-        let kind = ScopeType::parse(&word);
-        let name = |id: String| {
-            let name = known(document, kind.map_or(&word, |kind| kind.as_str()))
-                .find(|(known, _)| known.eq_ignore_ascii_case(&id))
-                .map(|(_, name)| name.to_owned());
-            name.unwrap_or(id)
-        };
-        let names: Vec<_> = ids.into_iter().map(name).collect();
-        let word = kind.map_or(word, |kind| kind.word().to_owned());
-        format!("{word} {}", names.join(", "))
-    });
-    types.collect::<Vec<_>>().join("; ")
-}
-
-/// The members of a scope by type, without the types that have none.
-fn members(scope: &Value) -> BTreeMap<String, BTreeSet<String>> {
-    let texts = |ids: &Value| -> BTreeSet<String> {
-        ids.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    let types = scope.as_object().into_iter().flatten();
-    types.map(|(word, ids)| (word.clone(), texts(ids))).filter(|(_, ids)| !ids.is_empty()).collect()
-}
-
-/// Id and name of everything of this type among the set's scope values.
-fn known<'d>(document: &'d Value, word: &str) -> impl Iterator<Item = (&'d str, &'d str)> {
-    let list =
-        if word == ScopeType::ProcessOwner.as_str() { "Processes".to_owned() } else { format!("{word}s") };
-    let all = document["ScopeValues"].get(list).and_then(Value::as_array);
-    all.into_iter()
-        .flatten()
-        .filter_map(|item| Some((item.get("Id")?.as_str()?, item.get("Name")?.as_str()?)))
-}
-
-/// The document with these variables, in place of those of the same name and scope.
-fn with(mut document: Value, variables: &[Variable], scope: &Value) -> Value {
-    let mut rows = document["Variables"].as_array().cloned().unwrap_or_default();
-    for variable in variables {
-        rows.retain(|row| {
-            let same_name =
-                row["Name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(&variable.name));
-            !(same_name && members(&row["Scope"]) == members(scope))
-        });
-        rows.push(json!({
-            "Name": variable.name,
-            "Value": variable.value,
-            "Type": if variable.sensitive { "Sensitive" } else { "String" },
-            "IsSensitive": variable.sensitive,
-            "Scope": scope,
-        }));
-    }
-    document["Variables"] = rows.into();
-    document
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +218,26 @@ mod tests {
             error.to_string().contains("line 1, column 12") && !error.to_string().contains("hunter2"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn files_that_cannot_be_meant_are_refused_and_a_byte_order_mark_is_not() {
+        let conventions = Conventions::load(None).unwrap();
+        let read = |bytes: &[u8]| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            fs_err::write(file.path(), bytes).unwrap();
+            read_file(file.path(), &conventions).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(b"\xef\xbb\xbf{\"A\": \"1\"}").unwrap(), [Variable::plain("A", "1")]);
+        for (bytes, reason) in [
+            (&b"{\"A\": 1, \"a\": 2}"[..], "`a` is there twice; names compare without regard to case"),
+            (br#"[{"k": "A"}, {"k": "A"}]"#, "`A` is there twice; names compare without regard to case"),
+            (b"{\"A\": \"\xff\"}", "it is not UTF-8 at byte 7"),
+            (&vec![b' '; 16 * 1024 * 1024 + 1], "it is over 16777216 bytes"),
+        ] {
+            let error = read(bytes).unwrap_err();
+            assert!(error.ends_with(&format!("cannot be read: {reason}")), "{error}");
+        }
     }
 
     #[test]

@@ -1,12 +1,20 @@
 //! `octarm worker`.
 
-use std::{fmt::Write as _, path::Path, time::Duration};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use clap::{Args, Subcommand};
 use rustix::{fs::Mode, process::umask};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{CliError, Output, StateArgs, WorkerCommand, connection};
+use super::{
+    CliError, Output,
+    connection::{self, ServerArgs, Target},
+};
 use crate::{
     config::{Environment, WorkerConfig},
     conventions::{Conventions, environment_name},
@@ -20,6 +28,65 @@ use crate::{
     },
 };
 
+#[derive(Debug, Args)]
+pub(super) struct StateArgs {
+    /// The configuration file; else /etc/octarm/worker.toml where there is one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The worker's folder: its registration, its work, its local log; else /var/lib/octarm/worker for root,
+    /// ~/.local/state/octarm/worker for others
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WorkerCommand {
+    /// Register this machine as a worker of an environment; may be repeated
+    Register {
+        #[command(flatten)]
+        state: StateArgs,
+        /// The worker's name
+        #[arg(long)]
+        name: String,
+        /// The environment it deploys to
+        #[arg(long)]
+        environment: String,
+        /// Take the name over from another machine
+        #[arg(long)]
+        replace: bool,
+        /// When the worker is new: deploy the projects' current releases for its environment, those that ended well there
+        /// last
+        #[arg(long)]
+        deploy_current: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Poll for deployments and run them, until SIGTERM
+    Run {
+        #[command(flatten)]
+        state: StateArgs,
+    },
+    /// Deregister this worker; may be repeated
+    Deregister {
+        #[command(flatten)]
+        state: StateArgs,
+        /// Also while it runs a deployment
+        #[arg(long)]
+        force: bool,
+    },
+    /// Show what this worker's deployments said, from its own copy
+    Logs {
+        #[command(flatten)]
+        state: StateArgs,
+        /// Go on as lines come
+        #[arg(long, short)]
+        follow: bool,
+        /// Only of this deployment
+        #[arg(long, value_name = "ID")]
+        deployment: Option<DeploymentId>,
+    },
+}
+
 /// How often the local log is looked at for new lines.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -31,8 +98,7 @@ pub(super) async fn run(
     match command {
         WorkerCommand::Register { server, state, name, environment: to, replace, deploy_current } => {
             let config = read_config(&state, environment)?;
-            let trust = connection::trust(&server);
-            let (server, key) = connection::server_and_key(&server, environment)?;
+            let Target { server, trust, key, .. } = connection::target(&server, environment)?;
             let folder = StateFolder::open(&config.state)?;
             let machine = machine(&config);
             let registration =

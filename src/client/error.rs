@@ -57,6 +57,14 @@ pub enum ClientError {
         #[source]
         source: serde_json::Error,
     },
+    /// The process of a project does not have the one package that could be changed.
+    #[error("{act}: its process has {packages} packages, expected one")]
+    Process {
+        /// What was being done.
+        act: String,
+        /// How many it has.
+        packages: usize,
+    },
     /// A local file cannot be read or written.
     #[error("{act}")]
     File {
@@ -105,6 +113,14 @@ impl ClientError {
         }
     }
 
+    /// With the hint, where the key was not taken and the server gives none, where that key came from.
+    pub(super) fn with_key_of(mut self, origin: &str) -> Self {
+        if let Self::Refused { status: 401, hint: hint @ None, .. } = &mut self {
+            *hint = Some(format!("check the API key, which came from {origin}"));
+        }
+        self
+    }
+
     /// The worker API's code.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
@@ -134,7 +150,9 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::Damaged { .. } => true,
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504 | 507),
-            Self::Address { .. } | Self::Unreadable { .. } | Self::File { .. } => false,
+            Self::Address { .. } | Self::Unreadable { .. } | Self::Process { .. } | Self::File { .. } => {
+                false
+            }
         }
     }
 

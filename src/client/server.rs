@@ -13,9 +13,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
-use super::{ClientError, Connection, Trust};
+use super::{ClientError, Connection, Origins, Trust};
 
-const PROMPT: Duration = Duration::from_mins(1);
+/// How long an answer may take that needs no waiting.
+pub(super) const PROMPT: Duration = Duration::from_mins(1);
 
 /// What to do when the package is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub struct LogPart {
 /// Speaks with one API key.
 #[derive(Debug, Clone)]
 pub struct ServerClient {
-    connection: Connection,
+    pub(super) connection: Connection,
     key: SecretString,
 }
 
@@ -67,6 +68,13 @@ impl ServerClient {
     /// A client for the server at this address.
     pub fn new(server: &str, trust: &Trust, key: SecretString) -> Result<Self, ClientError> {
         Ok(Self { connection: Connection::new(server, trust)?, key })
+    }
+
+    /// With what its errors say about where the server's address and the key came from.
+    #[must_use]
+    pub fn told_by(mut self, server: &str, key: &str) -> Self {
+        self.connection.origins = Some(Origins { server: server.to_owned(), key: key.to_owned() });
+        self
     }
 
     /// Pushes a package file; answers the package.
@@ -94,52 +102,30 @@ impl ServerClient {
         self.connection.json(&act, request).await
     }
 
-    /// Makes an environment; answers it.
-    pub async fn create_environment(&self, name: &str) -> Result<Value, ClientError> {
-        let act = format!("creating the environment `{name}`");
-        self.call(&act, Method::POST, &["environments"], Some(json!({ "Name": name }))).await
-    }
-
-    /// Deploys the current releases of these projects, or of all that were deployed there, to the environment once more.
-    pub async fn deploy_current(&self, environment: &str, projects: &[String]) -> Result<Value, ClientError> {
-        let act = format!("deploying what is current in `{environment}`");
-        let path = ["environments", environment, "deploy-current"];
-        self.call(&act, Method::POST, &path, Some(json!({ "Projects": projects }))).await
-    }
-
-    /// All environments.
-    pub async fn environments(&self) -> Result<Value, ClientError> {
-        self.call("listing the environments", Method::GET, &["environments", "all"], None).await
-    }
-
-    /// Makes a project; until it is told otherwise it deploys the package of its own name.
-    pub async fn create_project(&self, name: &str) -> Result<Value, ClientError> {
-        let act = format!("creating the project `{name}`");
-        let body =
-            json!({ "Name": name, "LifecycleId": "Lifecycles-1", "ProjectGroupId": "ProjectGroups-1" });
-        self.call(&act, Method::POST, &["projects"], Some(body)).await
-    }
-
-    /// Gives a project the process of one step that deploys this package.
+    /// Lets a project deploy this package; all else in its process stays as it is, and an empty one gets a step.
     pub async fn set_package(&self, project: &Value, package: &str) -> Result<(), ClientError> {
         let act = format!("setting the package of the project `{}`", text(project, "Name"));
-        let process_id = text(project, "DeploymentProcessId");
-        let mut process = self.call(&act, Method::GET, &["deploymentprocesses", &process_id], None).await?;
-        process["Steps"] = json!([{
-            "Name": "Update code",
-            "Condition": "Success",
-            "StartTrigger": "StartAfterPrevious",
-            "PackageRequirement": "LetOctopusDecide",
-            "Properties": {},
-            "Actions": [{
-                "Name": "Update code",
-                "ActionType": "Octarm.LambdaUpdateCode",
-                "Properties": {},
-                "Packages": [{ "Name": "", "PackageId": package, "FeedId": "feeds-builtin", "AcquisitionLocation": "Server" }],
-            }],
-        }]);
-        self.call(&act, Method::PUT, &["deploymentprocesses", &process_id], Some(process)).await?;
+        let mut process = self.process(project).await?;
+        let is_empty = process["Steps"].as_array().is_none_or(Vec::is_empty);
+        let steps = process["Steps"].as_array_mut().into_iter().flatten();
+        let actions = steps.filter_map(|step| step["Actions"].as_array_mut()).flatten();
+        let packages = actions.filter_map(|action| action["Packages"].as_array_mut()).flatten();
+        match packages.collect::<Vec<_>>().as_mut_slice() {
+            [one] => one["PackageId"] = package.into(),
+            _ if is_empty => process["Steps"] = one_step(package),
+            // It is somebody's work: it is not written over.
+            packages => return Err(ClientError::Process { act, packages: packages.len() }),
+        }
+        let id = text(project, "DeploymentProcessId");
+        self.call(&act, Method::PUT, &["deploymentprocesses", &id], Some(process)).await?;
         Ok(())
+    }
+
+    /// A project's process.
+    pub async fn process(&self, project: &Value) -> Result<Value, ClientError> {
+        let act = format!("reading the process of the project `{}`", text(project, "Name"));
+        let id = text(project, "DeploymentProcessId");
+        self.call(&act, Method::GET, &["deploymentprocesses", &id], None).await
     }
 
     /// A project, by name, slug or id.
@@ -151,6 +137,34 @@ impl ServerClient {
     pub async fn variables(&self, project: &Value) -> Result<Value, ClientError> {
         let id = text(project, "VariableSetId");
         self.call("reading the variables", Method::GET, &["variables", &id], None).await
+    }
+
+    /// The variables of the libraries that a project includes.
+    pub async fn library_variables(&self, project: &Value) -> Result<Vec<Value>, ClientError> {
+        let mut all = Vec::new();
+        let included = project["IncludedLibraryVariableSetIds"].as_array();
+        for id in included.into_iter().flatten().filter_map(Value::as_str) {
+            let id = format!("variableset-{id}");
+            all.push(
+                self.call("reading the library variables", Method::GET, &["variables", &id], None).await?,
+            );
+        }
+        Ok(all)
+    }
+
+    /// What a release copied of variables: the project's, then those of each library.
+    pub async fn release_variables(&self, project: &str, version: &str) -> Result<Vec<Value>, ClientError> {
+        let act = format!("reading release {version} of `{project}`");
+        let release = self.call(&act, Method::GET, &["projects", project, "releases", version], None).await?;
+        let own = text(&release, "ProjectVariableSetSnapshotId");
+        let libraries = release["LibraryVariableSetSnapshotIds"].as_array().into_iter().flatten();
+        let libraries = libraries.filter_map(Value::as_str).map(str::to_owned);
+        let act = format!("reading the variables of release {version} of `{project}`");
+        let mut all = Vec::new();
+        for id in std::iter::once(own).chain(libraries) {
+            all.push(self.call(&act, Method::GET, &["variables", &id], None).await?);
+        }
+        Ok(all)
     }
 
     /// Saves a project's variables: the whole document, with the version that was read.
@@ -174,6 +188,19 @@ impl ServerClient {
         self.call(&act, Method::POST, &["releases", "create", "v1"], Some(body)).await
     }
 
+    /// A release of a project, which is given by its id, by its version.
+    pub async fn release(&self, project: &str, version: &str) -> Result<Value, ClientError> {
+        let act = format!("reading the release {version}");
+        self.call(&act, Method::GET, &["projects", project, "releases", version], None).await
+    }
+
+    /// Deploys the current releases of these projects, or of all that were deployed there, to the environment once more.
+    pub async fn deploy_current(&self, environment: &str, projects: &[String]) -> Result<Value, ClientError> {
+        let act = format!("deploying what is current in `{environment}`");
+        let path = ["environments", environment, "deploy-current"];
+        self.call(&act, Method::POST, &path, Some(json!({ "Projects": projects }))).await
+    }
+
     /// Deploys a release; answers one task for each environment.
     pub async fn deploy(
         &self,
@@ -192,11 +219,6 @@ impl ServerClient {
             "Variables": variables,
         });
         self.call(&act, Method::POST, &["deployments", "create", "untenanted", "v1"], Some(body)).await
-    }
-
-    /// A deployment.
-    pub async fn deployment(&self, id: &str) -> Result<Value, ClientError> {
-        self.call(&format!("reading {id}"), Method::GET, &["deployments", id], None).await
     }
 
     /// Says what an `unknown` deployment came to, so that its target is free again.
@@ -240,39 +262,7 @@ impl ServerClient {
         Ok(LogPart { ended: completed && from + lines.len() as u64 >= length, lines: lines.into() })
     }
 
-    /// The workers.
-    pub async fn machines(&self) -> Result<Value, ClientError> {
-        self.call("listing the workers", Method::GET, &["machines", "all"], None).await
-    }
-
-    /// Makes an API key; the answer holds it.
-    pub async fn create_api_key(&self, name: &str, body: Value) -> Result<Value, ClientError> {
-        self.call(&format!("making the API key `{name}`"), Method::POST, &["apikeys"], Some(body)).await
-    }
-
-    /// The API keys, without the keys.
-    pub async fn api_keys(&self) -> Result<Value, ClientError> {
-        let act = "listing the API keys";
-        let request = self.request(Method::GET, &["apikeys"]).query(&[("take", i32::MAX)]).timeout(PROMPT);
-        Ok(self.connection.json::<Value>(act, request).await?["Items"].take())
-    }
-
-    /// Deletes an API key, by id or name.
-    pub async fn delete_api_key(&self, key: &str) -> Result<Value, ClientError> {
-        self.call(&format!("deleting the API key `{key}`"), Method::DELETE, &["apikeys", key], None).await
-    }
-
-    /// Deregisters a worker from the server's side.
-    pub async fn delete_machine(&self, id: &str, force: bool) -> Result<(), ClientError> {
-        let request =
-            self.request(Method::DELETE, &["machines", id]).query(&[("force", force)]).timeout(PROMPT);
-        match self.connection.send(&format!("deregistering {id}"), request).await {
-            Err(error) if error.status() != Some(404) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    fn request(&self, method: Method, path: &[&str]) -> reqwest::RequestBuilder {
+    pub(super) fn request(&self, method: Method, path: &[&str]) -> reqwest::RequestBuilder {
         let mut url = self.connection.url(&["api"]);
         if let Ok(mut segments) = url.path_segments_mut() {
             // Names may hold a slash: each is one segment.
@@ -299,6 +289,23 @@ impl ServerClient {
             self.connection.json(act, request).await
         }
     }
+}
+
+/// The process that deploys one package.
+fn one_step(package: &str) -> Value {
+    json!([{
+        "Name": "Update code",
+        "Condition": "Success",
+        "StartTrigger": "StartAfterPrevious",
+        "PackageRequirement": "LetOctopusDecide",
+        "Properties": {},
+        "Actions": [{
+            "Name": "Update code",
+            "ActionType": "Octarm.LambdaUpdateCode",
+            "Properties": {},
+            "Packages": [{ "Name": "", "PackageId": package, "FeedId": "feeds-builtin", "AcquisitionLocation": "Server" }],
+        }],
+    }])
 }
 
 fn text(value: &Value, key: &str) -> String {

@@ -41,6 +41,8 @@ pub struct ServerConfig {
     pub master_key: Option<SecretString>,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// The address that people reach it at, where that is another one.
+    pub public_url: Option<String>,
     /// How long a worker's lease lasts.
     pub lease: Duration,
     /// How long a silent worker's deployment waits for somebody to come back before it is `unknown`.
@@ -62,6 +64,7 @@ struct File {
     master_key: Option<String>,
     #[serde(default = "default_listen")]
     listen: SocketAddr,
+    public_url: Option<String>,
     #[serde(default = "default_lease")]
     lease_seconds: u32,
     #[serde(default = "default_unknown_after")]
@@ -134,6 +137,7 @@ impl ServerConfig {
             database_url: database_url(file.database_url, file.database_url_in.as_deref())?,
             master_key: master_key.map(Into::into),
             listen: file.listen,
+            public_url: file.public_url.as_deref().map(public_url).transpose()?,
             lease: Duration::from_secs(file.lease_seconds.into()),
             unknown_after: Duration::from_secs(file.unknown_after_seconds.into()),
             log: file.log,
@@ -143,6 +147,24 @@ impl ServerConfig {
 
 fn wrong(reason: impl Into<String>) -> ConfigError {
     ConfigError::Wrong { origin: None, reason: reason.into() }
+}
+
+/// The address in links. It may stand in logs, so it holds no password.
+fn public_url(url: &str) -> Result<String, ConfigError> {
+    let url = url.trim().trim_end_matches('/').to_owned();
+    let rest = ["https://", "http://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let is_plain = |rest: &str| {
+        let host = rest.split('/').next().unwrap_or_default();
+        !host.is_empty()
+            && !host.contains('@')
+            && !rest.contains(|c: char| c.is_whitespace() || "?#".contains(c))
+    };
+    if rest.is_some_and(is_plain) {
+        return Ok(url);
+    }
+    Err(wrong(
+        "`public_url` cannot be used, expected https://HOST or http://HOST, without user, query or fragment",
+    ))
 }
 
 /// The URL itself, or what is in the file. No error repeats it.
@@ -229,6 +251,26 @@ mod tests {
         {
             let config = read(&[("OCTARM_SERVER_DATABASE_URL", "postgres://other")], Some(url)).unwrap();
             assert_eq!(config.database_url.unwrap().expose_secret(), url);
+        }
+    }
+
+    #[test]
+    fn the_public_address_is_one_that_a_link_can_begin_with() {
+        let read = |url: &str| {
+            read(&[("OCTARM_SERVER_PUBLIC_URL", url)], None).map(|config| config.public_url.unwrap())
+        };
+        assert_eq!(read("https://deploy.example.com/").unwrap(), "https://deploy.example.com");
+        assert_eq!(read("http://h:8060/octarm").unwrap(), "http://h:8060/octarm");
+        for url in [
+            "deploy.example.com",
+            "https://",
+            "ftp://h",
+            "https://u:s3cret@h",
+            "https://h?x=1",
+            "https://h x",
+        ] {
+            let error = read(url).unwrap_err().to_string();
+            assert!(error.contains("`public_url` cannot be used") && !error.contains("s3cret"), "{error}");
         }
     }
 

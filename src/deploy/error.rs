@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{SettingsError, Stop};
+use super::{RedactorError, SettingsError, Stop};
 use crate::{aws::AwsError, deploy::bytes, package::PackageError};
 
 const MORE_SPACE: &str = "free some space, or set TMPDIR to a folder with more";
@@ -16,6 +16,9 @@ pub enum DeployError {
     /// A variable cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// What was made of sensitive values cannot be hidden, so nothing is shown.
+    #[error(transparent)]
+    Redactor(#[from] RedactorError),
     /// AWS said no, or nothing.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -154,7 +157,11 @@ impl DeployError {
             Self::Unestablished { .. } | Self::Unreconciled { .. } | Self::NotEstablished { .. } => Some(
                 "look at the function, then say what it is: `octarm deployment resolve ID --as success|failed`".to_owned(),
             ),
-            Self::Image { .. } | Self::UpdateFailed { .. } | Self::Stopped(_) | Self::Panicked => None,
+            Self::Image { .. }
+            | Self::UpdateFailed { .. }
+            | Self::Stopped(_)
+            | Self::Redactor(_)
+            | Self::Panicked => None,
         }
     }
 }

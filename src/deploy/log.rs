@@ -1,11 +1,11 @@
 //! The deployment's log: what its users read. Lines go through redaction here and nowhere else.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::redact::Redactor;
+use super::redact::{Redactor, RedactorError};
 use crate::model::{Failure, Level, LogLine};
 
 /// A longer line is continued on the next: a chunk of the log holds whole lines.
@@ -42,13 +42,14 @@ pub enum Progress {
 #[derive(Debug, Clone)]
 pub struct Log {
     events: mpsc::UnboundedSender<Event>,
-    redactor: Arc<Redactor>,
+    /// One of the variables, then those of what was made of them since.
+    redactors: Arc<RwLock<Vec<Redactor>>>,
 }
 
 impl Log {
     /// A log whose events arrive at the other end of `events`.
     pub fn new(events: mpsc::UnboundedSender<Event>, redactor: Redactor) -> Self {
-        Self { events, redactor: Arc::new(redactor) }
+        Self { events, redactors: Arc::new(RwLock::new(vec![redactor])) }
     }
 
     /// The ordinary course.
@@ -89,7 +90,17 @@ impl Log {
 
     /// The text with every sensitive value masked.
     pub fn redact(&self, text: &str) -> String {
-        self.redactor.redact(text)
+        let redactors = self.redactors.read().unwrap_or_else(PoisonError::into_inner);
+        redactors.iter().fold(text.to_owned(), |text, redactor| redactor.redact(&text))
+    }
+
+    /// Hides these texts from now on, too.
+    pub(super) fn hide(&self, texts: &[String]) -> Result<(), RedactorError> {
+        let redactor = Redactor::new(texts.iter().map(String::as_str))?;
+        if !redactor.is_idle() {
+            self.redactors.write().unwrap_or_else(PoisonError::into_inner).push(redactor);
+        }
+        Ok(())
     }
 
     fn write(&self, level: Level, text: &str) {

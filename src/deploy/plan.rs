@@ -4,6 +4,9 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::Value;
+
+use super::Log;
 
 use crate::{
     aws::{Function, FunctionName, Place, Settled},
@@ -77,6 +80,22 @@ pub struct Plan {
     pub present_sha256: String,
     /// What will be done.
     pub action: Action,
+}
+
+/// What of a plan is made of variables.
+const MADE: [&str; 7] = ["function", "region", "account", "environment", "release", "package", "way"];
+
+impl Plan {
+    /// As JSON, with every sensitive value in what was made of variables masked.
+    pub(super) fn masked(&self, log: &Log) -> Value {
+        let mut plan = serde_json::to_value(self).unwrap_or_default();
+        for name in MADE {
+            if let Some(Value::String(text)) = plan.get_mut(name) {
+                *text = log.redact(text);
+            }
+        }
+        plan
+    }
 }
 
 fn display<T: fmt::Display, S: serde::Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {

@@ -69,6 +69,11 @@ impl Redactor {
         )
     }
 
+    /// Whether there is nothing that it hides.
+    pub(super) fn is_idle(&self) -> bool {
+        self.matcher.is_none() && self.long.is_empty()
+    }
+
     /// The text with every sensitive value masked.
     pub fn redact(&self, text: &str) -> String {
         let mut shown = text.to_owned();
@@ -79,6 +84,15 @@ impl Redactor {
         let masks = vec![MASK; matcher.patterns_len()];
         matcher.replace_all(&shown, &masks)
     }
+}
+
+/// What of a text that is shown must be hidden: what sensitive values became in it. Pieces that are too short to be
+/// masked by themselves hide all of it.
+pub(super) fn hidden_in(text: &str, mut secrets: Vec<String>) -> Vec<String> {
+    if secrets.iter().any(|secret| secret.trim().len() < MIN_LENGTH) {
+        secrets.push(text.to_owned());
+    }
+    secrets
 }
 
 fn add_forms(value: &str, forms: &mut Vec<String>) {

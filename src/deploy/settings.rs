@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::ZonedDateTime;
 
-use super::plan::{Desired, Way};
+use super::{
+    plan::{Desired, Way},
+    redact::hidden_in,
+};
 use crate::{
     aws::{BucketName, BucketNameError, Credentials, FunctionName, FunctionNameError, ObjectKeyError, Place},
     conventions::{self, Conventions},
@@ -111,21 +114,26 @@ pub(super) struct Settings {
     started: ZonedDateTime,
 }
 
-/// Reads the variables; the conventions' defaults lie under them, what the package says over them.
+/// Reads the variables; the conventions' defaults lie under them, what the package says over them. What of it must be
+/// hidden wherever it is shown goes to `hidden`, also when it cannot be used.
 pub(super) fn resolve(
     variables: &Variables,
     conventions: &Conventions,
     package: &str,
     version: &str,
     now: &ZonedDateTime,
+    hidden: &mut Vec<String>,
 ) -> Result<Settings, SettingsError> {
     let mut all: Variables = conventions.defaults().collect();
     all.extend(variables.iter().cloned());
     all.set(Variable::plain("Octopus.Action.Package.PackageId", package));
     all.set(Variable::plain("Octopus.Action.Package.PackageVersion", version));
 
-    let function = conventions.function_name(&all, now)?.parse()?;
-    let account = value(&all, "AWS.Deployment.Account", now)?;
+    let (function, secrets) = conventions.function_name(&all, now)?;
+    hidden.extend(hidden_in(&function, secrets));
+    let function = function.parse()?;
+    let mut reader = Reader { variables: &all, now, hidden };
+    let account = reader.value("AWS.Deployment.Account")?;
     if let Some(found) =
         account.as_ref().filter(|id| id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit()))
     {
@@ -133,29 +141,31 @@ pub(super) fn resolve(
     }
     Ok(Settings {
         function,
-        credentials: credentials(&all, now)?,
-        region: value(&all, "AWS.Deployment.Region", now)?,
+        credentials: reader.credentials()?,
+        region: reader.value("AWS.Deployment.Region")?,
         account,
-        bucket: value(&all, "AWS.Deployment.Bucket", now)?.map(|name| name.parse()).transpose()?,
-        update_timeout: seconds(&all, "Lambda.UpdateTimeout", now)?,
-        environment: value(&all, "Octopus.Environment.Name", now)?.unwrap_or_default(),
-        release: value(&all, "Octopus.Release.Number", now)?,
+        bucket: reader.value("AWS.Deployment.Bucket")?.map(|name| name.parse()).transpose()?,
+        update_timeout: reader.seconds("Lambda.UpdateTimeout")?,
+        environment: reader.value("Octopus.Environment.Name")?.unwrap_or_default(),
+        release: reader.value("Octopus.Release.Number")?,
         variables: all,
         started: now.clone(),
     })
 }
 
 impl Settings {
-    /// Where a zip goes in S3; none without a bucket.
+    /// Where a zip goes in S3; none without a bucket. What of its key must be hidden goes to `hidden`.
     pub(super) fn place(
         &self,
         conventions: &Conventions,
         code: &Repacked,
+        hidden: &mut Vec<String>,
     ) -> Result<Option<Place>, SettingsError> {
         let Some(bucket) = self.bucket.clone() else { return Ok(None) };
-        let key =
-            conventions.object_key(&self.variables, &hex::encode(code.sha256), &self.started)?.parse()?;
-        Ok(Some(Place { bucket, key }))
+        let (key, secrets) =
+            conventions.object_key(&self.variables, &hex::encode(code.sha256), &self.started)?;
+        hidden.extend(hidden_in(&key, secrets));
+        Ok(Some(Place { bucket, key: key.parse()? }))
     }
 
     pub(super) fn desired(
@@ -182,55 +192,53 @@ impl Settings {
     }
 }
 
-/// The rendered value; none when the variable is absent or empty.
-fn value(
-    variables: &Variables,
-    name: &'static str,
-    now: &ZonedDateTime,
-) -> Result<Option<String>, SettingsError> {
-    Ok(present(variables, name, now)?.filter(|value| !value.is_empty()))
+/// Reads single variables.
+struct Reader<'r> {
+    variables: &'r Variables,
+    now: &'r ZonedDateTime,
+    hidden: &'r mut Vec<String>,
 }
 
-/// The rendered value; none only when the variable is absent.
-fn present(
-    variables: &Variables,
-    name: &'static str,
-    now: &ZonedDateTime,
-) -> Result<Option<String>, SettingsError> {
-    let Some(rendered) = template::value(name, variables, now) else { return Ok(None) };
-    let value = rendered.clean().map_err(|source| SettingsError::Unclean { name, source })?;
-    Ok(Some(value.trim().to_owned()))
-}
-
-fn credentials(variables: &Variables, now: &ZonedDateTime) -> Result<Option<Credentials>, SettingsError> {
-    const KEY: &str = "AWS.Deployment.Key";
-    const SECRET: &str = "AWS.Deployment.Secret";
-    let half = |present, absent, other: Option<String>| SettingsError::HalfCredentials {
-        present,
-        absent,
-        found: if other.is_some() { "empty" } else { "missing" },
-    };
-    match (present(variables, KEY, now)?, present(variables, SECRET, now)?) {
-        (None, None) => Ok(None),
-        (Some(key), Some(secret)) if !key.is_empty() && !secret.is_empty() => {
-            Ok(Some(Credentials { key: key.into(), secret: secret.into() }))
-        }
-        (Some(key), other) if !key.is_empty() => Err(half(KEY, SECRET, other)),
-        (other, Some(secret)) if !secret.is_empty() => Err(half(SECRET, KEY, other)),
-        (Some(_), None) => Err(half(KEY, SECRET, None)),
-        (None, Some(_)) => Err(half(SECRET, KEY, None)),
-        (Some(_), Some(_)) => Err(SettingsError::EmptyCredentials),
+impl Reader<'_> {
+    /// The rendered value; none when the variable is absent or empty.
+    fn value(&mut self, name: &'static str) -> Result<Option<String>, SettingsError> {
+        Ok(self.present(name)?.filter(|value| !value.is_empty()))
     }
-}
 
-fn seconds(
-    variables: &Variables,
-    name: &'static str,
-    now: &ZonedDateTime,
-) -> Result<Duration, SettingsError> {
-    let found = value(variables, name, now)?.unwrap_or_default();
-    match found.parse() {
-        Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
-        _ => Err(SettingsError::Seconds { name, found }),
+    /// The rendered value; none only when the variable is absent.
+    fn present(&mut self, name: &'static str) -> Result<Option<String>, SettingsError> {
+        let Some(rendered) = template::value(name, self.variables, self.now) else { return Ok(None) };
+        let (value, secrets) = rendered.whole().map_err(|source| SettingsError::Unclean { name, source })?;
+        self.hidden.extend(hidden_in(&value, secrets));
+        Ok(Some(value.trim().to_owned()))
+    }
+
+    fn credentials(&mut self) -> Result<Option<Credentials>, SettingsError> {
+        const KEY: &str = "AWS.Deployment.Key";
+        const SECRET: &str = "AWS.Deployment.Secret";
+        let half = |present, absent, other: Option<String>| SettingsError::HalfCredentials {
+            present,
+            absent,
+            found: if other.is_some() { "empty" } else { "missing" },
+        };
+        match (self.present(KEY)?, self.present(SECRET)?) {
+            (None, None) => Ok(None),
+            (Some(key), Some(secret)) if !key.is_empty() && !secret.is_empty() => {
+                Ok(Some(Credentials { key: key.into(), secret: secret.into() }))
+            }
+            (Some(key), other) if !key.is_empty() => Err(half(KEY, SECRET, other)),
+            (other, Some(secret)) if !secret.is_empty() => Err(half(SECRET, KEY, other)),
+            (Some(_), None) => Err(half(KEY, SECRET, None)),
+            (None, Some(_)) => Err(half(SECRET, KEY, None)),
+            (Some(_), Some(_)) => Err(SettingsError::EmptyCredentials),
+        }
+    }
+
+    fn seconds(&mut self, name: &'static str) -> Result<Duration, SettingsError> {
+        let found = self.value(name)?.unwrap_or_default();
+        match found.parse() {
+            Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+            _ => Err(SettingsError::Seconds { name, found }),
+        }
     }
 }

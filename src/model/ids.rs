@@ -93,6 +93,11 @@ id!(
     "ProjectGroups"
 );
 id!(
+    /// Variables that projects share.
+    LibraryVariableSetId,
+    "LibraryVariableSets"
+);
+id!(
     /// A credential of a person or a pipeline.
     ApiKeyId,
     "ApiKeys"

@@ -24,6 +24,14 @@ pub enum PackageError {
     /// The file name does not say what is needed of it.
     #[error(transparent)]
     FileName(#[from] FileNameError),
+    /// Nothing that can be read from any place, and again.
+    #[error("opening the package `{package}`: it is {found}, expected a regular file")]
+    NoFile {
+        /// The package's file name.
+        package: String,
+        /// What it is.
+        found: &'static str,
+    },
     /// The format has no reader.
     #[error("`{package}` is a {extension} package: expected .nupkg, .zip, .tar, .tar.gz, .tgz or .tar.bz2")]
     Format {
@@ -364,6 +372,7 @@ impl PackageError {
             Self::Disagree { .. } => "rename the file, or build the package again under one id and version",
             Self::Empty { .. } => "pack the folder that holds the function's files",
             Self::Occupied { .. } => "name another file with `--output`",
+            Self::NoFile { .. } => "copy it into a file first",
             Self::Io { .. } | Self::Nuspec { .. } | Self::NotRemembered { .. } => return None,
         };
         Some(hint.to_owned())

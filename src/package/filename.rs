@@ -4,7 +4,10 @@ use std::{fmt, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 
-use crate::version::{SemanticVersion, VersionError};
+use crate::{
+    model::letters::is_word,
+    version::{SemanticVersion, VersionError},
+};
 
 /// The longest package id that NuGet accepts.
 const LONGEST_ID: usize = 100;
@@ -144,12 +147,10 @@ fn known() -> String {
 }
 
 /// Whether `id` may name a package: words of letters, digits and `_`, with single `.`, `_` or `-` between
-/// them, at most 100 characters. Letters of all scripts count, as in NuGet.
+/// them, at most 100 characters. Letters of all scripts count, and their marks, as in NuGet.
 pub fn is_valid_id(id: &str) -> bool {
     id.chars().count() <= LONGEST_ID
-        && id.split(['.', '-']).all(|word| {
-            !word.is_empty() && word.chars().all(|character| character.is_alphanumeric() || character == '_')
-        })
+        && id.split(['.', '-']).all(|word| !word.is_empty() && word.chars().all(is_word))
 }
 
 impl FileName {
@@ -284,6 +285,16 @@ mod tests {
         Café_2.1.0.ZIP: Café_2 | 1.0 | .zip
         App.1.zip: App | 1 | .zip
         ");
+    }
+
+    #[test]
+    fn ids_are_of_the_words_of_dot_net() {
+        for id in ["Cafe\u{301}", "a\u{203f}b", "日本語", "A_b-c.D"] {
+            assert!(is_valid_id(id), "{id}");
+        }
+        for id in ["a½", "aⅧ", "a\u{10348}", "a b", "a..b", "a.", ""] {
+            assert!(!is_valid_id(id), "{id}");
+        }
     }
 
     #[test]

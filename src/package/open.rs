@@ -184,7 +184,14 @@ impl Package {
         let Some(format) = Format::of(extension) else {
             return Err(PackageError::Format { package: shown, extension });
         };
-        let file = File::open(path).map_err(PackageError::io(format!("opening the package `{shown}`")))?;
+        let doing = || PackageError::io(format!("opening the package `{shown}`"));
+        // Before it is opened: opening a pipe waits for somebody to write to it.
+        let kind = fs_err::metadata(path).map_err(doing())?.file_type();
+        if !kind.is_file() {
+            let found = if kind.is_dir() { "a folder" } else { "a device, pipe or socket" };
+            return Err(PackageError::NoFile { package: shown, found });
+        }
+        let file = File::open(path).map_err(doing())?;
         let (file, dialect, identity, members) = match format {
             Format::Nupkg => {
                 let members =

@@ -11,12 +11,13 @@ use aws_lc_rs::digest::{Context, SHA256};
 use fs_err::File;
 use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
-use super::{EntryProblem, Extension, FileName, Layout, PackageError, names, opc};
+use super::{
+    EntryProblem, Extension, FileName, Layout, PackageError, names, opc,
+    unfinished::{self, Unfinished},
+};
 use crate::version::SemanticVersion;
 
 const BUFFER: usize = 128 * 1024;
-/// The name of a package that is not complete yet begins so.
-const UNFINISHED: &str = ".octarm-pack-";
 
 /// What to pack a folder as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,12 +90,8 @@ pub fn pack(
     };
     names::check_limits(&name, layout, walk.files.len() + parts.len(), walk.size)?;
 
-    let unfinished = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .permissions(std::fs::Permissions::from_mode(0o644))
-        .tempfile_in(to)
-        .map_err(doing())?;
-    let mut writer = ZipWriter::new(BufWriter::with_capacity(BUFFER, unfinished));
+    let mut unfinished = Unfinished::new_in(to, 0o644).map_err(doing())?;
+    let mut writer = ZipWriter::new(BufWriter::with_capacity(BUFFER, unfinished.file()));
     for (part, text) in &parts {
         writer.start_file(part, options(0o644)).map_err(io::Error::from).map_err(doing())?;
         writer.write_all(text.as_bytes()).map_err(doing())?;
@@ -109,12 +106,12 @@ pub fn pack(
         io::copy(&mut content, &mut writer).map_err(doing())?;
     }
     let buffered = writer.finish().map_err(io::Error::from).map_err(doing())?;
-    let mut unfinished = buffered.into_inner().map_err(io::IntoInnerError::into_error).map_err(doing())?;
-    unfinished.as_file().sync_all().map_err(doing())?;
-    let (sha256, size) = digest(unfinished.as_file_mut()).map_err(doing())?;
+    buffered.into_inner().map_err(io::IntoInnerError::into_error).map_err(doing())?;
+    unfinished.file().sync_all().map_err(doing())?;
+    let (sha256, size) = digest(unfinished.file()).map_err(doing())?;
 
     let path = to.join(&name);
-    unfinished.persist(&path).map_err(|error| error.error).map_err(doing())?;
+    unfinished.persist(&path).map_err(doing())?;
     // The name is safe only when the folder that holds it is.
     File::open(to).and_then(|folder| folder.sync_all()).map_err(doing())?;
     Ok(Packed { path, entries: walk.files.len(), size, sha256, left_out: walk.left_out })
@@ -191,7 +188,7 @@ impl Walk<'_> {
 
     /// Whether a file in the output folder is a package that was packed there before, or was being packed.
     fn is_output(&self, base: &str) -> bool {
-        base.starts_with(UNFINISHED)
+        base.starts_with(unfinished::PREFIX)
             || base.parse::<FileName>().is_ok_and(|name| name.id().to_lowercase() == self.id.to_lowercase())
     }
 

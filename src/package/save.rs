@@ -1,14 +1,13 @@
 //! Repacking into a file: complete under its name, or not there at all.
 
 use std::{
+    fs::Permissions,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
 };
 
-use super::{Package, PackageError, Written};
+use super::{Package, PackageError, Written, unfinished::Unfinished};
 
-/// The name of an output that is not complete yet begins so.
-const UNFINISHED: &str = ".octarm-repack-";
 /// What the process's umask leaves of this is the file's mode, as of any file that a program writes.
 const MODE: u32 = 0o666;
 
@@ -20,28 +19,28 @@ impl Package {
     /// tells whether it is whole.
     pub fn repack_to_file(&self, folder: &str, path: &Path) -> Result<Written, PackageError> {
         let doing = || PackageError::io(format!("writing `{}`", path.display()));
-        self.check_place(path)?;
+        let mode = self.check_place(path)?;
         // Beside it, so that it can take the name in one step.
         let parent = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let mut unfinished = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .permissions(std::fs::Permissions::from_mode(MODE))
-            .tempfile_in(parent)
-            .map_err(doing())?;
-        let written = self.write_verified(folder, unfinished.as_file_mut())?;
-        unfinished.persist(path).map_err(|error| error.error).map_err(doing())?;
+        let mut unfinished = Unfinished::new_in(parent, MODE).map_err(doing())?;
+        if let Some(mode) = mode {
+            unfinished.file().set_permissions(Permissions::from_mode(mode)).map_err(doing())?;
+        }
+        let written = self.write_verified(folder, unfinished.file())?;
+        unfinished.persist(path).map_err(doing())?;
         Ok(written)
     }
 
-    fn check_place(&self, path: &Path) -> Result<(), PackageError> {
+    /// The mode of the file that will be replaced: whoever kept it from others wants that of the new one too.
+    fn check_place(&self, path: &Path) -> Result<Option<u32>, PackageError> {
         let doing = || PackageError::io(format!("writing `{}`", path.display()));
         // Not followed: to replace a link is not to replace what it points to.
         let there = match fs_err::symlink_metadata(path) {
             Ok(there) => there,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(doing()(error)),
         };
         let package = self.file.metadata().map_err(doing())?;
@@ -55,7 +54,7 @@ impl Package {
         } else if !kind.is_file() {
             "a device, pipe or socket"
         } else {
-            return Ok(());
+            return Ok(Some(there.mode() & 0o777));
         };
         Err(PackageError::Occupied { path: path.to_owned(), found })
     }

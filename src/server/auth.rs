@@ -81,6 +81,22 @@ fn needed(method: &Method, path: &str) -> Permission {
 pub(super) struct Caller(Arc<ApiKeyRow>);
 
 impl Caller {
+    /// The name of the key.
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Refuses a key that may not do what a part of a request needs beyond the request itself.
+    pub(super) fn allow(&self, needed: Permission, part: &str) -> Result<(), Problem> {
+        if self.0.allows(needed) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "the API key `{}` may not do this: {part} needs `{needed}`",
+            self.0.name
+        )))
+    }
+
     /// Refuses a key that may not change this environment.
     pub(super) fn reach(&self, environment: EnvironmentId, name: &str) -> Result<(), Problem> {
         if self.0.reaches(environment) {

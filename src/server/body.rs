@@ -12,7 +12,8 @@ use super::{Shared, problem::Problem};
 use crate::protocol::ErrorCode;
 
 /// Properties whose own keys are names that somebody chose, not property names.
-const FREE_MAPS: [&str; 5] = ["variables", "formvalues", "properties", "customfields", "customproperties"];
+const FREE_MAPS: [&str; 6] =
+    ["variables", "formvalues", "properties", "customfields", "customproperties", "displaysettings"];
 
 /// A whole body as it was sent, which arrives in good time.
 pub(super) struct Whole(pub(super) Bytes);

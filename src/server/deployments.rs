@@ -19,8 +19,8 @@ use super::{
     tasks,
 };
 use crate::{
-    model::{ChannelId, DeploymentId, EnvironmentId, ProjectId, ReleaseId, TaskId},
-    store::{DeploymentRow, NewDeployment, Resolution, StoreError, TaskFilter},
+    model::{ChannelId, DeploymentId, EnvironmentId, Permission, ProjectId, ReleaseId, TaskId},
+    store::{Asked, DeploymentRow, NewDeployment, Resolution, StoreError, TaskFilter},
 };
 
 /// The executions command: one deployment for each environment named, all or none.
@@ -30,17 +30,28 @@ pub(super) async fn create(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let project = fields.required("ProjectName")?;
+    let update_variables = fields.flag("UpdateVariableSnapshot")?;
+    if update_variables {
+        caller.allow(Permission::Publish, "`UpdateVariableSnapshot`, which changes the release,")?;
+    }
     let release = shared.store.release_of(&project, &fields.required("ReleaseVersion")?).await?;
     let new = NewDeployment {
         release,
         environments: fields.texts("EnvironmentNames")?,
-        prompted: fields.map("Variables")?,
+        prompted: given(&fields, "Variables", Asked::Name)?,
         comments: fields.raw_text("Comments")?.unwrap_or_default(),
+        update_variables,
+        created_by: caller.name().to_owned(),
     };
     let made = make(&shared, &caller, &new).await?;
     let tasks: Vec<Value> =
         made.iter().map(|id| json!({ "DeploymentId": id, "ServerTaskId": TaskId(id.0) })).collect();
     Ok((StatusCode::CREATED, Json(json!({ "DeploymentServerTasks": tasks }))))
+}
+
+/// The values that are given under a property, by what its keys are.
+fn given(fields: &Fields, property: &str, by: fn(String) -> Asked) -> Result<Vec<(Asked, String)>, Problem> {
+    Ok(fields.map(property)?.into_iter().map(|(name, value)| (by(name), value)).collect())
 }
 
 async fn make(shared: &Shared, caller: &Caller, new: &NewDeployment) -> Result<Vec<DeploymentId>, Problem> {
@@ -67,22 +78,13 @@ pub(super) async fn create_classic(
         return Err(tenanted().await);
     }
     let release = shared.store.release(&fields.required("ReleaseId")?).await?;
-    let known = shared.store.snapshot_names(&release)?;
-    let mut prompted = Vec::new();
-    for (id, value) in fields.map("FormValues")? {
-        let (_, name) = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(&id)).ok_or_else(|| {
-            Problem::invalid(format!(
-                "`FormValues` names the variable id `{id}`, which release {} does not have",
-                release.version
-            ))
-        })?;
-        prompted.push((name.clone(), value));
-    }
     let new = NewDeployment {
         release,
         environments: vec![fields.required("EnvironmentId")?],
-        prompted,
+        prompted: given(&fields, "FormValues", Asked::Id)?,
         comments: fields.raw_text("Comments")?.unwrap_or_default(),
+        update_variables: false,
+        created_by: caller.name().to_owned(),
     };
     let made = make(&shared, &caller, &new).await?;
     let id = made.first().copied().ok_or_else(|| Problem::invalid("no deployment was made"))?;
@@ -147,17 +149,18 @@ pub(super) fn deployment(row: &DeploymentRow) -> Value {
     json!({
         "Id": id, "ReleaseId": release, "EnvironmentId": environment, "ProjectId": project,
         "ChannelId": ChannelId(row.channel_id), "TaskId": task,
-        "ManifestVariableSetId": format!("variableset-{id}"),
+        "ManifestVariableSetId": row.variables_id(),
         "DeploymentProcessId": format!("deploymentprocess-{project}"),
         "Name": format!("Deploy to {}", row.environment_name), "Created": time(row.created),
-        "Comments": row.comments, "FormValues": {}, "SkipActions": [], "SpecificMachineIds": [],
-        "ExcludedMachineIds": [], "UseGuidedFailure": false, "ForcePackageDownload": false, "TenantId": null,
+        "Comments": row.comments, "DeployedBy": row.created_by, "FormValues": {}, "SkipActions": [],
+        "SpecificMachineIds": [], "ExcludedMachineIds": [], "UseGuidedFailure": false, "ForcePackageDownload": false, "TenantId": null,
         "SpaceId": SPACE, "IsBlocking": row.blocked == 1, "ResolvedAs": row.resolved,
         "Links": {
             "Self": link(format_args!("deployments/{id}")), "Task": link(format_args!("tasks/{task}")),
             "Release": link(format_args!("releases/{release}")),
             "Environment": link(format_args!("environments/{environment}")),
             "Project": link(format_args!("projects/{project}")),
+            "Variables": link(format_args!("variables/{}", row.variables_id())),
             "Web": format!("/app#/{SPACE}/deployments/{id}"),
         },
     })

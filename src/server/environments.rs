@@ -83,7 +83,8 @@ pub(super) async fn deploy_current(
     let row = shared.store.environment(&id).await?;
     let id = EnvironmentId(row.id);
     caller.reach(id, &row.name)?;
-    let found = shared.store.deploy_current(&id.to_string(), &fields.texts("Projects")?).await?;
+    let found =
+        shared.store.deploy_current(&id.to_string(), &fields.texts("Projects")?, caller.name()).await?;
     shared.deployment_changed();
     let queued = found.iter().filter(|one| one.outcome == CurrentOutcome::Queued);
     let tasks: Vec<Value> = queued

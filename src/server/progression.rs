@@ -153,6 +153,7 @@ pub(super) async fn deployment_template(
     let id = ReleaseId(row.id);
     let project = shared.store.project(&ProjectId(row.project_id).to_string()).await?;
     let environments = shared.store.environments().await?;
+    let libraries = shared.store.has_newer_libraries(&project, &row).await?;
     let progress = shared.store.progress(&row).await?;
     let targets = progress.open(&environments).into_iter().map(|row| {
         let environment = EnvironmentId(row.id);
@@ -167,7 +168,7 @@ pub(super) async fn deployment_template(
     Ok(Json(json!({
         "PromoteTo": targets.collect::<Vec<_>>(), "TenantPromotions": [], "DeploymentNotes": null,
         "IsDeploymentProcessModified": project.has_newer_process(&row),
-        "IsVariableSetModified": project.has_newer_variables(&row), "IsLibraryVariableSetModified": false,
+        "IsVariableSetModified": project.has_newer_variables(&row), "IsLibraryVariableSetModified": libraries,
         "Links": { "Self": link(format_args!("releases/{id}/deployments/template")) },
     })))
 }

@@ -12,6 +12,7 @@ use super::{
     Shared,
     body::{Document, Fields},
     json::link,
+    libraries,
     paging::Params,
     problem::Problem,
     rewrite::SPACE,
@@ -42,8 +43,9 @@ pub(super) async fn create(
     }
     let description = fields.raw_text("Description")?.unwrap_or_default();
     let lifecycle = fields.text("LifecycleId")?;
-    let row =
-        shared.store.create_project(&fields.required("Name")?, &description, lifecycle.as_deref()).await?;
+    let libraries = libraries::included(&fields)?.unwrap_or_default();
+    let name = fields.required("Name")?;
+    let row = shared.store.create_project(&name, &description, lifecycle.as_deref(), &libraries).await?;
     Ok((StatusCode::CREATED, Json(project(&row))))
 }
 
@@ -67,6 +69,7 @@ pub(super) async fn put(
         name: fields.raw_text("Name")?,
         description: fields.raw_text("Description")?,
         lifecycle: fields.text("LifecycleId")?,
+        libraries: libraries::included(&fields)?,
         is_disabled: fields.sent_flag("IsDisabled")?,
     };
     Ok(Json(project(&shared.store.change_project(&id, &change).await?)))
@@ -200,7 +203,8 @@ fn project(row: &ProjectRow) -> Value {
         "Id": id, "Name": row.name, "Slug": row.slug, "Description": row.description, "SpaceId": SPACE,
         "VariableSetId": format!("variableset-{id}"), "DeploymentProcessId": format!("{PROCESS}{id}"),
         "LifecycleId": LifecycleId(row.lifecycle_id), "ProjectGroupId": ProjectGroupId(row.project_group_id),
-        "IsDisabled": row.is_disabled == 1, "IncludedLibraryVariableSetIds": [], "TenantedDeploymentMode": "Untenanted",
+        "IsDisabled": row.is_disabled == 1, "IncludedLibraryVariableSetIds": row.libraries(),
+        "TenantedDeploymentMode": "Untenanted",
         "PersistenceSettings": { "Type": "Database" }, "IsVersionControlled": false,
         "Links": {
             "Self": link(format_args!("projects/{id}")),

@@ -112,6 +112,16 @@ pub(super) async fn remove(
     Ok(Json(release(&shared.store.delete_release(&id).await?)))
 }
 
+/// Copies the variables again, and nothing else.
+pub(super) async fn snapshot_variables(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let mut answer = release(&shared.store.refresh_variables(&id).await?);
+    build_information::add_to(&shared, [&mut answer]).await?;
+    Ok(Json(answer))
+}
+
 pub(super) async fn of_project(
     State(shared): State<Shared>,
     Path(id): Path<String>,
@@ -146,15 +156,17 @@ pub(super) fn release(row: &ReleaseRow) -> Value {
             "ActionName": row.action_name, "StepName": row.action_name, "PackageReferenceName": "",
             "PackageId": row.package_id, "Version": row.package_version, "Hash": row.package_sha256,
         }],
-        "ProjectVariableSetSnapshotId": format!("variableset-{project}-s-{}-{}", row.variables_version, row.id),
+        "ProjectVariableSetSnapshotId": row.variables_id(),
         "ProjectDeploymentProcessSnapshotId":
             format!("deploymentprocess-{project}-s-{}-{}", row.process_version, row.id),
-        "LibraryVariableSetSnapshotIds": [], "BuildInformation": [], "CustomFields": {},
+        "LibraryVariableSetSnapshotIds": row.library_ids(), "BuildInformation": [], "CustomFields": {},
         "IgnoreChannelRules": row.ignore_channel_rules == 1,
         "Links": {
             "Self": link(format_args!("releases/{id}")), "Project": link(format_args!("projects/{project}")),
             "Web": format!("/app#/{SPACE}/releases/{id}"),
             "Progression": link(format_args!("releases/{id}/progression")),
+            "SnapshotVariables": link(format_args!("releases/{id}/snapshot-variables")),
+            "ProjectVariableSnapshot": link(format_args!("variables/{}", row.variables_id())),
             "DeploymentTemplate": link(format_args!("releases/{id}/deployments/template")),
         },
     })

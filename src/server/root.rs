@@ -22,7 +22,7 @@ const API_VERSION: &str = "3.0.0";
 const USER: &str = "Users-1";
 
 /// What may be linked to in the space: the link's name, the path, and its query parameters.
-const RESOURCES: [(&str, &str); 28] = [
+const RESOURCES: [(&str, &str); 31] = [
     ("Artifacts", "artifacts{/id}{?regarding,skip,take}"),
     ("BuildInformation", "build-information{/id}{?packageId,filter,latest,skip,take,overwriteMode}"),
     ("BuildInformationBulk", "build-information/bulk{?ids}"),
@@ -34,6 +34,7 @@ const RESOURCES: [(&str, &str); 28] = [
     ("Events", "events{/id}{?skip,take}"),
     ("Feeds", "feeds{/id}{?skip,take,ids,partialName,feedType}"),
     ("Interruptions", "interruptions{/id}{?skip,take,regarding}"),
+    ("LibraryVariables", "libraryvariablesets{/id}{?skip,contentType,take,ids,partialName}"),
     ("Lifecycles", "lifecycles{/id}{?skip,take,ids,partialName}"),
     ("MachinePolicies", "machinepolicies{/id}{?skip,take,ids,partialName}"),
     ("MachineRoles", "machineroles/all"),
@@ -51,6 +52,8 @@ const RESOURCES: [(&str, &str); 28] = [
     ("Runbooks", "runbooks{/id}{?skip,take,ids,partialName}"),
     ("Tasks", TASKS),
     ("Tenants", "tenants{/id}{?skip,take,ids,partialName,projectId}"),
+    ("VariableNames", "variables/names{?project}"),
+    ("VariablePreview", "variables/preview{?project,environment,channel,machine,role,action,tenant}"),
     ("Variables", "variables{/id}{?ids}"),
     ("VersionRuleTest", "channels/rule-test{?version,versionRange,preReleaseTag}"),
     ("WorkerPools", "workerpools{/id}{?skip,take,ids,name,partialName}"),

@@ -13,11 +13,11 @@ use tower_http::trace::TraceLayer;
 
 use super::{
     Shared, absent, api_keys, auth, build_information, channels, deployments, edge, environments, feeds,
-    lifecycles, machines, once, packages, pools,
+    libraries, lifecycles, machines, once, packages, pools,
     problem::Problem,
     progression, projects, releases,
     rewrite::{self, NO_SPACE, SPACE_ROOT},
-    root, tasks, variables, workers,
+    root, tasks, unread, variables, workers,
 };
 use crate::protocol::{BASE, ErrorCode};
 
@@ -39,6 +39,7 @@ pub(super) fn app(
     let router = octopus(&shared)
         .nest(BASE, worker(&shared))
         .layer(DefaultBodyLimit::max(DOCUMENT_LIMIT))
+        .layer(from_fn_with_state(shared.clone(), unread::read_rest))
         .layer(from_fn(edge::answer))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             // Neither headers nor the query: both may carry what must not be in a log.
@@ -108,10 +109,19 @@ fn octopus(shared: &Shared) -> Router<Shared> {
         .route("/api/projectgroups", get(projects::groups))
         .route("/api/projectgroups/all", get(projects::all_groups))
         .route("/api/projectgroups/{id}", get(projects::group_by_id))
+        .route("/api/libraryvariablesets", get(libraries::list).post(libraries::create))
+        .route("/api/libraryvariablesets/all", get(libraries::all))
+        .route(
+            "/api/libraryvariablesets/{id}",
+            get(libraries::show).put(libraries::put).delete(libraries::remove),
+        )
+        .route("/api/variables/names", get(variables::names))
+        .route("/api/variables/preview", get(variables::preview))
         .route("/api/variables/{id}", get(variables::show).put(variables::put))
         .route("/api/releases", get(releases::list).post(releases::create_classic))
         .route("/api/releases/create/v1", post(releases::create))
         .route("/api/releases/{id}", get(releases::show).delete(releases::remove))
+        .route("/api/releases/{id}/snapshot-variables", post(releases::snapshot_variables))
         .route("/api/releases/{id}/progression", get(progression::of_release))
         .route("/api/releases/{id}/missingpackages", get(progression::missing_packages))
         .route("/api/releases/{id}/deployments/template", get(progression::deployment_template))

@@ -7,27 +7,22 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Shared, body::Fields, json::link, problem::Problem, rewrite::SPACE};
+use super::{Shared, body::Fields, json::link, paging::Params, problem::Problem, rewrite::SPACE};
 use crate::{
     conventions::Conventions,
-    model::{ProjectId, ScopeType},
-    store::{NewVariable, VariableSet},
+    model::{ProjectId, ScopeType, SetOwner, VariableSetId, VariableSetIdError},
+    store::{NewVariable, Resolved, ScopeMember, ShownVariable, VariableSet},
 };
 
-const SET: &str = "variableset-";
-
-fn project_of(id: &str) -> Result<ProjectId, Problem> {
-    let project = id.strip_prefix(SET).and_then(|project| project.parse().ok());
-    project.ok_or_else(|| {
-        Problem::not_found(format!("variable set `{id}` does not exist: expected `{SET}Projects-<number>`"))
-    })
+fn set_of(id: &str) -> Result<VariableSetId, Problem> {
+    id.parse().map_err(|error: VariableSetIdError| Problem::not_found(error.to_string()))
 }
 
 pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let set = shared.store.variables(project_of(&id)?).await?;
+    let set = shared.store.variables(set_of(&id)?).await?;
     Ok(Json(document(&set)))
 }
 
@@ -36,7 +31,13 @@ pub(super) async fn put(
     Path(id): Path<String>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    let project = project_of(&id)?;
+    let id = set_of(&id)?;
+    if id.copy.is_some() {
+        return Err(Problem::invalid(format!(
+            "`{id}` is what a release copied and stays as it is: change `{}`, then let the release copy it again",
+            VariableSetId::of(id.owner)
+        )));
+    }
     let version = fields.number("Version")?.ok_or_else(|| {
         Problem::invalid("`Version` is missing: send the variables with the version that they were read with")
     })?;
@@ -45,8 +46,56 @@ pub(super) async fn put(
         .iter()
         .map(|fields| variable(fields, &shared.conventions))
         .collect::<Result<_, _>>()?;
-    let set = shared.store.put_variables(project, version, new).await?;
+    let set = shared.store.put_variables(id.owner, version, new).await?;
     Ok(Json(document(&set)))
+}
+
+/// The names of the variables of a project, or of all.
+pub(super) async fn names(
+    State(shared): State<Shared>,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
+    let project = match params.get("project") {
+        Some(project) => Some(shared.store.project(project).await?),
+        None => None,
+    };
+    Ok(Json(shared.store.variable_names(project.as_ref()).await?))
+}
+
+/// The values of a project that would hold, in the form of a set.
+pub(super) async fn preview(
+    State(shared): State<Shared>,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
+    let project = params.get("project").ok_or_else(|| {
+        Problem::invalid("`project` is missing: give the project whose variables are to be shown")
+    })?;
+    let project = shared.store.project(project).await?;
+    let wanted: Vec<(ScopeType, Vec<String>)> = [
+        ("environment", ScopeType::Environment),
+        ("channel", ScopeType::Channel),
+        ("machine", ScopeType::Machine),
+        ("role", ScopeType::Role),
+        ("action", ScopeType::Action),
+        ("tenant", ScopeType::Tenant),
+    ]
+    .into_iter()
+    .filter_map(|(name, kind)| Some((kind, vec![params.get(name)?.to_owned()])))
+    .collect();
+    let Resolved { variables, members } = shared.store.resolved(&project, &wanted).await?;
+    let owner = SetOwner::Project(ProjectId(project.id));
+    let variables: Vec<Value> = variables
+        .iter()
+        .map(|(owner, variable)| {
+            let mut shown = one(variable, &json!(variable.scope));
+            shown["VariableSetId"] = json!(VariableSetId::of(*owner));
+            shown
+        })
+        .collect();
+    Ok(Json(json!({
+        "Id": VariableSetId::of(owner), "OwnerId": owner, "Version": 0, "SpaceId": SPACE, "Variables": variables,
+        "ScopeValues": scope_values(&members), "Links": {},
+    })))
 }
 
 fn variable(fields: &Fields, conventions: &Conventions) -> Result<NewVariable, Problem> {
@@ -59,13 +108,27 @@ fn variable(fields: &Fields, conventions: &Conventions) -> Result<NewVariable, P
     Ok(NewVariable {
         id: fields.text("Id")?,
         scope: scope(fields, &name)?,
+        prompt: read_prompt(fields, &name)?,
         name,
         kind,
         sensitive,
         value: fields.raw_text("Value")?,
         description: fields.raw_text("Description")?,
-        prompt: fields.value("Prompt"),
     })
+}
+
+/// The prompt as it is stored: one that cannot be read would be a prompt that asks for nothing.
+fn read_prompt(fields: &Fields, name: &str) -> Result<Option<Value>, Problem> {
+    let refused = |problem: Problem| {
+        Problem::invalid(format!("the prompt of variable `{name}`: {}", problem.body.message))
+    };
+    let Some(prompt) = fields.object("Prompt").map_err(refused)? else { return Ok(None) };
+    Ok(Some(json!({
+        "label": prompt.raw_text("Label").map_err(refused)?,
+        "description": prompt.raw_text("Description").map_err(refused)?,
+        "required": prompt.flag("Required").map_err(refused)?,
+        "displaysettings": prompt.value("DisplaySettings"),
+    })))
 }
 
 /// A type that is not known is refused, never left out: without it the value would hold where it must not.
@@ -99,30 +162,38 @@ fn document(set: &VariableSet) -> Value {
             if scope["Environment"].is_null() && is_prompted(&variable.name) {
                 scope["Environment"] = json!([]);
             }
-            json!({
-                "Id": variable.id, "Name": variable.name, "Value": variable.value,
-                "Description": variable.description, "Type": variable.kind, "IsSensitive": variable.sensitive,
-                "IsEditable": true, "Scope": scope, "Prompt": variable.prompt.as_ref().map(prompt),
-            })
+            one(variable, &scope)
         })
         .collect();
-    let members = |kind: ScopeType| -> Vec<Value> {
-        let members = set.members.iter().filter(|member| member.kind == kind);
+    let VariableSet { id, version, members, .. } = set;
+    json!({
+        "Id": id, "OwnerId": id.owner, "Version": version, "SpaceId": SPACE, "Variables": variables,
+        "ScopeValues": scope_values(members), "Links": { "Self": link(format_args!("variables/{id}")) },
+    })
+}
+
+fn one(variable: &ShownVariable, scope: &Value) -> Value {
+    json!({
+        "Id": variable.id, "Name": variable.name, "Value": variable.value,
+        "Description": variable.description, "Type": variable.kind, "IsSensitive": variable.sensitive,
+        "IsEditable": true, "Scope": scope, "Prompt": variable.prompt.as_ref().map(prompt),
+    })
+}
+
+/// What scopes may name, by type.
+fn scope_values(members: &[ScopeMember]) -> Value {
+    let of = |kind: ScopeType| -> Vec<Value> {
+        let members = members.iter().filter(|member| member.kind == kind);
         members.map(|member| json!({ "Id": member.id, "Name": member.name })).collect()
     };
-    let mut processes = members(ScopeType::ProcessOwner);
+    let mut processes = of(ScopeType::ProcessOwner);
     for process in &mut processes {
         process["ProcessType"] = json!("Deployment");
     }
-    let id = format!("{SET}{}", set.project);
     json!({
-        "Id": id, "OwnerId": set.project, "Version": set.version, "SpaceId": SPACE, "Variables": variables,
-        "ScopeValues": {
-            "Environments": members(ScopeType::Environment), "Machines": members(ScopeType::Machine),
-            "Actions": members(ScopeType::Action), "Roles": [], "Channels": members(ScopeType::Channel),
-            "TenantTags": [], "Processes": processes,
-        },
-        "Links": { "Self": link(format_args!("variables/{id}")) },
+        "Environments": of(ScopeType::Environment), "Machines": of(ScopeType::Machine),
+        "Actions": of(ScopeType::Action), "Roles": [], "Channels": of(ScopeType::Channel), "TenantTags": [],
+        "Processes": processes,
     })
 }
 

@@ -13,13 +13,13 @@ use tokio::time::Instant;
 
 use super::{
     Shared,
-    auth::{Instance, Worker},
+    auth::{Caller, Instance, Worker},
     body::Whole,
     packages,
     problem::Problem,
 };
 use crate::{
-    model::{DeploymentId, Fence, LogLine, MachineId, ReleaseId},
+    model::{DeploymentId, Fence, LogLine, MachineId, ReleaseId, Variable},
     protocol::{
         ClaimRequest, ClaimResponse, CurrentOutcome, FinishRequest, Finished, JournalRequest, MAX_LOG_CHUNK,
         RegisterRequest, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
@@ -47,9 +47,10 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
 
 pub(super) async fn register(
     State(shared): State<Shared>,
+    caller: Caller,
     Body(request): Body<RegisterRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    let registered = shared.store.register(&request).await?;
+    let registered = shared.store.register(&request, caller.name()).await?;
     tracing::info!(
         worker = registered.name,
         environment = registered.environment,
@@ -97,8 +98,10 @@ pub(super) async fn claim(
         let closing = shared.closing.is_cancelled();
         if !closing
             && shared.store.has_work(&session, own).await?
-            && let Some(assignment) = shared.store.claim(&session, own).await?
+            && let Some(mut assignment) = shared.store.claim(&session, own).await?
         {
+            let uri = shared.public_url.as_deref();
+            assignment.variables.extend(uri.map(|uri| Variable::plain("Octopus.Web.ServerUri", uri)));
             tracing::info!(
                 deployment = %assignment.deployment,
                 fence = %assignment.fence,

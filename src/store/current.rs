@@ -3,8 +3,8 @@
 use super::{
     Change, EnvironmentRow, Store, StoreError,
     database::Write,
-    deployments::{self, Prompted, prompt_owner},
-    environments, keys, progress, projects, releases, variables,
+    deployments::{self, Waits},
+    environments, keys, progress, projects, prompts, releases,
 };
 use crate::{
     model::{DeploymentId, ProjectId},
@@ -29,11 +29,12 @@ struct Open {
 
 impl Store {
     /// Deploys the current releases of these projects, or of all that ever were deployed there, to the environment. A
-    /// project that cannot be deployed keeps no other from it.
+    /// project that cannot be deployed keeps no other from it. `created_by` is the name of the API key that asks.
     pub async fn deploy_current(
         &self,
         environment: &str,
         projects: &[String],
+        created_by: &str,
     ) -> Result<Vec<CurrentRelease>, StoreError> {
         let mut wanted = Vec::new();
         for named in projects {
@@ -42,7 +43,8 @@ impl Store {
         let mut write = self.database.write().await?;
         keys::refuse_replaced(&mut write, &self.vault).await?;
         let environment = environments::find(environments::all(&mut write).await?, environment)?;
-        let made = self.queue_current(&mut write, &environment, &wanted, "deploy-current").await?;
+        let made =
+            self.queue_current(&mut write, &environment, &wanted, "deploy-current", created_by).await?;
         write.commit().await?;
         Ok(made)
     }
@@ -54,6 +56,7 @@ impl Store {
         environment: &EnvironmentRow,
         projects: &[i64],
         comments: &str,
+        created_by: &str,
     ) -> Result<Vec<CurrentRelease>, StoreError> {
         let mut wanted: Vec<i64> = if projects.is_empty() {
             sqlx::query_scalar(
@@ -72,7 +75,7 @@ impl Store {
         for project in wanted {
             // Of two that ask at the same moment the second sees what the first has made.
             write.lock_row("projects", project).await?;
-            made.push(self.queue_one(write, environment, project, comments).await?);
+            made.push(self.queue_one(write, environment, project, comments, created_by).await?);
         }
         write.announce(Change::Queue).await?;
         Ok(made)
@@ -84,6 +87,7 @@ impl Store {
         environment: &EnvironmentRow,
         project: i64,
         comments: &str,
+        created_by: &str,
     ) -> Result<CurrentRelease, StoreError> {
         let row = projects::by_id(write, project).await?;
         let told = |release: Option<&str>, outcome, deployment, message: String| CurrentRelease {
@@ -129,35 +133,26 @@ impl Store {
             };
             return Ok(told(version, outcome, Some(id), message));
         }
-        let refusal = async {
+        // With what was given to the one that ended well: that is what runs there.
+        let given = async {
             projects::refuse_disabled(&row, "deployment")?;
             let subject = format!("release {} of project `{}`", release.version, row.name);
             let known = environments::all(write).await?;
             progress::of(write, &release).await?.refuse(&subject, environment, &known)?;
-            let stored = variables::parse(&release.variables, ProjectId(project))?;
-            let given = self.given(project, &last.prompted)?;
-            deployments::refuse_unprompted(write, &release, &stored, environment.id, &given).await
+            let given = prompts::given_before(&self.vault, ProjectId(project), &last.prompted)?;
+            let values = release.values()?;
+            let given = prompts::of_environment(write, &release, &values, environment.id, &given).await?;
+            prompts::seal(&self.vault, ProjectId(project), given)
         };
-        match refusal.await {
-            Ok(()) => {}
+        let prompted = match given.await {
+            Ok(prompted) => prompted,
             Err(error @ (StoreError::Invalid(_) | StoreError::Conflict(_) | StoreError::Corrupt { .. })) => {
                 return Ok(told(version, CurrentOutcome::Refused, None, error.to_string()));
             }
             Err(error) => return Err(error),
-        }
-        // With what was given to the one that ended well: that is what runs there.
-        let id = deployments::insert(write, &release, environment.id, comments, &last.prompted).await?;
-        Ok(told(version, CurrentOutcome::Queued, Some(id), format!("{id} is queued")))
-    }
-
-    /// The values that were given with a deployment.
-    fn given(&self, project: i64, prompted: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let prompted: Vec<Prompted> = serde_json::from_str(prompted)
-            .map_err(|error| StoreError::corrupt("the values that were given with a deployment", error))?;
-        let open = |Prompted { name, sealed, .. }: Prompted| {
-            let value = self.vault.open(&prompt_owner(ProjectId(project), &name), &sealed)?;
-            Ok((name, value))
         };
-        prompted.into_iter().map(open).collect()
+        let waits = Waits { comments, created_by, prompted: &prompted };
+        let id = deployments::insert(write, &release, environment.id, &waits).await?;
+        Ok(told(version, CurrentOutcome::Queued, Some(id), format!("{id} is queued")))
     }
 }

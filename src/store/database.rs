@@ -76,7 +76,7 @@ pub(super) enum Write {
     Sqlite(PoolConnection<Any>),
     /// It runs beside others, of this node and of others, and sees with each statement what they have committed: what
     /// must not change between two statements is to be locked. Locks are taken in the order master key, lifecycle,
-    /// environment, project, machine, deployment, release, so that no two transactions wait for each other.
+    /// library, environment, project, machine, deployment, release, so that no two transactions wait for each other.
     Postgres { transaction: Transaction<'static, Any>, node: Uuid },
 }
 
@@ -341,12 +341,14 @@ const SQLITE_STEPS: Steps = &[
     (3, "api keys", include_str!("migrations/0003_api_keys.sql")),
     (4, "lifecycles", include_str!("migrations/0004_lifecycles.sql")),
     (5, "clients", include_str!("migrations/0005_clients.sql")),
+    (6, "library", include_str!("migrations/0006_library.sql")),
     (8, "ops", include_str!("migrations/0008_ops.sql")),
 ];
 const POSTGRES_STEPS: Steps = &[
     (1, "first", include_str!("migrations/postgres/0001_first.sql")),
     (4, "lifecycles", include_str!("migrations/postgres/0004_lifecycles.sql")),
     (5, "clients", include_str!("migrations/postgres/0005_clients.sql")),
+    (6, "library", include_str!("migrations/postgres/0006_library.sql")),
     (8, "ops", include_str!("migrations/postgres/0008_ops.sql")),
 ];
 

@@ -1,15 +1,16 @@
 //! Deployments and their tasks: made together for all environments asked, listed, cancelled, resolved.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 
 use super::{
-    Change, Store, StoreError,
+    Asked, Change, Store, StoreError,
     database::{Write, now},
-    environments, key, keys, progress, projects,
+    environments, keys, progress, projects, prompts,
     releases::ReleaseRow,
-    scopes, unsigned, variables,
+    snapshots, unsigned,
 };
 use crate::model::{DeploymentId, DeploymentState, ProjectId, TaskState};
 
@@ -54,6 +55,10 @@ pub struct DeploymentRow {
     pub error_message: Option<String>,
     /// How many bytes of log there are.
     pub log_length: i64,
+    /// The name of the API key that asked for it, where that is known.
+    pub created_by: Option<String>,
+    pub(super) snapshot: i64,
+    pub(super) variables_version: i64,
 }
 
 impl DeploymentRow {
@@ -77,10 +82,14 @@ pub struct NewDeployment {
     pub release: ReleaseRow,
     /// The environments by name, id or slug; one deployment each, all or none.
     pub environments: Vec<String>,
-    /// Values that win over stored ones, by name.
-    pub prompted: Vec<(String, String)>,
+    /// Values that win over stored ones.
+    pub prompted: Vec<(Asked, String)>,
     /// For people.
     pub comments: String,
+    /// Copy the variables for the release again first.
+    pub update_variables: bool,
+    /// The name of the API key that asks for them.
+    pub created_by: String,
 }
 
 impl std::fmt::Debug for NewDeployment {
@@ -88,14 +97,6 @@ impl std::fmt::Debug for NewDeployment {
         // Prompted values may be sensitive.
         f.debug_struct("NewDeployment").field("environments", &self.environments).finish_non_exhaustive()
     }
-}
-
-/// A prompted value as stored: sealed, since it may be the value of a sensitive variable.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Prompted {
-    pub(super) name: String,
-    pub(super) sealed: String,
-    pub(super) sensitive: bool,
 }
 
 /// A part of a list.
@@ -144,7 +145,9 @@ impl Resolution {
 const SELECT: &str = "select d.id, d.release_id, r.version as release_version, r.channel_id, d.project_id, \
                       p.name as project_name, d.environment_id, e.name as environment_name, d.created, d.comments, \
                       d.state, d.fence, d.blocked, d.resolved, d.machine_name, d.started, d.completed, \
-                      d.error_message, d.log_length ";
+                      d.error_message, d.log_length, d.created_by, d.snapshot, coalesce((select s.variables_version \
+                      from release_snapshots s where s.release_id = d.release_id and s.number = d.snapshot), \
+                      r.variables_version) as variables_version ";
 const FROM: &str = "from deployments d join releases r on r.id = d.release_id join projects p on p.id = d.project_id \
                     join environments e on e.id = d.environment_id where true";
 
@@ -156,16 +159,23 @@ impl Store {
                 "no environment is given to deploy to: `EnvironmentNames` is empty".into(),
             ));
         }
-        let project = ProjectId(new.release.project_id);
-        let stored = variables::parse(&new.release.variables, project)?;
         let mut write = self.database.write().await?;
-        if !new.prompted.is_empty() {
+        if new.update_variables || !new.prompted.is_empty() {
             keys::refuse_replaced(&mut write, &self.vault).await?;
         }
+        let release = if new.update_variables {
+            &snapshots::refresh(&mut write, &new.release).await?
+        } else {
+            &new.release
+        };
+        let project = ProjectId(release.project_id);
         let row = projects::by_id(&mut write, project.0).await?;
         projects::refuse_disabled(&row, "deployment")?;
-        let progress = progress::of(&mut write, &new.release).await?;
-        let release = format!("release {} of project `{}`", new.release.version, row.name);
+        let progress = progress::of(&mut write, release).await?;
+        let title = format!("release {} of project `{}`", release.version, row.name);
+        let values = release.values()?;
+        let given = prompts::read(&title, &values, &new.prompted)?;
+        let mut wanted = HashSet::new();
         let known = environments::all(&mut write).await?;
         let mut made = Vec::new();
         let mut seen = Vec::new();
@@ -178,37 +188,23 @@ impl Store {
                 )));
             }
             seen.push(environment.id);
-            progress.refuse(&release, &environment, &known)?;
-            let prompted = self.prompted(project, &stored, &new.prompted)?;
-            refuse_unprompted(&mut write, &new.release, &stored, environment.id, &new.prompted).await?;
-            let id = insert(&mut write, &new.release, environment.id, &new.comments, &prompted).await?;
-            made.push(id);
+            progress.refuse(&title, &environment, &known)?;
+            let given = prompts::of_environment(&mut write, release, &values, environment.id, &given).await?;
+            wanted.extend(given.iter().map(|given| given.name.clone()));
+            let prompted = prompts::seal(&self.vault, project, given)?;
+            let waits = Waits { comments: &new.comments, created_by: &new.created_by, prompted: &prompted };
+            made.push(insert(&mut write, release, environment.id, &waits).await?);
+        }
+        if let Some(unwanted) = given.iter().find(|given| !wanted.contains(&given.name)) {
+            return Err(StoreError::Invalid(format!(
+                "variable `{}` of {title} is prompted, but not in {}: nothing would get the value that is given for it",
+                unwanted.name,
+                new.environments.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )));
         }
         write.announce(Change::Queue).await?;
         write.commit().await?;
         Ok(made)
-    }
-
-    fn prompted(
-        &self,
-        project: ProjectId,
-        stored: &[variables::Stored],
-        values: &[(String, String)],
-    ) -> Result<String, StoreError> {
-        let mut prompted: Vec<Prompted> = Vec::new();
-        for (name, value) in values {
-            variables::refuse_name(name)?;
-            if prompted.iter().any(|other| key(&other.name) == key(name)) {
-                return Err(StoreError::Invalid(format!("variable `{name}` is given twice")));
-            }
-            let sensitive = stored.iter().any(|stored| stored.sensitive && key(&stored.name) == key(name));
-            if sensitive {
-                variables::refuse_short(name, value)?;
-            }
-            let sealed = self.vault.seal(&prompt_owner(project, name), value)?;
-            prompted.push(Prompted { name: name.clone(), sealed, sensitive });
-        }
-        serde_json::to_string(&prompted).map_err(|error| StoreError::corrupt("the prompted values", error))
     }
 
     /// The deployments that the filter lets through, the newest first, and how many there are in all.
@@ -305,49 +301,37 @@ impl Store {
     }
 }
 
-/// Makes a deployment that waits for a worker.
+/// What is said about a deployment that is made.
+pub(super) struct Waits<'n> {
+    pub(super) comments: &'n str,
+    pub(super) created_by: &'n str,
+    /// The values that are given with it, as they are stored.
+    pub(super) prompted: &'n str,
+}
+
+/// Makes a deployment that waits for a worker, with the variables that the release has copied last.
 pub(super) async fn insert(
     write: &mut Write,
     release: &ReleaseRow,
     environment: i64,
-    comments: &str,
-    prompted: &str,
+    waits: &Waits<'_>,
 ) -> Result<DeploymentId, StoreError> {
     let id: i64 = sqlx::query_scalar(concat!(
         "insert into deployments (release_id, project_id, environment_id, created, comments, prompted, state, fence, \
-         cancel_requested, blocked, log_offset, log_length) values ($1, $2, $3, ",
+         cancel_requested, blocked, log_offset, log_length, snapshot, created_by) values ($1, $2, $3, ",
         now!(),
-        ", $4, $5, 'queued', 0, 0, 0, 0, 0) returning id"
+        ", $4, $5, 'queued', 0, 0, 0, 0, 0, $6, $7) returning id"
     ))
     .bind(release.id)
     .bind(release.project_id)
     .bind(environment)
-    .bind(comments)
-    .bind(prompted)
+    .bind(waits.comments)
+    .bind(waits.prompted)
+    .bind(release.snapshot)
+    .bind(waits.created_by)
     .fetch_one(&mut **write)
     .await?;
     Ok(DeploymentId(id))
-}
-
-/// What a sealed prompted value belongs to.
-pub(super) fn prompt_owner(project: ProjectId, name: &str) -> String {
-    format!("prompted-{project}/{}", key(name))
-}
-
-/// Refuses a deployment of the release for which a required value is missing, whichever machine takes it.
-pub(super) async fn refuse_unprompted(
-    write: &mut Write,
-    release: &ReleaseRow,
-    stored: &[variables::Stored],
-    environment: i64,
-    values: &[(String, String)],
-) -> Result<(), StoreError> {
-    let target = scopes::target(release.project_id, environment, release.channel_id, &release.action_name);
-    let machines: Vec<i64> = sqlx::query_scalar("select id from machines where environment_id = $1")
-        .bind(environment)
-        .fetch_all(&mut **write)
-        .await?;
-    refuse_blank(&variables::required(stored, &target, &machines)?, values)
 }
 
 /// Refuses to delete `what` while a deployment of it has not ended, or ended nobody knows how. `column` says which
@@ -386,26 +370,6 @@ pub(super) async fn delete(write: &mut Write, column: &'static str, id: i64) -> 
         format!("delete from deployments where {column} = $1"),
     ] {
         sqlx::query(AssertSqlSafe(text)).bind(id).execute(&mut **write).await?;
-    }
-    Ok(())
-}
-
-/// Refuses a required value that is neither stored nor given.
-fn refuse_blank(required: &[&variables::Stored], values: &[(String, String)]) -> Result<(), StoreError> {
-    for variable in required {
-        let given = values.iter().find(|(name, _)| key(name) == key(&variable.name)).map(|(_, value)| value);
-        let blank = match given {
-            Some(value) => value.trim().is_empty(),
-            None => {
-                variable.sealed.is_none() && variable.value.as_deref().unwrap_or_default().trim().is_empty()
-            }
-        };
-        if blank {
-            return Err(StoreError::Invalid(format!(
-                "variable `{}` must be given a value with each deployment",
-                variable.name
-            )));
-        }
     }
     Ok(())
 }

@@ -163,7 +163,7 @@ pub(super) fn find(rows: Vec<EnvironmentRow>, named: &str) -> Result<Environment
 }
 
 /// The kinds that ids begin with.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "apikeys",
     "spaces",
     "environments",
@@ -178,6 +178,7 @@ const KINDS: [&str; 14] = [
     "workers",
     "workerpools",
     "buildinformation",
+    "libraryvariablesets",
 ];
 
 /// A name that a person can tell from nothing, and that means nothing else where an id or a name may stand:

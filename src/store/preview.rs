@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{
     EnvironmentRow, ProjectRow, ReleaseRow, Store, StoreError,
     process::{self, NamedAction},
-    scopes, variables,
+    scopes,
+    values::Held,
 };
 use crate::model::ProjectId;
 
@@ -87,16 +88,19 @@ impl Store {
                 name,
             })
             .collect();
-        let machines = sqlx::query_as("select id, name from machines where environment_id = $1 order by id")
-            .bind(environment.id)
-            .fetch_all(&self.database.reader)
-            .await?;
-        let stored = variables::parse(&release.variables, ProjectId(release.project_id))?;
+        let machines: Vec<(i64, String)> =
+            sqlx::query_as("select id, name from machines where environment_id = $1 order by id")
+                .bind(environment.id)
+                .fetch_all(&self.database.reader)
+                .await?;
+        let values = release.values()?;
         let target =
             scopes::target(release.project_id, environment.id, release.channel_id, &release.action_name);
-        let prompts = variables::applicable(&stored, &target)?
+        let ids: Vec<i64> = machines.iter().map(|(id, _)| *id).collect();
+        let prompts = values
+            .asked(&target, &ids)?
             .into_iter()
-            .filter_map(|stored| {
+            .filter_map(|Held { stored, .. }| {
                 Some(Prompt {
                     id: stored.id.clone(),
                     name: stored.name.clone(),

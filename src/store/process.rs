@@ -42,6 +42,10 @@ pub(super) struct NamedAction {
     pub(super) id: Option<String>,
     pub(super) name: String,
     pub(super) step: String,
+    /// The place of its step, from 1 on.
+    pub(super) step_number: usize,
+    /// Its own place: its step's, and behind a point the one in it where that has several.
+    pub(super) number: String,
 }
 
 impl NamedAction {
@@ -56,16 +60,21 @@ pub(super) fn actions(project: &str, document: &str) -> Result<Vec<NamedAction>,
     let document = parse(project, document)?;
     let steps = list(&document, "Steps");
     let mut actions = Vec::new();
-    for step in &steps {
+    for (place, step) in (1..).zip(&steps) {
         let step_name = text(step, "Name").unwrap_or_default();
-        actions.extend(list(step, "Actions").into_iter().map(|action| NamedAction {
+        let list = list(step, "Actions");
+        let is_alone = list.len() == 1;
+        actions.extend((1..).zip(list).map(|(part, action)| NamedAction {
             id: text(action, "Id").filter(|id| !id.trim().is_empty()),
             name: text(action, "Name").unwrap_or_else(|| step_name.clone()),
             step: step_name.clone(),
+            step_number: place,
+            number: if is_alone { place.to_string() } else { format!("{place}.{part}") },
         }));
     }
     if steps.is_empty() {
-        actions.push(NamedAction { id: None, name: IMPLICIT.into(), step: IMPLICIT.into() });
+        let (name, step) = (IMPLICIT.into(), IMPLICIT.into());
+        actions.push(NamedAction { id: None, name, step, step_number: 1, number: "1".into() });
     }
     Ok(actions)
 }
@@ -167,8 +176,14 @@ mod tests {
         );
         assert_eq!(process.others, ["B"]);
         let actions = actions("P", both).unwrap();
-        let named = |name: &str| NamedAction { id: None, name: name.into(), step: "S".into() };
-        assert_eq!(actions, [named("A"), named("B")]);
+        let named = |name: &str, number: &str| NamedAction {
+            id: None,
+            name: name.into(),
+            step: "S".into(),
+            step_number: 1,
+            number: number.into(),
+        };
+        assert_eq!(actions, [named("A", "1.1"), named("B", "1.2")]);
     }
 
     #[test]

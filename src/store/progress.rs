@@ -7,11 +7,11 @@ use sqlx::AnyConnection;
 use super::{
     EnvironmentRow, LifecycleRow, Phase, ReleaseRow, Store, StoreError,
     database::{Write, now},
-    deployments, environments,
+    environments,
     lifecycles::{self, name_of},
-    releases, variables,
+    prompts, releases,
 };
-use crate::model::{DeploymentId, ProjectId};
+use crate::model::DeploymentId;
 
 /// Where a release stands.
 #[derive(Debug, Clone)]
@@ -184,20 +184,21 @@ async fn enter(
         return Ok(());
     }
     let known = environments::all(write).await?;
+    let values = release.values()?;
     for (phase, environment) in targets.into_iter().filter(|(_, id)| known.iter().any(|row| row.id == *id)) {
-        let stored = variables::parse(&release.variables, ProjectId(release.project_id))?;
         // What ended well has ended well whatever comes next, so this does not fail with it: a deployment that cannot
         // be made is made as one that failed, and says why.
-        let refusal = match deployments::refuse_unprompted(write, release, &stored, environment, &[]).await {
-            Ok(()) => None,
+        let refusal = match prompts::of_environment(write, release, &values, environment, &[]).await {
+            Ok(_) => None,
             Err(error @ (StoreError::Invalid(_) | StoreError::Corrupt { .. })) => Some(error.to_string()),
             Err(error) => return Err(error),
         };
         sqlx::query(concat!(
             "insert into deployments (release_id, project_id, environment_id, created, comments, prompted, state, fence, \
-             cancel_requested, blocked, log_offset, log_length, automatic, completed, error_message) select $1, p.id, $3, ",
+             cancel_requested, blocked, log_offset, log_length, automatic, snapshot, completed, error_message) \
+             select $1, p.id, $3, ",
             now!(),
-            ", $4, '[]', $5, 0, 0, 0, 0, 0, 1, case $5 when 'failed' then ",
+            ", $4, '[]', $5, 0, 0, 0, 0, 0, 1, $7, case $5 when 'failed' then ",
             now!(),
             " end, $6 from projects p where p.id = $2 and p.is_disabled = 0 and not exists \
              (select 1 from deployments where release_id = $1 and environment_id = $3) \
@@ -209,6 +210,7 @@ async fn enter(
         .bind(format!("made by phase `{phase}` of lifecycle `{}`", progress.lifecycle.name))
         .bind(if refusal.is_some() { "failed" } else { "queued" })
         .bind(refusal)
+        .bind(release.snapshot)
         .execute(&mut **write)
         .await?;
     }

@@ -1,10 +1,12 @@
 //! Projects with their process, and the one group of projects.
 
+use sqlx::AnyConnection;
+
 use super::{
-    ReleaseRow, Store, StoreError, database::Write, deployments, environments::checked_name, free_slug, key,
+    ReleaseRow, Store, StoreError, deployments, environments::checked_name, free_slug, key, libraries,
     lifecycles, meant,
 };
-use crate::model::{ProjectGroupId, ProjectId};
+use crate::model::{LibraryVariableSetId, ProjectGroupId, ProjectId};
 
 /// A project as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -29,9 +31,15 @@ pub struct ProjectRow {
     pub is_disabled: i64,
     pub(super) variables: String,
     pub(super) variables_version: i64,
+    pub(super) libraries: String,
 }
 
 impl ProjectRow {
+    /// The library variable sets that it includes.
+    pub fn libraries(&self) -> Vec<LibraryVariableSetId> {
+        self.libraries.split(',').filter_map(|id| id.parse().ok()).map(LibraryVariableSetId).collect()
+    }
+
     /// Whether the process was changed after the release was made.
     pub fn has_newer_process(&self, release: &ReleaseRow) -> bool {
         self.process_version != release.process_version
@@ -65,15 +73,23 @@ pub struct ProjectChange {
     pub lifecycle: Option<String>,
     /// Whether it takes no new release and no new deployment.
     pub is_disabled: Option<bool>,
+    /// The library variable sets that it includes, by id or name.
+    pub libraries: Option<Vec<String>>,
 }
 
-const COLUMNS: &str = "select id, name, slug, description, lifecycle_id, project_group_id, process, \
-                       process_version, is_disabled, variables, variables_version from projects order by name_key";
+macro_rules! columns {
+    () => {
+        "id, name, slug, description, lifecycle_id, project_group_id, process, process_version, is_disabled, variables, \
+         variables_version, libraries"
+    };
+}
+
+const SELECT: &str = concat!("select ", columns!(), " from projects order by name_key");
 
 impl Store {
     /// All projects by name.
     pub async fn projects(&self) -> Result<Vec<ProjectRow>, StoreError> {
-        Ok(sqlx::query_as(COLUMNS).fetch_all(&self.database.reader).await?)
+        Ok(sqlx::query_as(SELECT).fetch_all(&self.database.reader).await?)
     }
 
     /// The project with this id, name or slug.
@@ -87,9 +103,14 @@ impl Store {
         name: &str,
         description: &str,
         lifecycle: Option<&str>,
+        libraries: &[String],
     ) -> Result<ProjectRow, StoreError> {
         let name = checked_name("project", name, &["all"])?;
         let mut write = self.database.write().await?;
+        if !libraries.is_empty() {
+            libraries::lock(&mut write).await?;
+        }
+        let libraries = libraries::to_include(&mut write, name, libraries).await?;
         // The slug depends on all others.
         write.lock_table("projects").await?;
         let lifecycle = match lifecycle {
@@ -98,17 +119,19 @@ impl Store {
         };
         let taken: Vec<String> =
             sqlx::query_scalar("select slug from projects").fetch_all(&mut *write).await?;
-        let made: Option<ProjectRow> = sqlx::query_as(
+        let made: Option<ProjectRow> = sqlx::query_as(concat!(
             "insert into projects (name, name_key, slug, description, lifecycle_id, project_group_id, process, \
-             process_version, variables, variables_version) values ($1, $2, $3, $4, $5, 1, '{\"Steps\":[]}', 0, '[]', 0) \
-             on conflict (name_key) do nothing returning id, name, slug, description, lifecycle_id, project_group_id, process, \
-             process_version, is_disabled, variables, variables_version",
-        )
+             process_version, variables, variables_version, libraries) \
+             values ($1, $2, $3, $4, $5, 1, '{\"Steps\":[]}', 0, '[]', 0, $6) \
+             on conflict (name_key) do nothing returning ",
+            columns!()
+        ))
         .bind(name)
         .bind(key(name))
         .bind(free_slug(name, &taken))
         .bind(description)
         .bind(lifecycle)
+        .bind(libraries::written(&libraries))
         .fetch_optional(&mut *write)
         .await?;
         let made = made.ok_or_else(|| StoreError::Conflict(format!("a project `{name}` exists already")))?;
@@ -157,7 +180,10 @@ impl Store {
         change: &ProjectChange,
     ) -> Result<ProjectRow, StoreError> {
         let mut write = self.database.write().await?;
-        let rows: Vec<ProjectRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?;
+        if change.libraries.is_some() {
+            libraries::lock(&mut write).await?;
+        }
+        let rows = all(&mut write).await?;
         let row = find(rows.clone(), named)?;
         write.lock_row("projects", row.id).await?;
         let row = by_id(&mut write, row.id).await?;
@@ -172,9 +198,13 @@ impl Store {
             Some(named) => lifecycles::named(&mut write, named).await?.id,
             None => row.lifecycle_id,
         };
+        let libraries = match &change.libraries {
+            Some(named) => libraries::written(&libraries::to_include(&mut write, name, named).await?),
+            None => row.libraries.clone(),
+        };
         sqlx::query(
-            "update projects set name = $2, name_key = $3, description = $4, lifecycle_id = $5, is_disabled = $6 \
-             where id = $1",
+            "update projects set name = $2, name_key = $3, description = $4, lifecycle_id = $5, is_disabled = $6, \
+             libraries = $7 where id = $1",
         )
         .bind(row.id)
         .bind(name)
@@ -182,6 +212,7 @@ impl Store {
         .bind(change.description.as_ref().unwrap_or(&row.description))
         .bind(lifecycle)
         .bind(change.is_disabled.map_or(row.is_disabled, i64::from))
+        .bind(libraries)
         .execute(&mut *write)
         .await?;
         let changed = by_id(&mut write, row.id).await?;
@@ -192,12 +223,13 @@ impl Store {
     /// Removes a project and all that is on record of it: releases, deployments and their logs.
     pub async fn delete_project(&self, named: &str) -> Result<ProjectRow, StoreError> {
         let mut write = self.database.write().await?;
-        let row = find(sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?, named)?;
+        let row = find(sqlx::query_as(SELECT).fetch_all(&mut *write).await?, named)?;
         write.lock_to_delete("projects", row.id).await?;
         deployments::refuse_open(&mut write, "project_id", row.id, &format!("project `{}`", row.name))
             .await?;
         deployments::delete(&mut write, "project_id", row.id).await?;
         for text in [
+            "delete from release_snapshots where release_id in (select id from releases where project_id = $1)",
             "delete from releases where project_id = $1",
             "delete from channels where project_id = $1",
             "delete from projects where id = $1",
@@ -224,10 +256,16 @@ impl Store {
     }
 }
 
+/// All projects by name, inside a transaction.
+pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<ProjectRow>, StoreError> {
+    Ok(sqlx::query_as(SELECT).fetch_all(connection).await?)
+}
+
 /// The project of this number, inside a transaction.
-pub(super) async fn by_id(write: &mut Write, id: i64) -> Result<ProjectRow, StoreError> {
-    let rows: Vec<ProjectRow> = sqlx::query_as(COLUMNS).fetch_all(&mut **write).await?;
-    rows.into_iter()
+pub(super) async fn by_id(connection: &mut AnyConnection, id: i64) -> Result<ProjectRow, StoreError> {
+    all(connection)
+        .await?
+        .into_iter()
         .find(|row| row.id == id)
         .ok_or_else(|| StoreError::NotFound(format!("project `{}` does not exist", ProjectId(id))))
 }

@@ -7,7 +7,7 @@ use super::{
     process::{self, FEED, PackagedAction, Process},
     progress,
     projects::{self, ProjectRow},
-    variables,
+    snapshots,
 };
 use crate::{
     model::ReleaseId,
@@ -50,6 +50,9 @@ pub struct ReleaseRow {
     /// The process as it was.
     pub process: String,
     pub(super) variables: String,
+    pub(super) libraries: String,
+    /// How often its variables were copied again.
+    pub(super) snapshot: i64,
 }
 
 /// A package version that somebody chose for a step.
@@ -89,7 +92,7 @@ macro_rules! select {
         concat!(
             "select id, project_id, channel_id, version, notes, assembled, process_version, variables_version, ",
             "action_name, package_id, package_version, package_file, package_sha256, package_size, ",
-            "ignore_channel_rules, process, variables from releases ",
+            "ignore_channel_rules, process, variables, libraries, snapshot from releases ",
             $rest
         )
     };
@@ -109,16 +112,16 @@ impl Store {
         let rules = if new.ignore_channel_rules { None } else { Some(&channel) };
         let pinned = pin(&mut write, new, &project, &process, rules).await?;
         let version = release_version(new, &pinned)?;
-        let variables = variables::snapshot(&mut write, &project).await?;
+        let snapshot = snapshots::take(&mut write, &project, &project.process).await?;
         let made: Option<ReleaseRow> = sqlx::query_as(concat!(
             "insert into releases (project_id, channel_id, version, version_key, notes, assembled, process, \
              process_version, variables, variables_version, action_name, package_id, package_version, package_file, \
-             package_sha256, package_size, ignore_channel_rules) values ($1, $2, $3, $4, $5, ",
+             package_sha256, package_size, ignore_channel_rules, libraries) values ($1, $2, $3, $4, $5, ",
             now!(),
-            ", $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) on conflict (project_id, version_key) do nothing \
+            ", $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) on conflict (project_id, version_key) do nothing \
              returning id, project_id, channel_id, version, notes, assembled, process_version, variables_version, \
              action_name, package_id, package_version, package_file, package_sha256, package_size, \
-             ignore_channel_rules, process, variables"
+             ignore_channel_rules, process, variables, libraries, snapshot"
         ))
         .bind(project.id)
         .bind(channel.id)
@@ -127,8 +130,8 @@ impl Store {
         .bind(&new.notes)
         .bind(&project.process)
         .bind(project.process_version)
-        .bind(variables)
-        .bind(project.variables_version)
+        .bind(snapshot.variables)
+        .bind(snapshot.variables_version)
         .bind(&process.packaged.action)
         .bind(&pinned.package_id)
         .bind(&pinned.version)
@@ -136,6 +139,7 @@ impl Store {
         .bind(&pinned.sha256)
         .bind(pinned.size)
         .bind(i64::from(new.ignore_channel_rules))
+        .bind(snapshot.libraries)
         .fetch_optional(&mut *write)
         .await?;
         if let Some(made) = made {
@@ -196,15 +200,13 @@ impl Store {
         let what = format!("release {} of project `{}`", row.version, project.name);
         deployments::refuse_open(&mut write, "release_id", row.id, &what).await?;
         deployments::delete(&mut write, "release_id", row.id).await?;
+        sqlx::query("delete from release_snapshots where release_id = $1")
+            .bind(row.id)
+            .execute(&mut *write)
+            .await?;
         sqlx::query("delete from releases where id = $1").bind(row.id).execute(&mut *write).await?;
         write.commit().await?;
         Ok(row)
-    }
-
-    /// The variables of a release's snapshot that a deployment may be given by id: pairs of id and name.
-    pub fn snapshot_names(&self, release: &ReleaseRow) -> Result<Vec<(String, String)>, StoreError> {
-        let stored = variables::parse(&release.variables, crate::model::ProjectId(release.project_id))?;
-        Ok(stored.into_iter().map(|stored| (stored.id, stored.name)).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 use sqlx::AnyConnection;
 
 use super::{StoreError, key, process, projects::ProjectRow};
-use crate::model::{EnvironmentId, MachineId, ProjectId, Scope, ScopeType, Target};
+use crate::model::{EnvironmentId, MachineId, ProjectId, Scope, ScopeType, SetOwner, Target};
 
 /// How many names a refusal lists at most.
 const LISTED: usize = 10;
@@ -23,11 +23,8 @@ pub struct ScopeMember {
     place: Option<String>,
 }
 
-/// All that the scopes of a project's variables may name.
-pub(super) async fn members(
-    connection: &mut AnyConnection,
-    project: &ProjectRow,
-) -> Result<Vec<ScopeMember>, StoreError> {
+/// All that the scopes of a library's variables may name: what all projects have in common.
+pub(super) async fn shared_members(connection: &mut AnyConnection) -> Result<Vec<ScopeMember>, StoreError> {
     let environments: Vec<(i64, String, String)> =
         sqlx::query_as("select id, name, slug from environments order by sort_order, id")
             .fetch_all(&mut *connection)
@@ -37,12 +34,6 @@ pub(super) async fn members(
     )
     .fetch_all(&mut *connection)
     .await?;
-    let channels: Vec<(i64, String)> =
-        sqlx::query_as("select id, name from channels where project_id = $1 order by id")
-            .bind(project.id)
-            .fetch_all(&mut *connection)
-            .await?;
-    let member = |kind, id, name: String| ScopeMember { kind, id, alias: name.clone(), name, place: None };
     let mut all = Vec::new();
     for (id, name, slug) in environments {
         let id = EnvironmentId(id).to_string();
@@ -52,6 +43,24 @@ pub(super) async fn members(
         let id = MachineId(id).to_string();
         all.push(ScopeMember { place: Some(place), ..member(ScopeType::Machine, id, name) });
     }
+    Ok(all)
+}
+
+fn member(kind: ScopeType, id: String, name: String) -> ScopeMember {
+    ScopeMember { kind, id, alias: name.clone(), name, place: None }
+}
+
+/// All that the scopes of a project's variables may name.
+pub(super) async fn members(
+    connection: &mut AnyConnection,
+    project: &ProjectRow,
+) -> Result<Vec<ScopeMember>, StoreError> {
+    let mut all = shared_members(connection).await?;
+    let channels: Vec<(i64, String)> =
+        sqlx::query_as("select id, name from channels where project_id = $1 order by id")
+            .bind(project.id)
+            .fetch_all(&mut *connection)
+            .await?;
     for action in process::actions(&project.name, &project.process)? {
         let id = action.id.unwrap_or_else(|| action.name.clone());
         all.push(ScopeMember { alias: action.step, ..member(ScopeType::Action, id, action.name) });
@@ -80,13 +89,14 @@ fn named<'m>(members: &'m [ScopeMember], kind: ScopeType, text: &str) -> Vec<&'m
 /// The scope that is meant by ids or names. What `before` holds may stay though it is gone: else nothing could be
 /// saved any more without taking it out.
 pub(super) fn read(
+    owner: SetOwner,
     members: &[ScopeMember],
     wanted: &[(ScopeType, Vec<String>)],
     before: Option<&Scope>,
 ) -> Result<Scope, StoreError> {
     let mut scope = Scope::default();
     for (kind, texts) in wanted.iter().filter(|(_, texts)| !texts.is_empty()) {
-        refuse_type(*kind)?;
+        refuse_type(owner, *kind)?;
         for text in texts {
             let is_kept = || before.is_some_and(|before| before.members(*kind).any(|member| member == text));
             let id = match named(members, *kind, text).as_slice() {
@@ -102,11 +112,18 @@ pub(super) fn read(
 }
 
 /// What this server has nothing of cannot be in a scope: the value would hold nowhere.
-fn refuse_type(kind: ScopeType) -> Result<(), StoreError> {
+fn refuse_type(owner: SetOwner, kind: ScopeType) -> Result<(), StoreError> {
+    let is_shared = matches!(owner, SetOwner::Library(_));
     let why = match kind {
         ScopeType::Role => "the machines of this version of the server have no target tags",
         ScopeType::Tenant | ScopeType::TenantTag => "this version of the server has no tenants",
+        ScopeType::Project if is_shared => "these variables hold in every project that includes them",
         ScopeType::Project => "the variables of a project are for this project alone",
+        ScopeType::Action if is_shared => "projects share these variables, and each has steps of its own",
+        ScopeType::Channel if is_shared => "projects share these variables, and each has channels of its own",
+        ScopeType::ProcessOwner if is_shared => {
+            "projects share these variables, and each has a process of its own"
+        }
         ScopeType::Action
         | ScopeType::Machine
         | ScopeType::Environment
@@ -158,11 +175,20 @@ pub(super) fn describe(members: &[ScopeMember], scope: &Scope) -> String {
 /// The scope with its actions by name, as they are in this moment: what a release keeps, since its process is kept
 /// beside it, and ids are not in every process.
 pub(super) fn with_action_names(members: &[ScopeMember], scope: &Scope) -> Scope {
+    with_actions(members, scope, |action| &action.name)
+}
+
+/// The scope with its actions by id, as they are shown.
+pub(super) fn with_action_ids(members: &[ScopeMember], scope: &Scope) -> Scope {
+    with_actions(members, scope, |action| &action.id)
+}
+
+fn with_actions(members: &[ScopeMember], scope: &Scope, by: fn(&ScopeMember) -> &String) -> Scope {
     scope.iter().fold(Scope::default(), |copy, (kind, ids)| {
         copy.with(
             kind,
             ids.iter().map(|id| match named(members, kind, id).as_slice() {
-                [action] if kind == ScopeType::Action => action.name.clone(),
+                [action] if kind == ScopeType::Action => by(action).clone(),
                 _ => id.clone(),
             }),
         )

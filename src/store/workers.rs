@@ -79,8 +79,12 @@ struct Registered {
 
 impl Store {
     /// Makes or finds the worker of this name in the environment, and deploys what is current there where a new one asks
-    /// for it. The same call again changes nothing.
-    pub async fn register(&self, request: &RegisterRequest) -> Result<RegisterResponse, StoreError> {
+    /// for it. The same call again changes nothing. `created_by` is the name of the API key that asks.
+    pub async fn register(
+        &self,
+        request: &RegisterRequest,
+        created_by: &str,
+    ) -> Result<RegisterResponse, StoreError> {
         let name = environments::checked_name("worker", &request.name, &[])?;
         if request.machine.id.trim().is_empty() {
             return Err(StoreError::Invalid("the worker's machine has no id: `machine.id` is empty".into()));
@@ -139,7 +143,7 @@ impl Store {
             // With the worker or not at all: a repeat, which finds the worker, has nothing to make up for.
             let current = if request.deploy_current {
                 let comments = format!("deploy-current: worker `{name}` registered");
-                self.queue_current(&mut write, &environment, &[], &comments).await?
+                self.queue_current(&mut write, &environment, &[], &comments, created_by).await?
             } else {
                 Vec::new()
             };

@@ -4,7 +4,7 @@ mod look_up;
 mod place;
 mod remember;
 
-use std::{borrow::Cow, cell::RefCell, sync::Arc};
+use std::{borrow::Cow, cell::RefCell, collections::HashSet, hash::Hash, sync::Arc};
 
 use jiff::ZonedDateTime;
 
@@ -29,6 +29,8 @@ const MAX_WORK: usize = 40_000_000;
 const USUAL: usize = 64;
 /// The work of one look-up, when that of writing one byte is one.
 const LOOK_UP: usize = 200;
+/// The work of one byte of an index that is looked up: it is made into a name, and names are compared.
+const INDEX_BYTE: usize = 8;
 /// The work of reading one byte of JSON.
 const JSON_BYTE: usize = 2;
 
@@ -41,11 +43,20 @@ enum Failure {
     Other(String),
 }
 
+/// What could not be evaluated, in its canonical form.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Gap {
+    /// It has no value.
+    Missing(String),
+    /// It came to no number.
+    Uncalculated(String),
+}
+
 /// What surrounds a part: a loop's round, or nothing but the variables.
 struct Context<'c, 'v> {
     around: Option<(&'c Context<'c, 'v>, Round<'v>)>,
-    /// The look-ups that are under way here, the outermost first.
-    open: RefCell<Vec<Arc<Symbol>>>,
+    /// The look-ups that are under way here, the outermost first, and whether each stands in a sensitive value.
+    open: RefCell<Vec<(Arc<Symbol>, bool)>>,
 }
 
 /// What to evaluate.
@@ -68,12 +79,15 @@ pub(super) fn evaluate(
         variables,
         tree: variables.tree(),
         now,
-        missing: Vec::new(),
+        gaps: Vec::new(),
         is_null: false,
         depth: 0,
         deepest: 0,
         work: 0,
         loops: 0,
+        touched: false,
+        is_inside_secret: false,
+        secrets: Vec::new(),
         memory,
     };
     let context = Context { around: None, open: RefCell::default() };
@@ -84,30 +98,36 @@ pub(super) fn evaluate(
         }
         Text::Variable(place) => evaluator.variable(place, &context).map(Cow::into_owned),
     };
+    let secrets = distinct(evaluator.secrets);
     match result {
-        Ok(out) => Rendered {
-            value: (!evaluator.is_null).then_some(out),
-            missing: distinct(evaluator.missing),
-            error: None,
-        },
+        Ok(out) => {
+            let value = (!evaluator.is_null).then_some(out);
+            let mut rendered = Rendered { value, secrets, ..Rendered::default() };
+            for gap in distinct(evaluator.gaps) {
+                match gap {
+                    Gap::Missing(token) => rendered.missing.push(token),
+                    Gap::Uncalculated(token) => rendered.uncalculated.push(token),
+                }
+            }
+            rendered
+        }
         Err(Failure::Loop(error) | Failure::Other(error)) => {
-            Rendered { value: None, missing: Vec::new(), error: Some(error) }
+            Rendered { error: Some(error), secrets, ..Rendered::default() }
         }
     }
 }
 
-fn distinct(mut texts: Vec<String>) -> Vec<String> {
-    let mut seen = std::collections::HashSet::new();
-    texts.retain(|text| seen.insert(text.clone()));
-    texts
+fn distinct<T: Clone + Eq + Hash>(mut items: Vec<T>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    items.retain(|item| seen.insert(item.clone()));
+    items
 }
 
 struct Evaluator<'v> {
     variables: &'v Variables,
     tree: &'v Tree,
     now: &'v ZonedDateTime,
-    /// What could not be evaluated, in its canonical form.
-    missing: Vec<String>,
+    gaps: Vec<Gap>,
     /// Whether the filter `null` was met: then the whole has no value.
     is_null: bool,
     depth: usize,
@@ -116,6 +136,12 @@ struct Evaluator<'v> {
     work: usize,
     /// How many loops were met, also those that did not count.
     loops: usize,
+    /// Whether a sensitive value went into what is being made.
+    touched: bool,
+    /// Whether the text that is being evaluated is a sensitive value, or taken out of one.
+    is_inside_secret: bool,
+    /// The texts that sensitive values were turned into.
+    secrets: Vec<String>,
     memory: &'v Memory,
 }
 
@@ -132,26 +158,71 @@ impl<'v> Evaluator<'v> {
     fn token(&mut self, token: &Token, context: &Context<'_, 'v>, out: &mut String) -> Result<(), Failure> {
         match token {
             Token::Text(text) => self.write(text, out),
-            Token::Substitution(expression) => match self.expression(expression, context)? {
-                Some(value) => self.write(&value, out),
-                None if expression.filters.last().is_some_and(|filter| &*filter.name == "null") => {
-                    self.is_null = true;
-                    Ok(())
+            Token::Substitution(expression) => {
+                match self.guarded(|inner| inner.expression(expression, context))? {
+                    Some(value) => self.write(&value, out),
+                    None if expression.filters.last().is_some_and(|filter| &*filter.name == "null") => {
+                        self.is_null = true;
+                        Ok(())
+                    }
+                    None => {
+                        self.gaps.push(Gap::Missing(token.to_string()));
+                        self.write(&token.to_string(), out)
+                    }
                 }
-                None => {
-                    self.missing.push(token.to_string());
-                    self.write(&token.to_string(), out)
-                }
-            },
+            }
             Token::Conditional(conditional) => {
                 self.deeper(|inner| inner.conditional(conditional, context, out))
             }
-            Token::Calculation(sum) => match self.sum(sum, context)? {
-                Some(value) => self.write(&number::text(value), out),
-                None => self.write(&token.to_string(), out),
-            },
+            Token::Calculation(sum) => {
+                let mut is_number = false;
+                let result = self.guarded(|inner| {
+                    let number = inner.sum(sum, context)?;
+                    is_number = number.is_some_and(f64::is_finite);
+                    Ok(number.map(|number| number::text(number).into()))
+                })?;
+                if !is_number {
+                    self.gaps.push(Gap::Uncalculated(token.to_string()));
+                }
+                self.write(&result.unwrap_or_else(|| token.to_string().into()), out)
+            }
             Token::Repetition(repetition) => self.deeper(|inner| inner.repetition(repetition, context, out)),
         }
+    }
+
+    /// What a token becomes; when a sensitive value went into it, it is as secret as that.
+    fn guarded(
+        &mut self,
+        inside: impl FnOnce(&mut Self) -> Result<Option<Cow<'v, str>>, Failure>,
+    ) -> Result<Option<Cow<'v, str>>, Failure> {
+        let (result, is_secret) = self.watched(inside);
+        let result = result?;
+        self.touched |= is_secret;
+        // Everything is true or false: hiding these words would hide more than it keeps.
+        let tells = |text: &str| !["", "true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word));
+        if let Some(text) = result.as_deref().filter(|text| is_secret && tells(text)) {
+            self.spend(text.len())?;
+            self.secrets.push(text.to_owned());
+        }
+        Ok(result)
+    }
+
+    /// Does this, and says whether a sensitive value went into it.
+    fn watched<T>(&mut self, inside: impl FnOnce(&mut Self) -> T) -> (T, bool) {
+        let before = std::mem::take(&mut self.touched);
+        let result = inside(self);
+        let is_secret = std::mem::replace(&mut self.touched, before);
+        (result, is_secret)
+    }
+
+    /// Evaluates a text that may be a sensitive value or a part of one.
+    fn within<T>(&mut self, is_secret: bool, inside: impl FnOnce(&mut Self) -> T) -> T {
+        let around = self.is_inside_secret;
+        self.is_inside_secret |= is_secret;
+        self.touched |= is_secret;
+        let result = inside(self);
+        self.is_inside_secret = around;
+        result
     }
 
     fn write(&mut self, text: &str, out: &mut String) -> Result<(), Failure> {
@@ -169,7 +240,8 @@ impl<'v> Evaluator<'v> {
         self.work = self.work.saturating_add(work);
         if self.work > MAX_WORK {
             return Err(Failure::Other(
-                "the text takes too many steps: a value multiplies itself".to_owned(),
+                "the text takes too many steps: a value multiplies itself, or a loop goes over too much"
+                    .to_owned(),
             ));
         }
         Ok(())
@@ -197,15 +269,15 @@ impl<'v> Evaluator<'v> {
             Value::Variable(place) => return self.variable(place, context).map(Some),
             Value::Text(text) => text,
         };
-        match Template::of(&text) {
+        self.within(place.is_sensitive(self.tree, self.variables), |inner| match Template::of(&text) {
             Template::Plain => Ok(Some(text)),
             Template::Tokens(tokens) => {
                 let mut out = String::new();
-                self.deeper(|inner| inner.tokens(&tokens, context, &mut out))?;
+                inner.deeper(|inner| inner.tokens(&tokens, context, &mut out))?;
                 Ok(Some(out.into()))
             }
             Template::TooDeep => Err(Failure::Other(too_deep("the value of a variable"))),
-        }
+        })
     }
 
     fn expression(
@@ -229,17 +301,31 @@ impl<'v> Evaluator<'v> {
         input: Option<&str>,
         context: &Context<'_, 'v>,
     ) -> Result<Option<String>, Failure> {
+        let (options, is_secret) = self.watched(|inner| inner.options(filter, context));
+        let options = options?;
+        self.touched |= is_secret;
+        self.spend(LOOK_UP + input.map_or(0, str::len))?;
+        if filter.name.eq_ignore_ascii_case("null") {
+            return Ok(None);
+        }
+        filters::apply(&filter.name, input, &options, self.now).map_err(|error| {
+            // Its words may repeat an option.
+            let is_shown = !is_secret && !self.is_inside_secret;
+            let hidden = || {
+                format!("the filter `{}` cannot use an option that comes of a sensitive value", filter.name)
+            };
+            Failure::Other(if is_shown { error } else { hidden() })
+        })
+    }
+
+    fn options(&mut self, filter: &Filter, context: &Context<'_, 'v>) -> Result<Vec<String>, Failure> {
         let mut options = Vec::with_capacity(filter.options.len());
         for option in &filter.options {
             let mut text = String::new();
             self.deeper(|inner| inner.token(option, context, &mut text))?;
             options.push(text);
         }
-        self.spend(LOOK_UP + input.map_or(0, str::len))?;
-        if filter.name.eq_ignore_ascii_case("null") {
-            return Ok(None);
-        }
-        filters::apply(&filter.name, input, &options, self.now).map_err(Failure::Other)
+        Ok(options)
     }
 
     fn conditional(
@@ -249,11 +335,12 @@ impl<'v> Evaluator<'v> {
         out: &mut String,
     ) -> Result<(), Failure> {
         for (condition, body) in &conditional.branches {
-            match self.condition(condition, context)? {
+            // Which branch was taken says little of a secret, and what is written in it says nothing.
+            match self.watched(|inner| inner.condition(condition, context)).0? {
                 Ok(holds) if holds != conditional.is_negated => return self.tokens(body, context, out),
                 Ok(_) => {}
                 Err(unknown) => {
-                    self.missing.push(unknown);
+                    self.gaps.push(Gap::Missing(unknown));
                     return self.write(&conditional.to_string(), out);
                 }
             }
@@ -288,6 +375,7 @@ impl<'v> Evaluator<'v> {
         context: &Context<'_, 'v>,
     ) -> Result<Option<Cow<'v, str>>, Failure> {
         let value = self.expression(side, context)?;
+        self.spend(value.as_ref().map_or(0, |text| text.len()))?;
         Ok(if side.filters.is_empty() { Some(value.unwrap_or_default()) } else { value })
     }
 
@@ -310,9 +398,13 @@ impl<'v> Evaluator<'v> {
             let value = match factor {
                 Factor::Sum(sum) => self.sum(sum, context)?,
                 Factor::Number(number) => Some(*number),
-                Factor::Symbol(symbol) => {
-                    self.look_up(symbol, context)?.and_then(|text| number::parse(&text))
-                }
+                Factor::Symbol(symbol) => match self.look_up(symbol, context)? {
+                    Some(text) => {
+                        self.spend(text.len())?;
+                        number::parse(&text)
+                    }
+                    None => None,
+                },
             };
             let Some(value) = value else { return Ok(None) };
             total = match operator {
@@ -330,7 +422,7 @@ impl<'v> Evaluator<'v> {
         context: &Context<'_, 'v>,
         out: &mut String,
     ) -> Result<(), Failure> {
-        let items = self.items(&repetition.collection, context)?;
+        let items = self.watched(|inner| inner.items(&repetition.collection, context)).0?;
         let name = fold(&repetition.variable);
         let count = items.len();
         for (index, item) in items.into_iter().enumerate() {

@@ -132,6 +132,35 @@ fn a_function_name_that_lambda_would_refuse() {
 }
 
 #[test]
+fn what_aws_could_never_be_asked_with_is_refused_before_any_call() {
+    let scene = Scene::new();
+    let package = scene.package();
+    let endpoint = "is `localhost:4566`: expected a URL like `https://host:port`";
+    for (name, value, expected) in [
+        ("AWS_ENDPOINT_URL", "", "the endpoint of AWS STS is ``: expected a URL like `https://host:port`"),
+        ("AWS_ENDPOINT_URL", "localhost:4566", endpoint),
+        ("AWS_ENDPOINT_URL_LAMBDA", "localhost:4566", &format!("the endpoint of AWS Lambda {endpoint}")),
+        ("AWS_DEPLOYMENT_REGION", "EU-WEST-1", "`EU-WEST-1` is not an AWS region: expected a name like"),
+        ("AWS_DEPLOYMENT_REGION", "../x", "`../x` is not an AWS region: expected a name like `eu-west-1`"),
+        (
+            "AWS_DEPLOYMENT_KEY",
+            "AKIA\nMARKER",
+            "the access key id of `AWS.Deployment` holds a line end at character 5",
+        ),
+        (
+            "AWS_DEPLOYMENT_SECRET",
+            "MARKER\tx",
+            "the secret access key of `AWS.Deployment` holds a blank at character 7",
+        ),
+    ] {
+        let output = scene.deploy(&package).env(name, value).run();
+        assert_error(&output, 3, &[expected, "hint: "]);
+        assert!(!format!("{output:?}").contains("MARKER"), "{output:?}");
+    }
+    assert!(scene.aws.calls().is_empty());
+}
+
+#[test]
 fn no_connection_to_aws() {
     let scene = Scene::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

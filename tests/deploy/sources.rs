@@ -1,5 +1,7 @@
 //! Where values come from, and which of them win.
 
+use serde_json::json;
+
 use super::Scene;
 use crate::support::packages::write;
 
@@ -24,6 +26,45 @@ fn the_command_line_beats_the_environment_beats_the_file() {
         assert_eq!(output.code, Some(0), "{output:?}");
         assert!(output.stdout.contains(origin), "{output:?}");
         assert_eq!(scene.aws.function(function).updates_applied, 1);
+    }
+}
+
+#[test]
+fn a_secret_without_its_name_is_not_repeated() {
+    let scene = Scene::new();
+    let output = scene.deploy(&scene.package()).args(["--variable", "MARKERs3cret"]).run();
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(output.stderr.contains("expected NAME=VALUE"), "{output:?}");
+    assert!(!format!("{output:?}").contains("MARKER"), "{output:?}");
+}
+
+#[test]
+fn what_is_made_of_a_secret_is_as_hidden_as_the_secret() {
+    let scene = Scene::new();
+    for (made, function) in [
+        ("Orders#{Pw | ToUpper}", "CI-OrdersHUNTER2MARKER"),
+        ("Orders#{Pw | Substring 6}", "CI-OrdersHunter"),
+        ("Orders#{Pw | Replace \"2\" \"3\"}", "CI-OrdersHunter3Marker"),
+        ("#{Pw | Sha256 8}", "CI-4a89bd3ef44d9a2c"),
+        // What depends on the package.
+        ("#{if Octopus.Action.Package.PackageId}#{Pw | ToUpper}x#{/if}", "CI-HUNTER2MARKERx"),
+        // Pieces too short to be masked by themselves.
+        ("#{Pw | Substring 3 3}#{Pw | Substring 0 3}", "CI-terHun"),
+    ] {
+        scene.aws.create_function(function, super::old_zip());
+        let variables = json!([
+            { "k": "Pw", "v": "Hunter2Marker", "s": true },
+            { "k": "Lambda.Function", "v": made },
+        ]);
+        let file = write(scene.folder.path(), "variables.json", variables.to_string().as_bytes());
+        for more in [&["--verbose"][..], &["--json"]] {
+            let output =
+                scene.deploy(&scene.package()).args(["--variables"]).args([&file]).args(more.iter()).run();
+            assert_eq!(output.code, Some(0), "{made}: {output:?}");
+            let shown = format!("{output:?}");
+            assert!(shown.contains("********") && !shown.contains(&function[3..]), "{made}: {shown}");
+        }
+        assert_eq!(scene.aws.function(function).updates_applied, 1, "{made}");
     }
 }
 

@@ -112,6 +112,41 @@ fn the_mode_is_what_the_umask_leaves() {
 }
 
 #[test]
+fn the_file_that_is_replaced_leaves_its_mode() {
+    let program = scene("App.1.0.zip", &fine()).args(["--output", "out.zip"]);
+    let out = program.home().join("out.zip");
+    fs_err::write(&out, "old").unwrap();
+    fs_err::set_permissions(&out, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(program.run().code, Some(0));
+    assert_eq!(fs_err::metadata(&out).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert_eq!(names(program.home()), ["App.1.0.zip", "out.zip"]);
+}
+
+#[test]
+fn a_kill_half_way_leaves_nothing() {
+    let program = scene("App.1.0.zip", &[Raw { deflate: false, ..Raw::new("a", vec![7; 3_000_000]) }]);
+    // The kernel kills whoever writes more than this to a file.
+    let limited = program.clone().args(["--output", "out.zip"]);
+    let output = limited.wrapped("sh", &["-c", "ulimit -f 1000; exec \"$0\" \"$@\""]).run();
+    assert_eq!((output.code, output.stdout.as_str()), (None, ""), "{output:?}");
+    assert_eq!(names(program.home()), ["App.1.0.zip"]);
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let program = Program::octarm().args(["package", "repack", "App.1.0.zip", "--output", "out.zip"]);
+    let pipe = program.home().join("App.1.0.zip");
+    let mode = rustix::fs::Mode::RUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let output = program.run();
+    insta::assert_snapshot!(refused(&output, 65), @"error: opening the package `App.1.0.zip`: it is a device, pipe or socket, expected a regular file");
+    let output = scene("App.1.0.zip", &fine()).args(["--output", "-"]).run();
+    insta::assert_snapshot!(refused(&output, 2), @"error: `--output -`: expected a file's name, since nothing is written before all of it is known to be good");
+    let output = scene("App.1.0.zip", &fine()).args(["--output", "none/out.zip"]).run();
+    assert!(!output.stderr.contains("octarm-"), "{output:?}");
+}
+
+#[test]
 fn a_damaged_entry_found_late_leaves_what_was_there() {
     // Each of its own: the last in the order of the names, and one that is not written at all.
     for damaged in ["zzz", "other/a"] {

@@ -593,6 +593,18 @@ fn the_spool_has_no_name_and_its_folder_must_be_there() {
     assert_eq!(unpack(&repack(&package).1)[0].2, noise(500_000));
 }
 
+#[test]
+fn the_prefix_of_a_name_counts_whatever_the_version_of_the_format_says() {
+    for (version, magic) in [(b"00", b"ustar\0"), (b"\0\0", b"ustar\0")] {
+        let mut bytes = tar(&[Entry::file("index.js", "x")]);
+        bytes[257..263].copy_from_slice(magic);
+        bytes[263..265].copy_from_slice(version);
+        bytes[345..348].copy_from_slice(b"src");
+        let package = open("A.1.0.0.tar", &with_checksums(bytes)).unwrap();
+        assert_eq!(package.entries()[0].name, "src/index.js", "{version:?}");
+    }
+}
+
 /// Writes the checksums anew, so that what is changed in a header is read.
 fn with_checksums(mut bytes: Vec<u8>) -> Vec<u8> {
     for header in bytes.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {

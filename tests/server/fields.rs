@@ -24,11 +24,12 @@ const FEED_VERSION: &str = "PackageId:text Version:text FeedId:text Published:ti
 const RELEASE: &str = "Id:text Version:text ProjectId:text ChannelId:text SpaceId:text ReleaseNotes:text? \
     Assembled:time SelectedPackages:list ProjectVariableSetSnapshotId:text LibraryVariableSetSnapshotIds:list \
     ProjectDeploymentProcessSnapshotId:text BuildInformation:list CustomFields:object IgnoreChannelRules:flag \
-    Links.Self:text Links.Project:text Links.Web:text";
+    Links.Self:text Links.Project:text Links.SnapshotVariables:text Links.Web:text";
 const DEPLOYMENT: &str = "Id:text ReleaseId:text EnvironmentId:text ProjectId:text ChannelId:text TaskId:text \
     ManifestVariableSetId:text DeploymentProcessId:text Name:text Created:time Comments:text FormValues:object \
     SkipActions:list SpecificMachineIds:list ExcludedMachineIds:list UseGuidedFailure:flag SpaceId:text \
-    Links.Self:text Links.Task:text Links.Release:text Links.Environment:text Links.Project:text Links.Web:text";
+    Links.Self:text Links.Task:text Links.Release:text Links.Environment:text Links.Project:text Links.Variables:text \
+    Links.Web:text";
 const TASK: &str = "Id:text SpaceId:text Name:text Description:text State:text IsCompleted:flag \
     FinishedSuccessfully:flag HasPendingInterruptions:flag HasWarningsOrErrors:flag \
     HasBeenPickedUpByProcessor:flag CanRerun:flag QueueTime:time StartTime:time CompletedTime:time \
@@ -48,6 +49,11 @@ const PROJECT: &str = "Id:text Name:text Slug:text SpaceId:text VariableSetId:te
     Links.Channels:text Links.Variables:text Links.DeploymentProcess:text Links.Web:text";
 const VARIABLE: &str = "Id:text Name:text Value:text? Description:text? Type:text IsSensitive:flag \
     IsEditable:flag Scope.Environment:list Prompt:object?";
+const SET: &str = "Id:text OwnerId:text Version:number SpaceId:text Variables:list ScopeValues.Environments:list \
+    ScopeValues.Machines:list ScopeValues.Actions:list ScopeValues.Roles:list ScopeValues.Channels:list \
+    ScopeValues.TenantTags:list ScopeValues.Processes:list";
+const LIBRARY: &str = "Id:text Name:text Description:text ContentType:text VariableSetId:text SpaceId:text \
+    Templates:list Links.Self:text Links.Variables:text";
 const MACHINE: &str = "Id:text Name:text SpaceId:text EnvironmentIds:list Roles:list MachinePolicyId:text \
     IsDisabled:flag TenantedDeploymentParticipation:text TenantIds:list TenantTags:list HealthStatus:text \
     Status:text StatusSummary:text Endpoint.CommunicationStyle:text Links.Self:text";
@@ -113,14 +119,14 @@ const TABLE: &[(&str, &str, &str)] = &[
         "",
         "Id:text ProjectId:text Version:number Steps:list",
     ),
-    (
-        "variables/variableset-Projects-1?skip=0",
-        "",
-        "Id:text OwnerId:text Version:number SpaceId:text Variables:list ScopeValues.Environments:list \
-         ScopeValues.Machines:list ScopeValues.Actions:list ScopeValues.Roles:list ScopeValues.Channels:list \
-         ScopeValues.TenantTags:list ScopeValues.Processes:list",
-    ),
+    ("variables/variableset-Projects-1?skip=0", "", SET),
     ("variables/variableset-Projects-1", "/Variables/0", VARIABLE),
+    ("variables/variableset-Projects-1-s-1-1", "", SET),
+    ("variables/variableset-LibraryVariableSets-1", "", SET),
+    ("variables/preview?project=Projects-1", "", SET),
+    ("libraryvariablesets?contentType=Variables", "/Items/0", LIBRARY),
+    ("libraryvariablesets/all", "/0", LIBRARY),
+    ("libraryvariablesets/LibraryVariableSets-1", "", LIBRARY),
     ("machines", "/Items/0", MACHINE),
     ("machines/all", "/0", MACHINE),
     ("machines/Machines-1", "", MACHINE),
@@ -188,6 +194,7 @@ async fn full() -> TestServer {
         },
     });
     server.post("build-information", build).await.expect(201);
+    server.post("libraryvariablesets", json!({ "Name": "Common" })).await.expect(201);
     let prompted = json!({
         "Name": "Size", "Value": "small", "Type": "String", "Prompt": { "Label": "Size", "Required": false },
     });

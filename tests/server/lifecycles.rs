@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use octarm::{
-    client::{NewRelease, ServerClient, Trust},
+    client::{Collection, NewRelease, ServerClient, Trust},
     model::DeploymentId,
 };
 use serde_json::{Value, json};
@@ -303,7 +303,10 @@ async fn an_automatic_deployment_that_lacks_a_value_fails_and_says_so() {
     succeed(&worker(&server, "Dev").await).await;
     let task = server.get("tasks/ServerTasks-2").await.expect(200);
     assert_eq!(task["State"], "Failed");
-    assert_eq!(task["ErrorMessage"], "variable `Approver` must be given a value with each deployment");
+    assert_eq!(
+        task["ErrorMessage"],
+        "variable `Approver` (`Who`) must be given a value with each deployment"
+    );
     // A person gives it.
     let body = json!({
         "ProjectName": "Orders", "ReleaseVersion": "1.0.0", "EnvironmentNames": ["Prod"], "Variables": { "Approver": "Ann" },
@@ -471,25 +474,28 @@ async fn a_disabled_project_goes_nowhere_by_itself() {
 async fn the_client_library_speaks_of_all_this() {
     let server = TestServer::ready().await;
     let client = ServerClient::new(&server.address, &Trust::default(), server.key.clone().into()).unwrap();
-    let phases = vec![phase("Test", &["Dev"])];
-    let mut made = client.create_lifecycle("Way", phases).await.unwrap();
-    assert_eq!(client.lifecycle("way").await.unwrap(), made);
+    let id = |document: &Value| document["Id"].as_str().unwrap().to_owned();
+    let body = json!({ "Name": "Way", "Phases": [phase("Test", &["Dev"])] });
+    let mut made = client.create(Collection::Lifecycles, "Way", body).await.unwrap();
+    assert_eq!(client.read(Collection::Lifecycles, "way").await.unwrap(), made);
     made["Description"] = "changed".into();
-    assert_eq!(client.save_lifecycle(made.clone()).await.unwrap(), made);
-    assert_eq!(client.lifecycles().await.unwrap()[1], made);
-    let changed = client.change_project("Orders", json!({ "LifecycleId": "Way" })).await.unwrap();
-    assert_eq!(changed["LifecycleId"], made["Id"]);
-    let error = client.delete_lifecycle("Way").await.unwrap_err();
+    assert_eq!(client.change(Collection::Lifecycles, made.clone()).await.unwrap(), made);
+    let all = client.list(Collection::Lifecycles, None, &[], 10).await.unwrap();
+    assert_eq!((all.total, &all.items[1]), (2, &made));
+    let mut project = client.project("Orders").await.unwrap();
+    project["LifecycleId"] = "Way".into();
+    let project = client.change(Collection::Projects, project).await.unwrap();
+    assert_eq!(project["LifecycleId"], made["Id"]);
+    let error = client.delete(Collection::Lifecycles, "Way", false).await.unwrap_err();
     assert_eq!(error.status(), Some(409));
-    client.create_project("Other").await.unwrap();
-    let mut channel = client
-        .create_channel("Orders", json!({ "Name": "A/B", "Rules": [{ "VersionRange": "2.0" }] }))
-        .await
-        .unwrap();
+    client.create(Collection::Projects, "Other", json!({ "Name": "Other" })).await.unwrap();
+    let body = json!({ "Name": "A/B", "ProjectId": project["Id"], "Rules": [{ "VersionRange": "2.0" }] });
+    let mut channel = client.create(Collection::Channels, "A/B", body).await.unwrap();
     channel["Name"] = "Early".into();
-    assert_eq!(client.save_channel(channel.clone()).await.unwrap(), channel);
-    let channels = client.channels("Orders").await.unwrap();
-    assert_eq!((channels.as_array().unwrap().len(), &channels[1]), (2, &channel));
+    assert_eq!(client.change(Collection::Channels, channel.clone()).await.unwrap(), channel);
+    let channels = client.list(Collection::Channels, Some(&id(&project)), &[], 10).await.unwrap();
+    assert_eq!((channels.total, &channels.items[1]), (2, &channel));
+    assert_eq!(client.list(Collection::Channels, None, &[], 2).await.unwrap().items.len(), 2);
     let mut release = NewRelease {
         project: "Orders".into(),
         channel: Some("Early".into()),
@@ -498,14 +504,10 @@ async fn the_client_library_speaks_of_all_this() {
     };
     assert_eq!(client.create_release(&release).await.unwrap_err().status(), Some(400));
     release.ignore_channel_rules = true;
-    let id = client.create_release(&release).await.unwrap()["ReleaseId"].as_str().unwrap().to_owned();
-    assert_eq!(client.release_progression(&id).await.unwrap()["Phases"][0]["Progress"], "Current");
-    assert_eq!(
-        client.project_progression("Orders").await.unwrap()["Releases"][0]["Release"]["Id"],
-        id.as_str()
-    );
-    client.delete_release(&id).await.unwrap();
-    client.delete_channel(channel["Id"].as_str().unwrap()).await.unwrap();
-    client.delete_project("Orders").await.unwrap();
-    client.delete_lifecycle("Way").await.unwrap();
+    let made = client.create_release(&release).await.unwrap()["ReleaseId"].as_str().unwrap().to_owned();
+    assert_eq!(client.release_progression(&made).await.unwrap()["Phases"][0]["Progress"], "Current");
+    client.delete(Collection::Releases, &made, false).await.unwrap();
+    client.delete(Collection::Channels, &id(&channel), false).await.unwrap();
+    client.delete(Collection::Projects, "Orders", false).await.unwrap();
+    client.delete(Collection::Lifecycles, "Way", false).await.unwrap();
 }

@@ -160,6 +160,32 @@ async fn two_files_in_one_upload_are_refused() {
     assert_eq!(fs_err::read_dir(server.data.join("packages")).unwrap().count(), 0);
 }
 
+/// Clients that read nothing before all is sent hear the reason all the same.
+#[tokio::test]
+async fn a_refused_push_is_read_to_its_end_and_the_connection_stays() {
+    let server = TestServer::start().await;
+    let length = 20_000_000;
+    for (key, path, answer) in [
+        ("API-WRONGWRONGWRONG", "packages/raw", "HTTP/1.1 401 "),
+        (server.key.as_str(), "packages/raw?overwriteMode=Perhaps", "HTTP/1.1 400 "),
+        (&server.key, "nowhere", "HTTP/1.1 404 "),
+        (&server.key, "environments", "HTTP/1.1 400 "),
+    ] {
+        let mut stream = TcpStream::connect(server.address.strip_prefix("http://").unwrap()).await.unwrap();
+        let head = format!(
+            "POST /api/{path} HTTP/1.1\r\nHost: x\r\nX-Octopus-ApiKey: {key}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b' '; length]).await.unwrap();
+        stream.write_all(b"GET /api HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut received = String::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut received)).await.unwrap().unwrap();
+        assert!(received.starts_with(answer), "{received}");
+        assert_eq!(received.matches("HTTP/1.1 ").count(), 2, "{received}");
+    }
+}
+
 #[tokio::test]
 async fn who_falls_silent_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();

@@ -64,7 +64,7 @@ async fn store(folder: &tempfile::TempDir) -> Store {
     };
     let database = Database::open(&place).await.unwrap();
     let store = Store::open(database, Vault::new(&[1; 32]).unwrap(), LEASE).await.unwrap();
-    store.create_project("Orders", "", None).await.unwrap();
+    store.create_project("Orders", "", None, &[]).await.unwrap();
     let name = "Orders.1.0.0.zip".parse().unwrap();
     let package = NewPackage { name: &name, file_name: "Orders.1.0.0.zip", sha256: "0", size: 1 };
     store.push_package(&package, Overwrite::Fail).await.unwrap();
@@ -87,7 +87,7 @@ async fn world(store: Store) -> World {
             token: None,
             deploy_current: false,
         };
-        let token = store.register(&request).await.unwrap().token.unwrap();
+        let token = store.register(&request, "a key").await.unwrap().token.unwrap();
         let session = store.session_of(&token.0).await.unwrap();
         let request = SessionRequest { instance: Uuid::now_v7(), machine, version: String::new() };
         store.start_session(session.id, &request).await.unwrap();
@@ -105,6 +105,8 @@ impl World {
                     environments: vec![self.environment.clone()],
                     prompted: Vec::new(),
                     comments: String::new(),
+                    update_variables: false,
+                    created_by: String::new(),
                 };
                 let made = self.store.create_deployments(&new).await.unwrap();
                 self.deployments.extend(made.into_iter().map(|id| (id, State::Queued)));

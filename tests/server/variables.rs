@@ -76,8 +76,8 @@ async fn the_worker_gets_the_right_values_and_nobody_else_the_sensitive_ones() {
         json!([
             { "Name": "Size", "Value": "1" },
             { "Name": "Size", "Value": "2", "Scope": { "Environment": ["Dev"] } },
-            { "Name": "Asked", "Value": "stored" },
-            { "Name": "Password", "Value": MARKER, "Type": "Sensitive" },
+            { "Name": "Asked", "Value": "stored", "Prompt": {} },
+            { "Name": "Password", "Value": MARKER, "Type": "Sensitive", "Prompt": { "Label": "The password" } },
         ]),
     )
     .await

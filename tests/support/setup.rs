@@ -183,6 +183,19 @@ impl Setup {
         runtime.block_on(async { request.send().await.unwrap().text().await.unwrap() })
     }
 
+    /// Saves this JSON document by a PUT with the first API key.
+    #[track_caller]
+    pub(crate) fn put(&self, path: &str, document: &str) {
+        let request = reqwest::Client::new()
+            .put(format!("{}{path}", self.url()))
+            .header("X-Octopus-ApiKey", self.key())
+            .header("Content-Type", "application/json")
+            .body(document.to_owned());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime.block_on(async { request.send().await.unwrap() });
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
+
     /// Creates environments, and a project that deploys the package of its own name.
     #[track_caller]
     pub(crate) fn create(&self, environments: &[&str], project: &str) {

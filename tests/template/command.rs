@@ -46,6 +46,14 @@ fn variables_keep_the_order_of_their_file() {
 }
 
 #[test]
+fn a_calculation_without_a_number_is_no_success() {
+    let output = eval(&["--json", "#{calc A*2}"], "");
+    assert_eq!(output.code, Some(65));
+    let said: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(said, json!({ "value": "#{A*2}", "missing": [], "error": null, "uncalculated": ["#{A*2}"] }));
+}
+
+#[test]
 fn what_is_not_whole_is_no_success() {
     let output = eval(&["x #{nope} #{nope | ToUpper}"], "");
     assert_eq!(output.code, Some(65));

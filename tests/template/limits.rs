@@ -151,6 +151,151 @@ fn an_error_quotes_the_text_that_was_given_and_no_value() {
 }
 
 #[test]
+fn parts_of_a_sensitive_value_are_as_secret() {
+    let variables: Variables = [
+        Variable::sensitive("s", r##"{"p": "hunter#{zz2pw}", "l": ["a#{yy3pw}"], "q": {"r": "#{ww4pw}"}}"##),
+        Variable::sensitive("j", r#"["hunter#{zz2pw}"]"#),
+        Variable::sensitive("l", "hunter#{zz2pw},b"),
+        Variable::plain("through", "#{s}"),
+        Variable::sensitive("bad", "hunter("),
+        Variable::sensitive("calc", "hunter#{calc zz2pw+1}"),
+    ]
+    .into_iter()
+    .collect();
+    for (text, missing) in [
+        ("#{s.p}", "#{s.p}"),
+        ("#{s[p]}", "#{s[p]}"),
+        ("#{s.q}", "#{s.q}"),
+        ("#{through.p}", "#{through.p}"),
+        ("#{j[0]}", "#{j[0]}"),
+        ("#{each i in j}#{i}#{/each}", "#{i}"),
+        ("#{each i in l}#{i}#{/each}", "#{i}"),
+        ("#{each i in s}#{i.Value}#{/each}", "#{i.Value}"),
+        ("#{each i in s.l}#{i}#{/each}", "#{i}"),
+    ] {
+        let found = rendered(text, &variables).missing;
+        assert_eq!(found.last().map(String::as_str), Some(missing), "{text}");
+        assert!(!found.join(" ").contains("pw"), "{text}: {found:?}");
+    }
+    assert_eq!(rendered("#{calc}", &variables).uncalculated, ["#{calc}"]);
+    for text in ["#{ | Append a | Match #{bad}}", "#{ | Append a | Replace #{bad} b}"] {
+        let error = error(text, &variables);
+        assert!(error.ends_with("cannot use an option that comes of a sensitive value"), "{error}");
+    }
+    let inside = [Variable::sensitive("s", "hunter #{x | Match \"zz2pw(\"}"), Variable::plain("x", "1")];
+    let error = error("#{s}", &inside.into_iter().collect());
+    assert_eq!(error, "the filter `Match` cannot use an option that comes of a sensitive value");
+}
+
+#[test]
+fn what_sensitive_values_become_is_told() {
+    let variables: Variables = [
+        Variable::sensitive("pw", "Hunter2"),
+        Variable::sensitive("n", "21"),
+        Variable::sensitive("j", r#"{"p": "Inner"}"#),
+        Variable::plain("e", "CI"),
+        Variable::plain("loud", "<#{pw | ToUpper}>"),
+        Variable::plain("list", "a,#{pw}"),
+        Variable::plain("made", r##"{"Fn": "orders", "Pass": "#{pw}"}"##),
+        Variable::sensitive("quoted", "a\"b"),
+        Variable::plain("odd", r##"{"Fn": "orders", "Pass": "#{quoted | JsonEscape}"}"##),
+        Variable::sensitive("none", ""),
+    ]
+    .into_iter()
+    .collect();
+    for (text, secrets) in [
+        ("f-#{pw}-#{e}", &["Hunter2"][..]),
+        ("f-#{pw | ToUpper}", &["HUNTER2"]),
+        ("#{pw | Substring 4}#{pw | Truncate 3}", &["Hunt", "Hun..."]),
+        ("#{e | Append #{pw | ToLower}}", &["hunter2", "CIhunter2"]),
+        ("#{loud}", &["HUNTER2", "<HUNTER2>"]),
+        ("#{loud | ToLower}", &["HUNTER2", "<hunter2>"]),
+        ("#{j.p}", &["Inner"]),
+        // Only the part that holds the secret is as secret; the secret itself is told in any case.
+        ("#{each i in list}#{i | ToUpper}#{/each}", &["Hunter2", "HUNTER2"]),
+        ("#{made.Fn}", &["Hunter2"]),
+        ("#{made.Pass | ToUpper}", &["Hunter2", "HUNTER2"]),
+        ("#{each i in made}#{i.Value}#{/each}", &["Hunter2"]),
+        ("#{odd.Pass}#{odd.Fn}", &["a\"b", "orders"]),
+        ("#{none | Append orders}", &[]),
+        ("#{calc n*2}", &["42"]),
+        // Said of it, not made of it.
+        ("#{if pw == \"x\"}#{e}#{else}#{e}#{/if}", &[]),
+        ("#{pw | Contains H}", &[]),
+        ("#{e}", &[]),
+    ] {
+        let now = jiff::ZonedDateTime::now();
+        let renderer = Renderer::new(&variables, &now);
+        // Twice with one memory, since what is remembered tells it too; some of it twice over.
+        for _ in 0..2 {
+            let mut found = renderer.render(text).secrets;
+            found.retain(|secret| *secret != "\"a\\\"b\"" && *secret != "a\\\"b");
+            assert_eq!(found, secrets, "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_fails_tells_the_secrets_in_it_too() {
+    let variables: Variables = [
+        Variable::plain("broken", "#{made}#{broken}"),
+        Variable::plain("made", "12-#{pw | ToUpper}"),
+        Variable::sensitive("pw", "Hunter2"),
+        Variable::sensitive("g", "#{pub.hunter2[#{a}]}"),
+        Variable::plain("a", "#{g}"),
+        Variable::plain("pub", "1"),
+    ]
+    .into_iter()
+    .collect();
+    let now = jiff::ZonedDateTime::now();
+    let renderer = Renderer::new(&variables, &now);
+    let broken = renderer.value("broken").unwrap();
+    assert!(broken.error.is_some());
+    assert_eq!(broken.secrets, ["HUNTER2", "12-HUNTER2"]);
+    assert_eq!(renderer.value("made").unwrap().secrets, ["HUNTER2"]);
+    let error = error("#{a}", &variables);
+    assert!(error.contains("(a -> g -> … -> … -> ") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn large_values_are_paid_for_wherever_they_are_read() {
+    let large = "1".repeat(1_000_000);
+    let variables = set(&[("l", &",".repeat(4_000)), ("a", &large), ("b", "x")]);
+    for body in ["#{calc a*2}", "#{b[#{a}]}", "#{if a == \"x\"}y#{/if}", "#{if a}#{/if}"] {
+        let error = error(&format!("#{{each x in l}}{body}#{{/each}}"), &variables);
+        assert!(error.contains("too many steps"), "{body}: {error}");
+    }
+}
+
+#[test]
+fn a_calculation_without_a_number_is_not_clean() {
+    let variables = set(&[("word", "x"), ("nested", "#{calc nope+1}"), ("two", "2")]);
+    for (text, value) in [
+        ("#{calc nope*2}", "#{nope*2}"),
+        ("#{calc word+1}", "#{word+1}"),
+        ("#{calc {two}/0}", "Infinity"),
+        ("#{nested}", "#{nope+1}"),
+    ] {
+        let rendered = rendered(text, &variables);
+        assert_eq!((rendered.value.as_deref(), rendered.missing.len()), (Some(value), 0), "{text}");
+        let error = rendered.clean().unwrap_err().to_string();
+        assert!(error.starts_with("no number comes of the calculation `#{"), "{error}");
+    }
+    assert_eq!(rendered("#{calc {two}/4}", &variables).clean().unwrap(), "0.5");
+}
+
+#[test]
+fn a_long_list_of_gaps_is_told_in_short() {
+    let tokens: Vec<String> = (0..31).map(|number| format!("#{{x{number}}}")).collect();
+    let text = tokens.concat();
+    let message = rendered(&text, &set(&[])).clean().unwrap_err().to_string();
+    assert!(message.ends_with("`#{x19}`, and 11 more"), "{message}");
+    let long = format!("#{{{}}}", "x".repeat(60_000));
+    let message = rendered(&long, &set(&[])).clean().unwrap_err().to_string();
+    assert!(message.len() < 300, "{}", message.len());
+}
+
+#[test]
 fn one_variable_is_found_by_its_exact_name_alone() {
     let variables = set(&[
         ("a.b", "#{c}"),

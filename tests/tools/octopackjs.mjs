@@ -12,15 +12,12 @@ const packed = (id, version, type) =>
     pack.append("index.js", Buffer.from(`exports.version = "${version}";\n`));
     pack.toFile(folder, (error, file) => (error ? reject(error) : resolve(file)));
   });
-// A refusal may come before the package was read; a client that is still sending then may find itself cut off instead,
-// and asks again.
-const pushed = (file, options, tries = 10) =>
+const pushed = (file, options) =>
   new Promise((resolve) => {
     const all = { host, apikey: process.env.OCTOPUS_API_KEY, ...options };
     octo.push(file.path, all, (error, body) => {
       if (!error) resolve({ id: body.Id, bytes: body.PackageSizeBytes });
-      else if (error.statusCode || tries === 0) resolve({ refused: error.statusCode, body: error.body });
-      else resolve(pushed(file, options, tries - 1));
+      else resolve({ refused: error.statusCode, body: error.body });
     });
   });
 

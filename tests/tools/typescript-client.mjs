@@ -46,6 +46,11 @@ const [lifecycle] = (await new octopus.LifecycleRepository(client, spaceName).li
 const [group] = (await new octopus.ProjectGroupRepository(client, spaceName).list()).Items;
 const projects = new octopus.ProjectRepository(client, spaceName);
 told.project = await projects.create(octopus.NewProject("Orders", group, lifecycle));
+// The client has no repository of variables.
+const path = `~/api/Spaces-1/variables/${told.project.VariableSetId}`;
+const set = await client.get(path);
+set.Variables.push({ Name: "Lambda.Function", Value: "Orders", Type: "String", Prompt: { Label: "Function" } });
+await client.doUpdate(path, set);
 
 const releases = new octopus.ReleaseRepository(client, spaceName);
 const release = { spaceName, ProjectName: "Orders", ReleaseVersion: "1.0.0", Packages: ["Orders:1.0.0"] };
@@ -70,6 +75,7 @@ told.details = await tasks.getDetails(good.ServerTaskId);
 told.raw = await tasks.getRaw(good.ServerTaskId);
 told.deployment = await deployments.get(good.DeploymentId);
 
+told.unasked = await refusal(deploy(["CI"], { "Lambda.Functoin": "Nowhere" }));
 const bad = await deploy(["CI"], { "Lambda.Function": "Nowhere" });
 told.failure = await wait(bad.ServerTaskId);
 

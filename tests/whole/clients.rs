@@ -195,6 +195,8 @@ fn pypus_finds_what_it_prints_and_sets_variables() {
     pypus(&["get-vars-add-toshelf", "Default", "Orders", "shelf"]);
     says(&pypus(&["list-shelf-data", "shelf"]), "'Name': 'Colour'");
     says(&pypus(&["search-vars-by-name", "Default", "colour"]), "Context           : Colour");
+    // This one reads the library variable sets too.
+    says(&pypus(&["search-vars-by-value", "Default", "large"]), "Context           : Size");
     // In the process it names the action by its id.
     says(&pypus(&["search-vars-by-name", "Default", "function"]), "actionId=Update the function");
     let refused = Program::at(tools().join("venv/bin/pypus"))

@@ -170,6 +170,7 @@ fn octopus_own_client_drives_the_server() {
     assert_eq!(told["releases"], json!(["1.0.0"]));
     has("/noProject/message", "Nothing");
     has("/noEnvironment/message", "Nowhere");
+    has("/unasked/message", "the nearest that is asked for is `Lambda.Function`");
 
     assert_eq!(
         (&told["success"]["State"], &told["success"]["FinishedSuccessfully"]),

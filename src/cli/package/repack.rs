@@ -20,6 +20,10 @@ pub(super) struct Repack {
 }
 
 pub(super) fn run(asked: &Repack, output: Output) -> Result<(), CliError> {
+    if asked.to == Path::new("-") {
+        // A stream cannot be taken back when the end of the package turns out to be bad.
+        return Err(CliError::NoStream);
+    }
     let layout = Conventions::load(asked.conventions.as_deref())?.layout;
     let name = without_version(&asked.package);
     // A tar is spooled where the zip will be: on no other disk is space needed.

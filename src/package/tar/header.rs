@@ -6,6 +6,11 @@ use super::{super::EntryProblem, TarProblem};
 
 /// Headers and contents begin at multiples of it.
 pub(super) const BLOCK: usize = 512;
+/// The places of a name, of what POSIX puts before it where its own magic stands, and of that magic. Its version is
+/// not looked at, as other readers do not: some writers leave it empty.
+const NAME: std::ops::Range<usize> = 0..100;
+const PREFIX: std::ops::Range<usize> = 345..500;
+const MAGIC: std::ops::Range<usize> = 257..263;
 /// The place of the checksum, which counts as spaces when it is made.
 const CHECKSUM: std::ops::Range<usize> = 148..156;
 
@@ -61,8 +66,15 @@ impl Header {
         };
         // Only the lowest bits of a mode mean something here.
         let mode = u32::try_from(mode & 0o7777).unwrap_or_default();
-        Ok(Self { raw_name: header.path_bytes().into_owned(), kind, size, mode })
+        Ok(Self { raw_name: raw_name(block), kind, size, mode })
     }
+}
+
+fn raw_name(block: &[u8; BLOCK]) -> Vec<u8> {
+    let text = |field: &[u8]| field.split(|&byte| byte == 0).next().unwrap_or_default().to_vec();
+    let name = text(&block[NAME]);
+    let prefix = if block[MAGIC] == *b"ustar\0" { text(&block[PREFIX]) } else { Vec::new() };
+    if prefix.is_empty() { name } else { [prefix, name].join(&b'/') }
 }
 
 fn checksum(block: &[u8; BLOCK]) -> u64 {

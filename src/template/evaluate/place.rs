@@ -34,7 +34,14 @@ const EACH: [&str; 3] = ["OCTOPUS", "TEMPLATE", "EACH"];
 
 /// A place that a path leads to.
 #[derive(Clone)]
-pub(super) enum Place<'v> {
+pub(super) struct Place<'v> {
+    at: At<'v>,
+    /// Whether it was taken out of a sensitive value.
+    is_secret: bool,
+}
+
+#[derive(Clone)]
+enum At<'v> {
     /// Of the variables.
     Node(NodeId),
     /// A text.
@@ -56,37 +63,58 @@ pub(super) enum Value<'v> {
 }
 
 impl<'v> Place<'v> {
-    pub(super) fn of(text: impl Into<Cow<'v, str>>) -> Self {
-        Self::Text(text.into())
+    /// Of the variables.
+    pub(super) fn node(node: NodeId) -> Self {
+        Self { at: At::Node(node), is_secret: false }
+    }
+
+    /// A text, and whether it was taken out of a sensitive value.
+    pub(super) fn text(text: impl Into<Cow<'v, str>>, is_secret: bool) -> Self {
+        Self { at: At::Text(text.into()), is_secret }
+    }
+
+    /// What is within a variable's value that is JSON.
+    pub(super) fn inner(json: &'v Json, is_secret: bool) -> Self {
+        match json {
+            Json::Array(_) | Json::Object(_) => Self { at: At::Json(json), is_secret },
+            scalar => Self::text(scalar.text(), is_secret),
+        }
+    }
+
+    /// A property that a loop has come to.
+    pub(super) fn property(name: String, value: String, is_secret: bool) -> Self {
+        Self { at: At::Property(Arc::new((name, value))), is_secret }
     }
 
     /// Where the first name of a path leads from here.
     pub(super) fn first(word: Word<'_>, context: &Context<'_, 'v>, tree: &Tree) -> Option<Self> {
-        let Some((_, round)) = &context.around else { return tree.name(Tree::ROOT, word).map(Self::Node) };
+        let Some((_, round)) = &context.around else { return tree.name(Tree::ROOT, word).map(Self::node) };
         if *word.folded == *round.name {
             return Some(round.item.clone());
         }
         let each = Each { index: round.index, is_last: round.is_last, level: 1 };
-        (word.folded == EACH[0]).then_some(Self::Each(each))
+        (word.folded == EACH[0]).then_some(Self { at: At::Each(each), is_secret: false })
     }
 
     /// Where a name leads from here.
     pub(super) fn name(&self, word: Word<'_>, tree: &Tree) -> Option<Self> {
-        match self {
-            Self::Node(node) => tree.name(*node, word).map(Self::Node),
-            Self::Text(_) | Self::Json(_) => None,
-            Self::Property(property) => match word.folded {
-                "KEY" => Some(Self::of(property.0.clone())),
-                "VALUE" => Some(Self::of(property.1.clone())),
+        let known = |text: &'static str| Some(Self::text(text, false));
+        match &self.at {
+            At::Node(node) => tree.name(*node, word).map(Self::node),
+            At::Text(_) | At::Json(_) => None,
+            At::Property(property) => match word.folded {
+                "KEY" => Some(Self::text(property.0.clone(), self.is_secret)),
+                "VALUE" => Some(Self::text(property.1.clone(), self.is_secret)),
                 _ => None,
             },
-            Self::Each(each) => match (EACH.get(each.level), word.folded) {
+            At::Each(each) => match (EACH.get(each.level), word.folded) {
                 (Some(expected), found) => {
-                    (*expected == found).then_some(Self::Each(Each { level: each.level + 1, ..*each }))
+                    let next = Each { level: each.level + 1, ..*each };
+                    (*expected == found).then_some(Self { at: At::Each(next), is_secret: false })
                 }
-                (None, "INDEX") => Some(Self::of(each.index.to_string())),
-                (None, "FIRST") => Some(Self::of(if each.index == 0 { "True" } else { "False" })),
-                (None, "LAST") => Some(Self::of(if each.is_last { "True" } else { "False" })),
+                (None, "INDEX") => Some(Self::text(each.index.to_string(), false)),
+                (None, "FIRST") => known(if each.index == 0 { "True" } else { "False" }),
+                (None, "LAST") => known(if each.is_last { "True" } else { "False" }),
                 (None, _) => None,
             },
         }
@@ -94,40 +122,50 @@ impl<'v> Place<'v> {
 
     /// Where an index leads from here; `*` leads to the first.
     pub(super) fn index(&self, word: Word<'_>, tree: &Tree) -> Option<Self> {
-        let Self::Node(node) = self else { return None };
-        let first = if word.text == "*" { tree.indexed(*node).first().copied() } else { None };
-        first.or_else(|| tree.index(*node, word)).map(Self::Node)
+        let At::Node(node) = self.at else { return None };
+        let first = if word.text == "*" { tree.indexed(node).first().copied() } else { None };
+        first.or_else(|| tree.index(node, word)).map(Self::node)
+    }
+
+    /// What stands below it by indexes.
+    pub(super) fn indexed<'t>(&self, tree: &'t Tree) -> &'t [NodeId] {
+        match self.at {
+            At::Node(node) => tree.indexed(node),
+            _ => &[],
+        }
     }
 
     /// Its value when that is JSON which nothing can change.
     pub(super) fn json(&self, tree: &Tree, variables: &'v Variables) -> Option<&'v Json> {
-        match self {
-            Self::Json(json) => Some(json),
-            Self::Node(node) => match tree.own(*node) {
+        match self.at {
+            At::Json(json) => Some(json),
+            At::Node(node) => match tree.own(node) {
                 Own::Variable(place) => variables.json(*place),
                 Own::Nothing | Own::Index(_) => None,
             },
-            Self::Text(_) | Self::Property(_) | Self::Each(_) => None,
+            At::Text(_) | At::Property(_) | At::Each(_) => None,
         }
     }
 
     /// Whether its value must not be shown, not even the tokens in it: they may be part of a password.
     pub(super) fn is_sensitive(&self, tree: &Tree, variables: &Variables) -> bool {
-        matches!(self, Self::Node(node) if matches!(tree.own(*node), Own::Variable(place) if variables.is_sensitive(*place)))
+        self.is_secret
+            || matches!(self.at, At::Node(node)
+                if matches!(tree.own(node), Own::Variable(place) if variables.is_sensitive(*place)))
     }
 
     /// The value of its own.
     pub(super) fn value(&self, tree: &'v Tree) -> Value<'v> {
-        match self {
-            Self::Node(node) => match tree.own(*node) {
+        match &self.at {
+            At::Node(node) => match tree.own(*node) {
                 Own::Nothing => Value::Nothing,
                 Own::Variable(place) => Value::Variable(*place),
                 Own::Index(index) => Value::Text(Cow::Borrowed(index)),
             },
-            Self::Text(text) => Value::Text(text.clone()),
-            Self::Json(json) => Value::Text(json.text().into()),
-            Self::Property(property) => Value::Text(property.0.clone().into()),
-            Self::Each(_) => Value::Nothing,
+            At::Text(text) => Value::Text(text.clone()),
+            At::Json(json) => Value::Text(json.text().into()),
+            At::Property(property) => Value::Text(property.0.clone().into()),
+            At::Each(_) => Value::Nothing,
         }
     }
 }

@@ -3,7 +3,7 @@
 mod pattern;
 mod replacement;
 
-use fancy_regex::{Captures, Error, Regex, RegexBuilder, RuntimeError};
+use fancy_regex::{Captures, CompileError, Error, Regex, RegexBuilder, RuntimeError};
 
 use super::{Filtered, MAX_LENGTH, too_long};
 use replacement::Replacement;
@@ -112,7 +112,22 @@ fn build(pattern: &str, tries: usize) -> Result<Regex, String> {
         .delegate_size_limit(MAX_PROGRAM)
         .max_prog_size(MAX_INSTRUCTIONS)
         .build()
-        .map_err(|error| error.to_string().lines().last().unwrap_or_default().to_owned())
+        .map_err(|error| match &error {
+            Error::CompileError(inner) => match &**inner {
+                CompileError::InnerError(inner) => innermost(inner),
+                other => other.to_string(),
+            },
+            other => other.to_string(),
+        })
+}
+
+/// The cause of the causes, which names what is wrong, in the last line of its drawing.
+fn innermost(error: &dyn std::error::Error) -> String {
+    if let Some(source) = error.source() {
+        return innermost(source);
+    }
+    let words = error.to_string();
+    words.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]

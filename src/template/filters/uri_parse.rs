@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
+use crate::model::letters::is_letter_or_digit;
+
 /// What a path, a query or a fragment may not hold as it is. `%` is looked at apart.
 const UNSAFE: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -202,7 +204,7 @@ fn read_host(host: &str) -> Option<(String, HostKind)> {
     let is_name = host.split('.').enumerate().all(|(index, label)| {
         // A dot may end a name.
         (!label.is_empty() || (index > 0 && host.ends_with('.')))
-            && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+            && label.chars().all(|c| is_letter_or_digit(c) || matches!(c, '-' | '_'))
     });
     is_name.then_some((host, HostKind::Dns))
 }

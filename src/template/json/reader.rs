@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Json;
+use crate::model::letters::is_letter_or_digit;
 
 /// How deep arrays and objects may stand in each other; deeper is not read as JSON.
 const MAX_DEPTH: usize = 64;
@@ -127,7 +128,7 @@ impl<'t> Reader<'t> {
         }
         let rest = self.rest();
         let length =
-            rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(rest.len());
+            rest.find(|c: char| !(is_letter_or_digit(c) || c == '_' || c == '$')).unwrap_or(rest.len());
         self.at += length;
         (length > 0).then(|| rest[..length].to_owned())
     }
@@ -183,7 +184,7 @@ impl<'t> Reader<'t> {
     /// A number or a word.
     fn scalar(&mut self) -> Option<Json> {
         let rest = self.rest();
-        let is_part = |c: char| c.is_alphanumeric() || "+-._$".contains(c);
+        let is_part = |c: char| is_letter_or_digit(c) || "+-._$".contains(c);
         let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
         let text = &rest[..length];
         self.at += length;

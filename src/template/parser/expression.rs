@@ -9,6 +9,7 @@ use super::{
     },
     Miss, Parsed, Parser,
 };
+use crate::model::letters::is_letter_or_digit;
 
 /// Words that end a name when blanks stand around them.
 const ENDING_NAMES: [&str; 3] = ["in", "==", "!="];
@@ -195,7 +196,7 @@ impl<'t> Parser<'t> {
 }
 
 fn is_name(c: char) -> bool {
-    c.is_alphanumeric() || "_-:/~()@".contains(c)
+    is_letter_or_digit(c) || "_-:/~()@".contains(c)
 }
 
 /// Whether a blank before this ends a name.

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::CharIndices;
 
+use crate::model::letters::is_word;
+
 /// Escapes by letter that .NET knows and that mean the same here.
 const SAME: &str = "abBtrvfnewWsSdDAzGk";
 
@@ -165,8 +167,7 @@ impl Translation<'_> {
         } else if let Some(name) = inside.strip_prefix("?<").filter(|name| !name.starts_with(['=', '!'])) {
             // .NET has groups named by a number and groups that take others off; here they do not exist.
             let end = name.find('>').ok_or("a group's name without `>`")?;
-            let is_word = name[..end].chars().all(|c| c.is_alphanumeric() || c == '_');
-            if !is_word || name.starts_with(|c: char| c.is_numeric()) {
+            if !name[..end].chars().all(is_word) || name.starts_with(|c: char| c.is_numeric()) {
                 return Err(format!("`{}` cannot be the name of a group", &name[..end]));
             }
         } else if inside.starts_with("?P") || inside.starts_with("?|") || inside.starts_with('*') {
