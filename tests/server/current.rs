@@ -138,7 +138,7 @@ async fn what_was_given_to_it_is_given_again() {
     let prompt = json!({ "Label": "", "Description": "", "Required": true });
     let variables = json!([
         { "Name": "Word", "Value": "", "Prompt": prompt },
-        { "Name": "Secret", "Value": "none-of-it", "IsSensitive": true },
+        { "Name": "Secret", "Value": "none-of-it", "IsSensitive": true, "Prompt": {} },
     ]);
     server
         .put("variables/variableset-Projects-1", json!({ "Version": 0, "Variables": variables }))
@@ -161,6 +161,60 @@ async fn what_was_given_to_it_is_given_again() {
         assert_eq!((found.value.as_str(), found.sensitive), (value, sensitive));
     }
     assert!(!server.has_stored("a-secret-word").await);
+    let shown = server.get("deployments/Deployments-2").await.expect(200);
+    let first = server.get("apikeys").await.expect(200)["Items"][0]["Name"].clone();
+    assert_eq!((&shown["DeployedBy"], &shown["Comments"]), (&first, &json!("deploy-current")));
+}
+
+#[tokio::test]
+async fn of_what_the_release_copied_again_it_gets_what_is_asked_for_there() {
+    let server = TestServer::ready().await;
+    let worker = server.worker("w1", "m1").await;
+    let save = async |variables: Value| {
+        let set = "variables/variableset-Projects-1";
+        let version = server.get(set).await.expect(200)["Version"].clone();
+        server.put(set, json!({ "Version": version, "Variables": variables })).await.expect(200);
+    };
+    let refresh = async || {
+        server.post("releases/Releases-1/snapshot-variables", json!({})).await.expect(200);
+    };
+    save(json!([
+        { "Id": "w", "Name": "Word", "Value": "usual", "Prompt": {} },
+        { "Id": "s", "Name": "Size", "Value": "small", "Prompt": {} },
+        { "Id": "p", "Name": "Plain", "Value": "first" },
+    ]))
+    .await;
+    server.release("1.0.0").await;
+    let given = json!({ "Word": "given", "Size": "large" });
+    let body = json!({
+        "ProjectName": "Orders", "ReleaseVersion": "1.0.0", "EnvironmentNames": ["Dev"], "Variables": given,
+    });
+    server.post("deployments/create/untenanted/v1", body).await.expect(201);
+    let hand_out = worker.claim().await.unwrap();
+    worker.finish(&hand_out, success(), b"").await.expect(200);
+    // One is asked for still, one no more, and one is another.
+    let kept = json!([
+        { "Id": "w", "Name": "Word", "Value": "usual", "Prompt": {} },
+        { "Id": "s", "Name": "Size", "Value": "medium" },
+        { "Id": "p", "Name": "Plain", "Value": "second" },
+    ]);
+    save(kept.clone()).await;
+    refresh().await;
+    assert_eq!(only(&deploy_current(&server, &[]).await).0, "Queued");
+    // What it was made with stays, whatever the release copies later.
+    let mut new = kept.as_array().unwrap().clone();
+    new.push(json!({ "Name": "New", "Prompt": { "Required": true } }));
+    save(new.into()).await;
+    refresh().await;
+    let hand_out = worker.claim().await.unwrap();
+    for (name, value) in [("Word", "given"), ("Size", "medium"), ("Plain", "second")] {
+        let found: Vec<_> = hand_out.variables.iter().filter(|variable| variable.name == name).collect();
+        assert!(found.len() == 1 && found[0].value == value, "{name}: {found:?}");
+    }
+    worker.finish(&hand_out, success(), b"").await.expect(200);
+    let refused = deploy_current(&server, &[]).await;
+    let words = "variable `New` must be given a value with each deployment";
+    assert_eq!(only(&refused), ("Refused", words));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use octarm::{
-    client::{ServerClient, Trust},
+    client::{Collection, ServerClient, Trust},
     store::{self, Claim, OnceKey, StoreError, Turn},
 };
 use reqwest::Method;
@@ -57,6 +57,21 @@ async fn a_repeat_gets_the_answer_of_the_first_and_does_nothing() {
     let body = json!({ "ProjectName": "Orders", "ReleaseVersion": "2.0.0" });
     let release = post(&server, "r", "releases/create/v1", &body).await.expect(201);
     assert_eq!(post(&server, "r", "releases/create/v1", &body).await.expect(201), release);
+    let body = json!({ "Name": "Common" });
+    let library = post(&server, "l", "libraryvariablesets", &body).await.expect(201);
+    assert_eq!(post(&server, "l", "libraryvariablesets", &body).await.expect(201), library);
+    // The copy that was asked for, and not the one that a repeat would make now.
+    let refresh = async |key: &str| {
+        let path = "releases/Releases-2/snapshot-variables";
+        let answer = post(&server, key, path, &json!({})).await.expect(200);
+        answer["ProjectVariableSetSnapshotId"].clone()
+    };
+    let copied = refresh("s").await;
+    let set = json!({ "Version": 0, "Variables": [{ "Name": "A", "Value": "new" }] });
+    server.put("variables/variableset-Projects-1", set).await.expect(200);
+    assert_eq!(refresh("s").await, copied);
+    assert_eq!(server.get("releases/Releases-2").await.expect(200)["ProjectVariableSetSnapshotId"], copied);
+    assert_ne!(refresh("t").await, copied);
 }
 
 #[tokio::test]
@@ -218,6 +233,12 @@ async fn our_client_sends_again_what_was_lost_and_it_is_done_once() {
     let made = client.deploy("Orders", "1.0.0", &["Dev".to_owned()], &[]).await.unwrap();
     assert_eq!(made["DeploymentServerTasks"][0]["DeploymentId"], "Deployments-1");
     assert_eq!(count(&server, "deployments").await, 1);
+    let address = lossy(server.address.trim_start_matches("http://").parse().unwrap()).await;
+    let client =
+        ServerClient::new(&format!("http://{address}"), &Trust::default(), server.key.clone().into())
+            .unwrap();
+    let library = client.create(Collection::Libraries, "Common", json!({ "Name": "Common" })).await.unwrap();
+    assert_eq!(library["Id"], "LibraryVariableSets-1");
 }
 
 #[tokio::test]

@@ -319,10 +319,13 @@ async fn a_master_key_stays_while_servers_run() {
 async fn a_server_whose_key_was_replaced_behind_it_spoils_nothing() {
     let (folder, [one, _two]) = two().await;
     let set = |version: i64, value: &str| {
-        let variables = json!([{ "Id": "a", "Name": "A", "IsSensitive": true, "Value": value }]);
-        json!({ "Version": version, "Variables": variables })
+        let variable = json!({ "Id": "a", "Name": "A", "IsSensitive": true, "Value": value, "Prompt": {} });
+        json!({ "Version": version, "Variables": [variable] })
     };
+    let library = "variables/variableset-LibraryVariableSets-1";
     one.put("variables/variableset-Projects-1", set(0, "first-value")).await.expect(200);
+    one.post("libraryvariablesets", json!({ "Name": "Common" })).await.expect(201);
+    one.put(library, set(0, "library-value")).await.expect(200);
     one.push("Orders.2.0.0.zip", b"two", "").await.expect(201);
     one.release("2.0.0").await;
     let id = one.deploy("2.0.0").await;
@@ -334,8 +337,18 @@ async fn a_server_whose_key_was_replaced_behind_it_spoils_nothing() {
     let text = fs_err::read_to_string(one.data.join("master-key")).unwrap();
     hex::decode_to_slice(text.trim(), &mut old).unwrap();
     let (old, new) = (Vault::new(&old).unwrap(), Vault::new(&[7; 32]).unwrap());
-    assert_eq!(database.rotate(&old, &new).await.unwrap(), 2);
+    // In the project, in the library and in the release.
+    assert_eq!(database.rotate(&old, &new).await.unwrap(), 3);
     one.put("variables/variableset-Projects-1", set(1, "second-value")).await.expect(500);
+    one.put(library, set(1, "second-value")).await.expect(500);
+    one.post("releases/Releases-1/snapshot-variables", json!({})).await.expect(500);
+    one.post("environments/Dev/deploy-current", json!({})).await.expect(500);
+    for more in [json!({ "Variables": { "A": "given-value" } }), json!({ "UpdateVariableSnapshot": true })] {
+        let mut body =
+            json!({ "ProjectName": "Orders", "ReleaseVersion": "2.0.0", "EnvironmentNames": ["Dev"] });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        one.post("deployments/create/untenanted/v1", body).await.expect(500);
+    }
     let body = json!({ "ProjectName": "Orders", "ReleaseVersion": "2.1.0" });
     one.post("releases/create/v1", body).await.expect(500);
     worker.call("claim", json!({ "wait_ms": 0 })).await.expect(500);

@@ -255,10 +255,10 @@ async fn the_command_says_what_is_asked_for_and_keeps_it_with_another_value() {
     for (words, listed) in [
         (
             &["--prompt", "Why now?", "--required", "Reason="][..],
-            "Reason      asked for as `Why now?`, required",
+            "Reason  -  -  asked for as `Why now?`, required",
         ),
-        (&["reason=usual"], "reason  usual    asked for as `Why now?`, required"),
-        (&["--prompt", "Why?", "reason=usual"], "reason  usual    asked for as `Why?`"),
+        (&["reason=usual"], "reason  usual  -  asked for as `Why now?`, required"),
+        (&["--prompt", "Why?", "reason=usual"], "reason  usual  -  asked for as `Why?`"),
         (&["--no-prompt", "reason=usual"], "reason  usual"),
     ] {
         let done = run(&[&["variable", "set"], words].concat()).await;

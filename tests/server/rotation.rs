@@ -15,9 +15,14 @@ use super::TestServer;
 use crate::support::{PATIENCE, process::Program};
 
 const STORED: &str = "stored-in-the-set";
+const SHARED: &str = "stored-in-a-library";
 const GIVEN: &str = "given-with-the-deployment";
+/// How many sensitive values are sealed: three in each of the sets, in the release, and in what it copied before; and
+/// the one that was given.
+const SEALED: u64 = 10;
 
-/// A server that was stopped with a sensitive value in a set, in a release, and given with a deployment that waits.
+/// A server that was stopped with sensitive values in a project's set, in a library's, in a release, in what the release
+/// copied before, and given with a deployment that waits and was made with that earlier copy.
 async fn stopped() -> (TempDir, Settings) {
     let folder = tempfile::tempdir().unwrap();
     let settings = TestServer::settings(&folder).await;
@@ -27,16 +32,25 @@ async fn stopped() -> (TempDir, Settings) {
     server.push("Orders.1.0.0.zip", b"one", "").await.expect(201);
     let variables = json!([
         { "Name": "Stored", "Value": STORED, "IsSensitive": true },
-        { "Name": "Given", "Value": "other", "IsSensitive": true },
+        { "Name": "Given", "Value": "other", "IsSensitive": true, "Prompt": {} },
         { "Name": "Plain", "Value": "plain" },
     ]);
     let set = json!({ "Version": 0, "Variables": variables });
-    server.put("variables/variableset-Projects-1", set).await.expect(200);
+    let mut own = server.put("variables/variableset-Projects-1", set).await.expect(200);
+    server.post("libraryvariablesets", json!({ "Name": "Common" })).await.expect(201);
+    let set =
+        json!({ "Version": 0, "Variables": [{ "Name": "Shared", "Value": SHARED, "IsSensitive": true }] });
+    server.put("variables/variableset-LibraryVariableSets-1", set).await.expect(200);
+    let body = json!({ "IncludedLibraryVariableSetIds": ["Common"] });
+    server.put("projects/Projects-1", body).await.expect(200);
     server.release("1.0.0").await;
     let body = json!({
         "ProjectName": "Orders", "ReleaseVersion": "1.0.0", "EnvironmentNames": ["Dev"], "Variables": { "Given": GIVEN },
     });
     server.post("deployments/create/untenanted/v1", body).await.expect(201);
+    own["Variables"].as_array_mut().unwrap().push(json!({ "Name": "Later", "Value": "later" }));
+    server.put("variables/variableset-Projects-1", own).await.expect(200);
+    server.post("releases/Releases-1/snapshot-variables", json!({})).await.expect(200);
     server.stop().await;
     (folder, settings)
 }
@@ -62,8 +76,8 @@ async fn assert_whole(settings: &Settings) {
         found.value.clone()
     };
     assert_eq!(
-        (value("Stored"), value("Given"), value("Plain")),
-        (STORED.into(), GIVEN.into(), "plain".into())
+        (value("Stored"), value("Shared"), value("Given"), value("Plain")),
+        (STORED.into(), SHARED.into(), GIVEN.into(), "plain".into())
     );
     // The same again, for whoever looks next.
     worker.finish(&hand_out, json!({ "result": "cancelled", "summary": "again" }), b"").await.expect(200);
@@ -80,8 +94,7 @@ async fn everything_is_opened_by_the_new_key_alone() {
     let (_folder, settings) = stopped().await;
     let before = key(&settings, "master-key");
     let rotated = server::rotate_master_key(&settings, None).await.unwrap();
-    // In the set and in the release, and the one that was given.
-    assert_eq!(rotated.values, Some(5));
+    assert_eq!(rotated.values, Some(SEALED));
     let now = key(&settings, "master-key");
     assert_ne!(now, before);
     assert_eq!(fs_err::read_to_string(rotated.old.unwrap()).unwrap().trim(), before);
@@ -95,6 +108,17 @@ async fn everything_is_opened_by_the_new_key_alone() {
         fs_err::remove_file(file).unwrap();
     }
     assert_whole(&settings).await;
+}
+
+#[tokio::test]
+async fn what_was_copied_before_is_not_new_after_it() {
+    let (_folder, settings) = stopped().await;
+    server::rotate_master_key(&settings, None).await.unwrap();
+    let server = TestServer::with(settings).await;
+    let before = server.get("releases/Releases-1").await.expect(200);
+    let again = server.post("releases/Releases-1/snapshot-variables", json!({})).await.expect(200);
+    let own = "ProjectVariableSetSnapshotId";
+    assert_eq!((&before[own], &again[own]), (&json!("variableset-Projects-1-s-2-1X1"), &before[own]));
 }
 
 #[tokio::test]
@@ -115,7 +139,7 @@ async fn a_key_from_a_file_is_taken_and_may_be_given_again() {
     let (folder, settings) = stopped().await;
     let file = folder.path().join("new-key");
     fs_err::write(&file, "5a".repeat(32)).unwrap();
-    assert_eq!(server::rotate_master_key(&settings, Some(&file)).await.unwrap().values, Some(5));
+    assert_eq!(server::rotate_master_key(&settings, Some(&file)).await.unwrap().values, Some(SEALED));
     assert_eq!(key(&settings, "master-key"), "5a".repeat(32));
     let again = server::rotate_master_key(&settings, Some(&file)).await.unwrap();
     assert!(again.values.is_none() && again.old.is_none(), "{again:?}");
@@ -138,7 +162,7 @@ async fn a_key_that_comes_from_outside_is_replaced_outside() {
     let file = folder.path().join("new-key");
     fs_err::write(&file, "5a".repeat(32)).unwrap();
     let rotated = server::rotate_master_key(&outside, Some(&file)).await.unwrap();
-    assert!(rotated.values == Some(5) && rotated.old.is_none() && rotated.given, "{rotated:?}");
+    assert!(rotated.values == Some(SEALED) && rotated.old.is_none() && rotated.given, "{rotated:?}");
     assert!(!outside.data.join("master-key").exists() && !outside.data.join("master-key.next").exists());
     // With the old key given again, as after a kill: it is done already.
     assert_eq!(server::rotate_master_key(&outside, Some(&file)).await.unwrap().values, None);
