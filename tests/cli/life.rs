@@ -96,6 +96,7 @@ async fn so_it_is_with_what_is_current() {
     scene.end(success()).await;
     let asked = scene.json(&words).await;
     assert_eq!(asked["Tasks"][0]["State"], "Queued");
+    scene.end(success()).await;
     let wait = [&words[..], &["--wait"]].concat();
     let (waited, ()) = tokio::join!(scene.json(&wait), scene.end(success()));
     assert_eq!(waited["Tasks"][0]["State"], "Success");
