@@ -2,6 +2,7 @@
 
 mod download;
 mod error;
+mod once;
 mod resources;
 mod retry;
 mod server;

@@ -2,7 +2,7 @@
 //!
 //! | call | who may | what it does |
 //! |---|---|---|
-//! | `POST register` | an API key | makes or finds the worker of this name in the environment, answers its token |
+//! | `POST register` | an API key | makes or finds the worker of this name in the environment, answers its token; takes an [`IDEMPOTENCY_HEADER`] |
 //! | `POST session` | the worker | starts (or takes over) the worker's session |
 //! | `POST claim` | the session | waits for a deployment of the environment and takes it under a lease |
 //! | `POST deployments/{id}/renew` | the fence | renews the lease |
@@ -25,6 +25,8 @@ use crate::model::{DeploymentId, Fence, JournalEntry, MachineId, Outcome, TaskId
 pub const BASE: &str = "/api/worker/v1";
 /// The header that names the worker's process.
 pub const INSTANCE_HEADER: &str = "octarm-instance";
+/// The header by which a request is known when it is sent again: it is done once, and a repeat gets the answer of the first.
+pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 /// The longest chunk of a log that the server takes, in bytes.
 pub const MAX_LOG_CHUNK: usize = 256 * 1024;
 /// How every worker token begins.
@@ -45,6 +47,9 @@ pub struct RegisterRequest {
     /// The token that this machine already has for this name: kept when it is still good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
+    /// When the worker is new: deploy the projects' current releases for its environment.
+    #[serde(default)]
+    pub deploy_current: bool,
 }
 
 /// A worker's token on the wire. `Debug` hides it.
@@ -81,6 +86,46 @@ pub struct RegisterResponse {
     pub token: Option<Token>,
     /// Whether the worker was there before.
     pub existed: bool,
+    /// What became of the projects' current releases, where their deployment was asked for and the worker is new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub current: Vec<CurrentRelease>,
+}
+
+/// What became of deploying the current release of a project: the one whose deployment to the environment ended well
+/// last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrentRelease {
+    /// The project's name.
+    pub project: String,
+    /// The release's version, where there is one.
+    pub release: Option<String>,
+    /// What became of it.
+    pub outcome: CurrentOutcome,
+    /// The deployment that was made, or the one that is in the way.
+    pub deployment: Option<DeploymentId>,
+    /// The same in words.
+    pub message: String,
+}
+
+/// What became of deploying a current release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CurrentOutcome {
+    /// A deployment of it was made.
+    Queued,
+    /// One of it is on its way already.
+    Active,
+    /// One of another release is on its way.
+    Busy,
+    /// Nobody knows how an earlier one ended.
+    Blocked,
+    /// No deployment of the project to the environment ever ended well.
+    NeverDeployed,
+    /// It may not be deployed there as things are.
+    Refused,
+    /// An outcome of a newer server.
+    #[serde(other)]
+    Other,
 }
 
 /// `POST session`.

@@ -3,6 +3,7 @@
 mod absent;
 mod api_keys;
 mod auth;
+mod backup;
 mod body;
 mod build_information;
 mod channels;
@@ -19,6 +20,7 @@ mod libraries;
 mod lifecycles;
 mod listener;
 mod machines;
+mod once;
 mod packages;
 mod paging;
 mod pools;
@@ -29,6 +31,7 @@ mod prune;
 mod releases;
 mod rewrite;
 mod root;
+mod rotation;
 mod router;
 mod sweeper;
 mod tasks;
@@ -47,8 +50,10 @@ use tls::Protection;
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
+pub use backup::{BackedUp, BackupError, Restored, backup, restore};
 pub use check::check;
 pub use prune::prune;
+pub use rotation::{Rotated, rotate_master_key};
 
 use crate::{
     blobs::{BlobError, Blobs, BucketBlobs},
@@ -146,15 +151,24 @@ pub enum ServerError {
         /// Where it is.
         key: PathBuf,
     },
+    /// There is no database of a server.
+    #[error("the database `{0}` is not a server's")]
+    NothingThere(String),
+    /// A restore was broken off.
+    #[error("a restore into the data folder `{}` has not ended", folder.display())]
+    HalfRestored {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A backup was not made or not restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The new master key is to be kept by whoever gives the old one.
+    #[error("the master key comes from OCTARM_SERVER_MASTER_KEY, and no file gives the new one")]
+    NewKeyMissing,
     /// The conventions could not be read.
     #[error("the built-in conventions cannot be read")]
     Conventions(#[from] ConventionsError),
-    /// There is no server's database to prune.
-    #[error("there is nothing to prune: no server has used the database `{database}` yet")]
-    NothingThere {
-        /// Where there is none.
-        database: String,
-    },
     /// The bytes belong to another installation.
     #[error(
         "the packages in `{place}` belong to installation {owner}, and the database to installation {installation}: nothing \
@@ -203,6 +217,16 @@ impl ServerError {
             Self::KeyMissing { .. } => Some(
                 "restore the key from the backup that the database came from, or copy it from another server of this \
                  database: without it no sensitive value can be read"
+                    .into(),
+            ),
+            Self::NothingThere(_) => {
+                Some("name the data folder or the database URL that the server is started with".into())
+            }
+            Self::HalfRestored { .. } => Some("empty the folder and repeat the restore".into()),
+            Self::Backup(error) => error.hint(),
+            Self::NewKeyMissing => Some(
+                "write 64 random hexadecimal digits into a file that only you can read, and name it: `--new-key FILE`; \
+                 `openssl rand -hex 32` makes some"
                     .into(),
             ),
             Self::Store(error) => error.hint(),
@@ -277,12 +301,12 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     }
     let protection = tls::prepare(&settings.tls, &settings.data, settings.listen)?;
     let database = Database::open(&folder.database).await?;
-    let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), database.is_new().await?)?)?;
+    let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), &database).await?)?;
     let abandoned = if folder.lock.is_some() { Duration::ZERO } else { ABANDONED };
     let blobs = Blobs::open(&folder.packages, bucket(&settings).await?, PACKAGE_LIMIT, abandoned)?;
     blobs.check().await?;
     let store = Store::open(database, vault, settings.lease).await?;
-    let path = settings.data.join("first-api-key");
+    let path = settings.data.join(folder::FIRST_KEY);
     let made =
         store.make_first_key(|key| folder::replace_secret(&path, key.expose_secret())).await?.transpose();
     let first_key = made.map_err(ServerError::Folder)?.map(|key| FirstKey { path, key });

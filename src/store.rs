@@ -5,6 +5,8 @@ mod assignments;
 mod blobs;
 mod build_information;
 mod channels;
+mod copy;
+mod current;
 mod database;
 mod deployments;
 mod environments;
@@ -18,6 +20,7 @@ mod lifecycles;
 mod listener;
 mod logs;
 mod look;
+mod once;
 mod packages;
 mod preview;
 mod process;
@@ -28,6 +31,7 @@ mod prune;
 mod releases;
 mod resolved;
 mod retention;
+mod rotation;
 mod rules;
 mod scopes;
 mod snapshots;
@@ -45,6 +49,7 @@ pub use api_keys::{ApiKeyRow, NewApiKey};
 pub use blobs::{GRACE, UnnamedBlob};
 pub use build_information::{BuildInformationRow, NewBuildInformation};
 pub use channels::{ChannelRow, ChannelRule, NewChannel, RulePackage};
+pub use copy::DatabaseCopy;
 pub use database::{Database, Place};
 pub use deployments::{DeploymentRow, NewDeployment, Page, Resolution, TaskFilter};
 pub use environments::EnvironmentRow;
@@ -55,6 +60,7 @@ pub use libraries::LibraryRow;
 pub use lifecycles::{LifecycleRow, NewLifecycle, NewPhase, Phase};
 pub use listener::{Change, Listener};
 pub use look::Found;
+pub use once::{Claim, OnceKey, Turn, doing};
 pub use packages::{NewPackage, Overwrite, PackageRow, Pushed};
 pub use preview::{Preview, PreviewAction, Prompt, Template};
 pub use process::FEED;
@@ -64,6 +70,7 @@ pub use prompts::Asked;
 pub use releases::{NewRelease, PinnedPackage, ReleaseRow};
 pub use resolved::Resolved;
 pub use retention::{Facts, Judged, Kind};
+pub use rotation::Alone;
 pub use rules::{ReadRule, Verdict, read as read_rule};
 pub use scopes::ScopeMember;
 pub use variables::{NewVariable, ShownVariable, VariableSet};
@@ -85,6 +92,11 @@ impl Store {
     /// The store in this database. `lease` is how long a hand-out lasts.
     pub async fn open(database: Database, vault: Vault, lease: Duration) -> Result<Self, StoreError> {
         let installation = keys::installation(&database, &vault).await?;
+        if database.others().is_none() {
+            let mut write = database.write().await?;
+            once::abandon(&mut write).await?;
+            write.commit().await?;
+        }
         Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease })
     }
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use local_log::{LocalLine, LocalLog, LogReader};
-pub use registration::{Deregistered, Registration, deregister, register};
+pub use registration::{Deregistered, Registered, Registration, deregister, register};
 pub use state::{Identity, StateError, StateFolder};
 
 use crate::{

@@ -39,7 +39,8 @@ const VOCABULARIES: [(&str, &[&str]); 10] = [
     ("axum::", &["server"]),
     ("clap::", &["cli", "main"]),
     ("zip::", &["package"]),
-    ("tar::", &["package"]),
+    // A backup of the server is a tar, and no package.
+    ("tar::", &["package", "server"]),
     ("bzip2::", &["package"]),
     ("reqwest::", &["client"]),
     ("indicatif::", &["cli"]),

@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 
 use super::{
     CliError, Output,
+    connection::field,
     delete::{DeleteArgs, delete},
     find::{find, text},
     resource::{change, create, list, saved},
     table,
+    task::{self, Started},
 };
 use crate::{
     client::{Collection, ServerClient},
@@ -16,6 +18,8 @@ use crate::{
 };
 
 const KIND: Collection = Collection::Environments;
+/// What is being done by `deploy-current`.
+const CURRENT: &str = "deploying what is current";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EnvironmentCommand {
@@ -53,6 +57,23 @@ pub(super) enum EnvironmentCommand {
         /// Its place among the others, the lowest first
         #[arg(long, value_name = "NUMBER")]
         order: Option<i64>,
+    },
+    /// Deploy the projects' current releases for the environment once more: those that ended well there last
+    #[command(
+        after_help = "Example:\n  octarm environment deploy-current Production --project Orders --wait"
+    )]
+    DeployCurrent {
+        /// Its name, slug or id
+        environment: String,
+        /// Only of these projects; else of all that were deployed there
+        #[arg(long = "project", value_name = "NAME")]
+        projects: Vec<String>,
+        /// Show the logs and wait for the ends, also of those that are on their way already
+        #[arg(long)]
+        wait: bool,
+        /// Wait at most so many seconds
+        #[arg(long, value_name = "SECONDS", requires = "wait")]
+        timeout: Option<u64>,
     },
     /// Delete an environment that no worker and no lifecycle is bound to
     Delete {
@@ -96,10 +117,35 @@ pub(super) async fn run(
             }
             saved(client, KIND, found, output).await?;
         }
+        EnvironmentCommand::DeployCurrent { environment, projects, wait, timeout } => {
+            let answer = client.deploy_current(&environment, &projects).await?;
+            let found = answer.get("Projects").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let text = if found.is_empty() {
+                format!("nothing is current in {environment}: no deployment to it ever ended well")
+            } else {
+                found.iter().map(describe_current).collect::<Result<Vec<_>, _>>()?.join("\n")
+            };
+            let is_on_its_way = |one: &&Value| matches!(one["Outcome"].as_str(), Some("Queued" | "Active"));
+            let (mut ids, mut labels) = (Vec::new(), Vec::new());
+            for one in found.iter().filter(is_on_its_way) {
+                ids.push(field(one, "ServerTaskId", CURRENT)?.to_owned());
+                labels.push(field(one, "ProjectName", CURRENT)?.to_owned());
+            }
+            let started = Started { ids: &ids, labels: &labels, text, wait, timeout };
+            return task::show_started(client, started, answer, output).await;
+        }
         EnvironmentCommand::Delete { environment, delete: args } => {
             args.check()?;
             return delete(client, KIND, find(client, KIND, &environment).await, &args, false, output).await;
         }
     }
     Ok(Exit::Done)
+}
+
+fn describe_current(one: &Value) -> Result<String, CliError> {
+    let (project, message) = (field(one, "ProjectName", CURRENT)?, field(one, "Message", CURRENT)?);
+    Ok(match one.get("ReleaseVersion").and_then(Value::as_str) {
+        Some(release) => format!("{project} {release}: {message}"),
+        None => format!("{project}: {message}"),
+    })
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use super::ProfileError;
 use crate::{
     blobs::BlobError, client::ClientError, config::ConfigError, conventions::ConventionsError,
-    deploy::RedactorError, exit::Exit, model::FingerprintError, package::PackageError, server::ServerError,
-    store::StoreError, telemetry::TelemetryError, template::Unclean, worker::StateError, worker::WorkerError,
+    deploy::RedactorError, exit::Exit, model::FingerprintError, package::PackageError, server::BackupError,
+    server::ServerError, server::TlsError, store::StoreError, telemetry::TelemetryError, template::Unclean,
+    worker::StateError, worker::WorkerError,
 };
 
 /// Why a command did not do what it was asked.
@@ -173,10 +174,14 @@ impl CliError {
                 ServerError::Locked { .. }
                 | ServerError::KeyMissing { .. }
                 | ServerError::KeyUnreadable { .. }
-                | ServerError::NothingThere { .. }
+                | ServerError::NothingThere(_)
                 | ServerError::ForeignBlobs { .. }
+                | ServerError::NewKeyMissing
+                | ServerError::HalfRestored { .. }
+                | ServerError::Backup(BackupError::OtherEngine(_))
                 | ServerError::Store(StoreError::Unusable(_) | StoreError::WrongKey)
-                | ServerError::Blobs(BlobError::BucketName(_) | BlobError::Prefix(_)),
+                | ServerError::Blobs(BlobError::BucketName(_) | BlobError::Prefix(_))
+                | ServerError::Tls(TlsError::Unreadable { .. } | TlsError::Empty(_) | TlsError::Unfit { .. }),
             ) => Exit::Configuration,
             Self::Server(ServerError::Blobs(BlobError::Bucket(error))) if !error.may_have_acted() => {
                 Exit::Configuration
@@ -184,6 +189,11 @@ impl CliError {
             Self::Server(
                 ServerError::Store(StoreError::Unreachable(_)) | ServerError::Blobs(BlobError::Bucket(_)),
             ) => Exit::Unreachable,
+            Self::Server(ServerError::Backup(error)) => match error {
+                BackupError::Damaged { .. } | BackupError::Newer { .. } => Exit::Input,
+                BackupError::Occupied(_) | BackupError::FolderOccupied { .. } => Exit::Usage,
+                _ => Exit::Io,
+            },
             Self::Config(_) | Self::Conventions(_) | Self::Telemetry(_) | Self::Disagreement { .. } => {
                 Exit::Configuration
             }

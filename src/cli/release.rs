@@ -15,13 +15,15 @@ use super::{
     delete::{DeleteArgs, delete},
     find::{find, text, unknown},
     resource::{name_by_id, names},
-    table, task, variables,
+    table,
+    task::{self, Started},
+    variables,
 };
 use crate::{
-    client::{Collection, Listed, NewRelease, ServerClient},
+    client::{Collection, NewRelease, ServerClient},
     conventions::Conventions,
     exit::Exit,
-    model::{ReleaseId, chain},
+    model::ReleaseId,
 };
 
 const KIND: Collection = Collection::Releases;
@@ -286,7 +288,7 @@ async fn given(
     Ok(variables)
 }
 
-/// Starts the deployments. What programs see has the same members whether they are waited for or not.
+/// Starts the deployments.
 async fn deploy(
     client: &ServerClient,
     project: &str,
@@ -297,31 +299,14 @@ async fn deploy(
 ) -> Result<Exit, CliError> {
     let StartArgs { variables, sensitive, wait, timeout } = start;
     let variables = given(client, project, version, variables, sensitive.as_deref()).await?;
-    let mut answer = client.deploy(project, version, environments, &variables).await?;
+    let answer = client.deploy(project, version, environments, &variables).await?;
     let act = "deploying a release";
     let made = answer["DeploymentServerTasks"].as_array();
     let made =
         made.ok_or_else(|| CliError::Answer { act: act.to_owned(), field: "DeploymentServerTasks" })?;
     let ids = made.iter().map(|pair| field(pair, "ServerTaskId", act).map(str::to_owned));
     let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
-    let started = format!("deploying {project} {version} to {}: {}", environments.join(", "), ids.join(", "));
-    let (tasks, exit, text) = if wait {
-        output.say(started);
-        let (tasks, exit) = task::wait_for(client, &ids, Some(environments), timeout, output).await?;
-        let text = task::described(&tasks)?;
-        (tasks, exit, text)
-    } else if output.is_json() {
-        let filter = [("ids", ids.join(","))];
-        // The deployments are made: whoever was told of an error here would make them again.
-        let tasks = client.list(Collection::Tasks, None, &filter, usize::MAX).await.unwrap_or_else(|error| {
-            output.aside(&format!("the deployments are made, but not their tasks read: {}", chain(&error)));
-            Listed::default()
-        });
-        (tasks.items, Exit::Done, started)
-    } else {
-        (Vec::new(), Exit::Done, started)
-    };
-    answer["Tasks"] = tasks.into();
-    output.result(text, &answer);
-    Ok(exit)
+    let text = format!("deploying {project} {version} to {}: {}", environments.join(", "), ids.join(", "));
+    let started = Started { ids: &ids, labels: environments, text, wait, timeout };
+    task::show_started(client, started, answer, output).await
 }

@@ -1,6 +1,7 @@
 //! `octarm server`.
 
 use std::{
+    fmt::Write as _,
     io::IsTerminal,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -14,9 +15,9 @@ use tracing::info;
 
 use super::{CliError, Output};
 use crate::{
-    config::{Environment, ServerConfig},
+    config::{Environment, Flags, LogConfig, ServerConfig},
     exit::Exit,
-    server::{self, Settings},
+    server::{self, BackedUp, Restored, Rotated, Settings},
     shutdown,
     store::Judged,
     telemetry,
@@ -47,10 +48,45 @@ pub(super) enum ServerCommand {
         #[command(flatten)]
         settings: ServerSettings,
     },
+    /// Write packages, tables and logs into one file, also while the server runs. With PostgreSQL, `pg_dump` the database
+    /// first: its tables are not in the file
+    #[command(
+        after_help = "Example:\n  octarm server backup --data /var/lib/octarm/server --output octarm.backup"
+    )]
+    Backup {
+        #[command(flatten)]
+        place: ServerPlace,
+        /// The file to write, which does not exist yet
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// Also take what is secret: the master key, the certificate's key, the first API key. Who has such a file has
+        /// everything
+        #[arg(long)]
+        with_master_key: bool,
+    },
+    /// Check a backup and put what it holds into an empty data folder
+    #[command(after_help = "Example:\n  octarm server restore octarm.backup --data /var/lib/octarm/server")]
+    Restore {
+        /// The backup
+        file: PathBuf,
+        #[command(flatten)]
+        place: ServerPlace,
+    },
+    /// Seal every sensitive value with a new master key, while no server runs. The old key is kept in the data folder under
+    /// another name: backups made before need it
+    #[command(after_help = "Example:\n  octarm server rotate-master-key --data /var/lib/octarm/server")]
+    RotateMasterKey {
+        #[command(flatten)]
+        place: ServerPlace,
+        /// A file that holds the new key, 64 hexadecimal digits; else one is made
+        #[arg(long, value_name = "FILE")]
+        new_key: Option<PathBuf>,
+    },
 }
 
+/// Where the server keeps what it keeps.
 #[derive(Debug, Args)]
-pub(super) struct ServerSettings {
+pub(super) struct ServerPlace {
     /// The configuration file; else /etc/octarm/server.toml where there is one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -72,6 +108,12 @@ pub(super) struct ServerSettings {
     /// The region of the bucket
     #[arg(long, value_name = "REGION")]
     blobs_region: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServerSettings {
+    #[command(flatten)]
+    place: ServerPlace,
     /// The address to listen on; else 127.0.0.1:8060
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -116,17 +158,45 @@ pub(super) async fn run(
     environment: &Environment,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let (given, act) = match command {
-        ServerCommand::Run { settings, address_file } => (settings, Act::Run { address_file }),
-        ServerCommand::Prune { settings, dry_run } => (settings, Act::Prune { dry_run }),
-        ServerCommand::CheckConfig { settings } => (settings, Act::Check),
-    };
+    match command {
+        ServerCommand::Run { settings, address_file } => {
+            let (settings, log) = read(settings, environment)?;
+            serve(settings, &log, address_file.as_deref(), output).await
+        }
+        ServerCommand::Prune { settings, dry_run } => {
+            let settings = read(settings, environment)?.0;
+            show_pruned(&Box::pin(server::prune(&settings, dry_run)).await?, dry_run, output);
+            Ok(Exit::Done)
+        }
+        ServerCommand::CheckConfig { settings } => {
+            for sentence in server::check(&read(settings, environment)?.0).await? {
+                output.say(sentence);
+            }
+            Ok(Exit::Done)
+        }
+        ServerCommand::Backup { place, output: file, with_master_key } => {
+            let settings = read_place(place, Vec::new(), environment)?.0;
+            let made = server::backup(&settings, &file, with_master_key).await?;
+            tell_backup(&file, &made, output);
+            Ok(Exit::Done)
+        }
+        ServerCommand::Restore { file, place } => {
+            let settings = read_place(place, Vec::new(), environment)?.0;
+            let restored = server::restore(&settings, &file).await?;
+            tell_restored(&settings.data, &restored, output);
+            Ok(Exit::Done)
+        }
+        ServerCommand::RotateMasterKey { place, new_key } => {
+            let settings = read_place(place, Vec::new(), environment)?.0;
+            let rotated = server::rotate_master_key(&settings, new_key.as_deref()).await?;
+            tell_rotated(&rotated, output);
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn read(given: ServerSettings, environment: &Environment) -> Result<(Settings, LogConfig), CliError> {
     let mut flags = Vec::new();
-    flags.extend(given.data.map(|data| ("data", data.display().to_string())));
-    flags.extend(given.database_url.map(|url| ("database_url", url)));
-    flags.extend(given.blobs.map(|url| ("blobs", url)));
-    flags.extend(given.blobs_endpoint.map(|url| ("blobs_endpoint", url)));
-    flags.extend(given.blobs_region.map(|region| ("blobs_region", region)));
     flags.extend(given.listen.map(|listen| ("listen", listen.to_string())));
     flags.extend(given.tls.map(|tls| ("tls", tls)));
     flags.extend(given.tls_cert.map(|file| ("tls_cert", file.display().to_string())));
@@ -146,6 +216,19 @@ pub(super) async fn run(
         ("retention.logs_days", logs_days),
     ];
     flags.extend(limits.into_iter().filter_map(|(name, limit)| Some((name, limit?.to_string()))));
+    read_place(given.place, flags, environment)
+}
+
+fn read_place(
+    given: ServerPlace,
+    mut flags: Flags,
+    environment: &Environment,
+) -> Result<(Settings, LogConfig), CliError> {
+    flags.extend(given.data.map(|data| ("data", data.display().to_string())));
+    flags.extend(given.database_url.map(|url| ("database_url", url)));
+    flags.extend(given.blobs.map(|url| ("blobs", url)));
+    flags.extend(given.blobs_endpoint.map(|url| ("blobs_endpoint", url)));
+    flags.extend(given.blobs_region.map(|region| ("blobs_region", region)));
     let config = ServerConfig::read(given.config.as_deref(), environment, flags)?;
     let settings = Settings {
         database: config.database_url,
@@ -158,20 +241,88 @@ pub(super) async fn run(
         retention: config.retention,
         ..Settings::new(config.data, config.listen)
     };
-    let address_file = match act {
-        Act::Run { address_file } => address_file,
-        Act::Prune { dry_run } => {
-            show_pruned(&Box::pin(server::prune(&settings, dry_run)).await?, dry_run, output);
-            return Ok(Exit::Done);
-        }
-        Act::Check => {
-            for sentence in server::check(&settings).await? {
-                output.say(sentence);
-            }
-            return Ok(Exit::Done);
-        }
+    Ok((settings, config.log))
+}
+
+fn tell_backup(file: &Path, made: &BackedUp, output: Output) {
+    let mut text =
+        format!("backed up {} files into `{}` ({} bytes), checked", made.files, file.display(), made.size);
+    if !made.has_database {
+        text.push_str(
+            "\nthe tables are in PostgreSQL and not in it: keep with it a `pg_dump --format=custom` that was made before it",
+        );
+    }
+    if !made.has_blobs {
+        text.push_str("\npackages and finished logs are in the bucket and not in it: keep the bucket's objects as long as it");
+    }
+    if !made.left_out.is_empty() {
+        let _ = write!(
+            text,
+            "\nnot in it, since they are secret: {}; keep them apart, for without the master key no sensitive value can be \
+             read",
+            made.left_out.join(", ")
+        );
+    }
+    let value = json!({
+        "file": file, "files": made.files, "size": made.size, "has_database": made.has_database,
+        "has_blobs": made.has_blobs, "left_out": made.left_out,
+    });
+    output.result(text, &value);
+}
+
+fn tell_restored(data: &Path, restored: &Restored, output: Output) {
+    let mut text =
+        format!("restored {} files of {} into `{}`", restored.files, restored.made, data.display());
+    if !restored.has_database {
+        text.push_str(
+            "\nthe tables are not among them: restore the dump that was made before this backup, with `pg_restore`, into an \
+             empty database, and run in it: select setval('deployments_id_seq', nextval('deployments_id_seq') + 10000); so \
+             that no number of a deployment means two things",
+        );
+    }
+    if !restored.left_out.is_empty() {
+        let _ = write!(
+            text,
+            "\nbefore the server starts, put these into the folder from where you keep them: {}",
+            restored.left_out.join(", ")
+        );
+    } else if !restored.has_key {
+        text.push_str(
+            "\nthe master key was not in the folder: give it as OCTARM_SERVER_MASTER_KEY as before",
+        );
+    }
+    let value = json!({
+        "data": data, "files": restored.files, "made": restored.made, "has_database": restored.has_database,
+        "has_master_key": restored.has_key, "left_out": restored.left_out,
+    });
+    output.result(text, &value);
+}
+
+/// What was done, and what is left to do for whoever asked.
+fn tell_rotated(rotated: &Rotated, output: Output) {
+    let mut text = match rotated.values {
+        None => "the new master key is the database's already".to_owned(),
+        Some(1) => "1 sensitive value is sealed with a new master key".to_owned(),
+        Some(values) => format!("{values} sensitive values are sealed with a new master key"),
     };
-    telemetry::start(&config.log, output.has_stderr_colour())?;
+    if let Some(old) = &rotated.old {
+        let _ = write!(text, "; the old one, which backups made before need, is in `{}`", old.display());
+    }
+    if rotated.given {
+        text.push_str("; give the new one as OCTARM_SERVER_MASTER_KEY from now on");
+    } else if rotated.shared {
+        text.push_str("; copy the new one to the data folders of the other servers of this database");
+    }
+    output.result(text, &json!({ "values": rotated.values, "old_key": rotated.old }));
+}
+
+async fn serve(
+    settings: Settings,
+    log: &LogConfig,
+    address_file: Option<&Path>,
+    output: Output,
+) -> Result<Exit, CliError> {
+    telemetry::start(log, output.has_stderr_colour())?;
     let stop = CancellationToken::new();
     shutdown::listen(stop.clone(), CancellationToken::new(), CancellationToken::new())
         .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
@@ -184,7 +335,7 @@ pub(super) async fn run(
         }
     }
     let url = server.url();
-    if let Some(file) = &address_file {
+    if let Some(file) = address_file {
         write_whole(file, &url)?;
     }
     // Last: who has read this line finds the file.
@@ -194,13 +345,6 @@ pub(super) async fn run(
     server.serve(stop).await?;
     info!("stopped");
     Ok(Exit::Done)
-}
-
-/// What is done with the settings.
-enum Act {
-    Run { address_file: Option<PathBuf> },
-    Prune { dry_run: bool },
-    Check,
 }
 
 fn show_pruned(things: &[Judged], dry_run: bool, output: Output) {

@@ -15,7 +15,7 @@ use super::{
     table,
 };
 use crate::{
-    client::{Backoff, ClientError, Collection, LogPart, ServerClient},
+    client::{Backoff, ClientError, Collection, Listed, LogPart, ServerClient},
     exit::Exit,
     model::{LogLine, TaskId, chain},
 };
@@ -160,7 +160,7 @@ pub(super) async fn filters(
 
 /// Waits until these have ended, side by side, and shows their logs where labels for these are given; answers the tasks
 /// and what their ends mean together. When the time is over the tasks are answered as they are then.
-pub(super) async fn wait_for(
+async fn wait_for(
     client: &ServerClient,
     ids: &[String],
     labels: Option<&[String]>,
@@ -201,8 +201,52 @@ pub(super) async fn wait_for(
     Ok((ended, exit))
 }
 
+/// Deployments that were started, and whether they are waited for.
+pub(super) struct Started<'s> {
+    /// Their tasks.
+    pub(super) ids: &'s [String],
+    /// What tells their logs apart.
+    pub(super) labels: &'s [String],
+    /// What people are told.
+    pub(super) text: String,
+    pub(super) wait: bool,
+    pub(super) timeout: Option<u64>,
+}
+
+/// Waits for the ends where that is asked for, and puts the tasks to the answer. What programs see has the same members
+/// whether they are waited for or not.
+pub(super) async fn show_started(
+    client: &ServerClient,
+    started: Started<'_>,
+    mut answer: Value,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let Started { ids, labels, text, wait, timeout } = started;
+    let (tasks, exit, text) = if ids.is_empty() {
+        (Vec::new(), Exit::Done, text)
+    } else if wait {
+        output.say(text);
+        let (tasks, exit) = wait_for(client, ids, Some(labels), timeout, output).await?;
+        let text = described(&tasks)?;
+        (tasks, exit, text)
+    } else if output.is_json() {
+        let filter = [("ids", ids.join(","))];
+        // The deployments are made: whoever was told of an error here would make them again.
+        let tasks = client.list(Collection::Tasks, None, &filter, usize::MAX).await.unwrap_or_else(|error| {
+            output.aside(&format!("the deployments are made, but not their tasks read: {}", chain(&error)));
+            Listed::default()
+        });
+        (tasks.items, Exit::Done, text)
+    } else {
+        (Vec::new(), Exit::Done, text)
+    };
+    answer["Tasks"] = tasks.into();
+    output.result(text, &answer);
+    Ok(exit)
+}
+
 /// Each task in its line.
-pub(super) fn described(tasks: &[Value]) -> Result<String, CliError> {
+fn described(tasks: &[Value]) -> Result<String, CliError> {
     Ok(tasks.iter().map(describe).collect::<Result<Vec<_>, _>>()?.join("\n"))
 }
 

@@ -1,6 +1,7 @@
 //! `octarm worker`.
 
 use std::{
+    fmt::Write as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,9 +21,11 @@ use crate::{
     deploy::Memory,
     exit::Exit,
     model::{DeploymentId, Variable},
-    protocol::Machine,
+    protocol::{CurrentRelease, Machine},
     shutdown, telemetry,
-    worker::{self, Deregistered, LocalLine, LogReader, Registration, StateFolder, Stopping, Worker},
+    worker::{
+        self, Deregistered, LocalLine, LogReader, Registered, Registration, StateFolder, Stopping, Worker,
+    },
 };
 
 #[derive(Debug, Args)]
@@ -51,6 +54,10 @@ pub(super) enum WorkerCommand {
         /// Take the name over from another machine
         #[arg(long)]
         replace: bool,
+        /// When the worker is new: deploy the projects' current releases for its environment, those that ended well there
+        /// last
+        #[arg(long)]
+        deploy_current: bool,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -89,23 +96,15 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        WorkerCommand::Register { server, state, name, environment: to, replace } => {
+        WorkerCommand::Register { server, state, name, environment: to, replace, deploy_current } => {
             let config = read_config(&state, environment)?;
             let Target { server, trust, key, .. } = connection::target(&server, environment)?;
             let folder = StateFolder::open(&config.state)?;
+            let machine = machine(&config);
             let registration =
-                Registration { server, trust, name, environment: to, machine: machine(&config), replace };
-            let (identity, existed) = worker::register(&folder, &key, registration).await?;
-            let verb = if existed { "is registered" } else { "registered" };
-            let text = format!(
-                "worker {} {verb} in {} ({})",
-                identity.name, identity.environment, identity.worker_id
-            );
-            let value = json!({
-                "worker_id": identity.worker_id, "name": identity.name, "environment": identity.environment,
-                "server": identity.server, "existed": existed, "state": config.state,
-            });
-            output.result(text, &value);
+                Registration { server, trust, name, environment: to, machine, replace, deploy_current };
+            let registered = worker::register(&folder, &key, registration).await?;
+            show_registered(&registered, deploy_current, &config, output);
             Ok(Exit::Done)
         }
         WorkerCommand::Run { state } => serve(&read_config(&state, environment)?, environment, output).await,
@@ -125,6 +124,27 @@ pub(super) async fn run(
             logs(&config.state, follow, deployment, output).await
         }
     }
+}
+
+fn show_registered(registered: &Registered, deploy_current: bool, config: &WorkerConfig, output: Output) {
+    let Registered { identity, existed, current } = registered;
+    let verb = if *existed { "is registered" } else { "registered" };
+    let mut text =
+        format!("worker {} {verb} in {} ({})", identity.name, identity.environment, identity.worker_id);
+    if deploy_current && *existed {
+        text.push_str("\nit was there before: nothing is deployed for it");
+    } else if deploy_current && current.is_empty() {
+        text.push_str("\nnothing is current there: no deployment ever ended well");
+    }
+    for CurrentRelease { project, release, message, .. } in current {
+        let release = release.as_deref().unwrap_or_default();
+        let _ = write!(text, "\n{project} {release}: {message}");
+    }
+    let value = json!({
+        "worker_id": identity.worker_id, "name": identity.name, "environment": identity.environment,
+        "server": identity.server, "existed": existed, "state": config.state, "current": current,
+    });
+    output.result(text, &value);
 }
 
 fn read_config(args: &StateArgs, environment: &Environment) -> Result<WorkerConfig, CliError> {

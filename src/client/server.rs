@@ -194,6 +194,13 @@ impl ServerClient {
         self.call(&act, Method::GET, &["projects", project, "releases", version], None).await
     }
 
+    /// Deploys the current releases of these projects, or of all that were deployed there, to the environment once more.
+    pub async fn deploy_current(&self, environment: &str, projects: &[String]) -> Result<Value, ClientError> {
+        let act = format!("deploying what is current in `{environment}`");
+        let path = ["environments", environment, "deploy-current"];
+        self.call(&act, Method::POST, &path, Some(json!({ "Projects": projects }))).await
+    }
+
     /// Deploys a release; answers one task for each environment.
     pub async fn deploy(
         &self,
@@ -271,11 +278,16 @@ impl ServerClient {
         path: &[&str],
         body: Option<Value>,
     ) -> Result<Value, ClientError> {
+        let makes = method == Method::POST;
         let mut request = self.request(method, path).timeout(PROMPT);
         if let Some(body) = body {
             request = request.json(&body);
         }
-        self.connection.json(act, request).await
+        if makes {
+            self.connection.once(act, &self.key, request).await
+        } else {
+            self.connection.json(act, request).await
+        }
     }
 }
 

@@ -47,7 +47,7 @@ impl WorkerClient {
             .header("X-Octopus-ApiKey", key.expose_secret())
             .timeout(PROMPT)
             .json(request);
-        connection.json(&act, call).await
+        connection.once(&act, key, call).await
     }
 
     /// A client for a worker that is registered.

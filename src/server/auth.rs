@@ -32,8 +32,7 @@ pub(super) async fn require_key(State(shared): State<Shared>, mut request: Reque
 }
 
 async fn check_key(shared: &Shared, headers: &HeaderMap, needed: Permission) -> Result<Caller, Problem> {
-    let key = headers.get(KEY_HEADER).and_then(|value| value.to_str().ok()).or_else(|| bearer(headers));
-    let Some(key) = key.map(str::trim).filter(|key| !key.is_empty()) else {
+    let Some(key) = credential(headers) else {
         return Err(Problem::unauthorised(
             "no API key was sent: put one into the header X-Octopus-ApiKey or Authorization: Bearer",
         ));
@@ -52,6 +51,12 @@ async fn check_key(shared: &Shared, headers: &HeaderMap, needed: Permission) -> 
     Ok(Caller(Arc::new(row)))
 }
 
+/// The API key that was sent.
+pub(super) fn credential(headers: &HeaderMap) -> Option<&str> {
+    let key = headers.get(KEY_HEADER).and_then(|value| value.to_str().ok()).or_else(|| bearer(headers));
+    key.map(str::trim).filter(|key| !key.is_empty())
+}
+
 /// What a call needs. Whatever is not listed here changes how the server is set up.
 fn needed(method: &Method, path: &str) -> Permission {
     let resource = path.strip_prefix("/api/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
@@ -65,6 +70,7 @@ fn needed(method: &Method, path: &str) -> Permission {
             Permission::Read
         }
         (&Method::POST, "packages" | "releases" | "build-information") => Permission::Publish,
+        (&Method::POST, "environments") if path.ends_with("/deploy-current") => Permission::Deploy,
         (&Method::POST, "deployments" | "tasks" | "runbook-runs") => Permission::Deploy,
         _ => Permission::Administer,
     }

@@ -6,7 +6,7 @@ use rustix::fs::Access;
 use tokio::net::TcpListener;
 
 use super::{ServerError, Settings, TlsError, bucket, folder, tls};
-use crate::store::{Found, Vault};
+use crate::store::{Found, StoreError};
 
 /// Finds out what would keep a server with these settings from starting; answers a sentence for each thing that is
 /// right.
@@ -14,15 +14,18 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
     let data = settings.data.display();
     let is_there = settings.data.exists();
     usable(&settings.data).map_err(ServerError::Folder)?;
+    folder::refuse_half_restored(&settings.data)?;
     if settings.database.is_none() {
         folder::refuse_owned(&settings.data)?;
     }
     let folder = folder::look(&settings.data, settings.database.as_ref());
-    let key = folder.found_key(settings.master_key.as_ref())?;
-    let vault = key.map(|key| Vault::new(&key)).transpose()?;
-    let found = Found::at(&folder.database, vault.as_ref()).await?;
-    if found == Found::Used && key.is_none() {
-        return Err(folder.key_missing());
+    let keys = folder.keys(settings.master_key.as_ref())?;
+    let found = Found::at(&folder.database, None).await?;
+    if found == Found::Used {
+        if keys.is_empty() {
+            return Err(folder.key_missing());
+        }
+        folder::own(&keys, &folder.database).await?.ok_or(StoreError::WrongKey)?;
     }
     let bucket = bucket(settings).await?;
     if let Some(bucket) = &bucket {
@@ -37,10 +40,10 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
             Found::New => format!("the database `{}` is new: its tables will be made", folder.database),
             Found::Used => format!("the database `{}` can be used", folder.database),
         },
-        match (found, key) {
+        match (found, keys.is_empty()) {
             (Found::Used, _) => "the master key opens it".to_owned(),
-            (Found::New, Some(_)) => "there is a master key for it".to_owned(),
-            (Found::New, None) => "a master key will be made in the data folder".to_owned(),
+            (Found::New, false) => "there is a master key for it".to_owned(),
+            (Found::New, true) => "a master key will be made in the data folder".to_owned(),
         },
         protected,
         format!("the address {address} is free"),

@@ -28,7 +28,7 @@ pub(super) async fn answer(request: Request, next: Next) -> Response {
         Err(problem) => problem,
     };
     let Problem { status, body } = problem;
-    let pause = body.retry_after_ms.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE);
+    let pause = body.retry_after_ms.filter(|_| body.code == ErrorCode::Busy);
     let mut response = if for_worker {
         (status, Json(ErrorEnvelope { error: body })).into_response()
     } else {

@@ -8,8 +8,14 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Shared, body::Fields, json::link, paging::Params, problem::Problem, rewrite::SPACE};
-use crate::{model::EnvironmentId, store::EnvironmentRow};
+use super::{
+    Shared, auth::Caller, body::Fields, json::link, paging::Params, problem::Problem, rewrite::SPACE,
+};
+use crate::{
+    model::{EnvironmentId, TaskId},
+    protocol::{CurrentOutcome, CurrentRelease},
+    store::EnvironmentRow,
+};
 
 const KIND: &str = "Environment";
 /// The one type of environments here: those that stay until somebody deletes them.
@@ -65,6 +71,36 @@ pub(super) async fn remove(
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     Ok(Json(environment(&shared.store.delete_environment(&id).await?)))
+}
+
+/// Ours: deploys what is current in the environment once more.
+pub(super) async fn deploy_current(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    caller: Caller,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    let row = shared.store.environment(&id).await?;
+    let id = EnvironmentId(row.id);
+    caller.reach(id, &row.name)?;
+    let found =
+        shared.store.deploy_current(&id.to_string(), &fields.texts("Projects")?, caller.name()).await?;
+    shared.deployment_changed();
+    let queued = found.iter().filter(|one| one.outcome == CurrentOutcome::Queued);
+    let tasks: Vec<Value> = queued
+        .filter_map(|one| one.deployment)
+        .map(|id| json!({ "DeploymentId": id, "ServerTaskId": TaskId(id.0) }))
+        .collect();
+    let projects: Vec<Value> = found.iter().map(current).collect();
+    Ok(Json(json!({ "EnvironmentId": id, "DeploymentServerTasks": tasks, "Projects": projects })))
+}
+
+fn current(one: &CurrentRelease) -> Value {
+    let task = one.deployment.map(|id| TaskId(id.0));
+    json!({
+        "ProjectName": one.project, "ReleaseVersion": one.release, "Outcome": format!("{:?}", one.outcome),
+        "DeploymentId": one.deployment, "ServerTaskId": task, "Message": one.message,
+    })
 }
 
 fn environment(row: &EnvironmentRow) -> Value {

@@ -12,14 +12,29 @@ use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
 
 use super::ServerError;
-use crate::store::Place;
+use crate::store::{Database, Found, Place, StoreError, Vault};
 
 /// The database's file, where it has no URL.
-const DATABASE: &str = "octarm.db";
+pub(super) const DATABASE: &str = "octarm.db";
+/// The folder of the packages.
+pub(super) const PACKAGES: &str = "packages";
+/// The file that holds the master key.
+pub(super) const MASTER_KEY: &str = "master-key";
+/// The file that holds the API key that was made first.
+pub(super) const FIRST_KEY: &str = "first-api-key";
+/// The certificate of our own making, and its key.
+pub(super) const CERTIFICATE: &str = "tls-certificate.pem";
+/// See [`CERTIFICATE`].
+pub(super) const CERTIFICATE_KEY: &str = "tls-key.pem";
+/// The files that a backup leaves out unless it is to be kept as they are. The certificate goes with its key.
+pub(super) const SECRETS: [&str; 4] = [MASTER_KEY, FIRST_KEY, CERTIFICATE, CERTIFICATE_KEY];
+/// The folder that a restore unpacks into; while it is there, the data folder is not whole.
+pub(super) const RESTORE: &str = "restore.part";
 /// The file that its one server holds, where the database is in the folder.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// The opened folder.
 pub(super) struct Folder {
@@ -36,6 +51,7 @@ pub(super) fn open(data: &Path, database: Option<&SecretString>) -> Result<Folde
     private_folder(data).map_err(ServerError::Folder)?;
     let lock = if database.is_none() { Some(lock(data)?) } else { None };
     let folder = Folder { lock, ..look(data, database) };
+    refuse_half_restored(data)?;
     private_folder(&folder.packages).map_err(ServerError::Folder)?;
     match &folder.database {
         Place::Postgres(_) => {
@@ -60,7 +76,21 @@ pub(super) fn look(data: &Path, database: Option<&SecretString>) -> Folder {
         Some(url) => Place::Postgres(url.clone()),
         None => Place::File(data.join(DATABASE)),
     };
-    Folder { database, packages: data.join("packages"), master_key: data.join("master-key"), lock: None }
+    Folder { database, packages: data.join(PACKAGES), master_key: data.join(MASTER_KEY), lock: None }
+}
+
+/// A folder that is there already, and the lock of one that the database is in: for whoever works beside no server.
+pub(super) fn existing(data: &Path, database: Option<&SecretString>) -> Result<Folder, ServerError> {
+    let lock = if database.is_none() && data.is_dir() { Some(lock(data)?) } else { None };
+    Ok(Folder { lock, ..look(data, database) })
+}
+
+/// Refuses a folder that a restore was broken off in.
+pub(super) fn refuse_half_restored(data: &Path) -> Result<(), ServerError> {
+    if data.join(RESTORE).try_exists().map_err(ServerError::Folder)? {
+        return Err(ServerError::HalfRestored { folder: data.to_owned() });
+    }
+    Ok(())
 }
 
 /// Refuses a folder that a server has just now.
@@ -68,17 +98,28 @@ pub(super) fn refuse_owned(data: &Path) -> Result<(), ServerError> {
     if data.join(LOCK).try_exists().map_err(ServerError::Folder)? { lock(data).map(drop) } else { Ok(()) }
 }
 
+/// A master key and the file that holds it, where it is one of the folder.
+#[derive(Clone)]
+pub(super) struct Key {
+    pub(super) bytes: [u8; 32],
+    pub(super) file: Option<PathBuf>,
+}
+
 impl Folder {
-    /// The key that was given, else the one in the folder, if there is one.
-    pub(super) fn found_key(&self, given: Option<&SecretString>) -> Result<Option<[u8; 32]>, ServerError> {
+    /// The keys that may be the database's: the one that was given, else the one in the folder and, where a rotation
+    /// was broken off, the one that was to come after it.
+    pub(super) fn keys(&self, given: Option<&SecretString>) -> Result<Vec<Key>, ServerError> {
         if let Some(given) = given {
-            return read_key(given.expose_secret(), Path::new("OCTARM_SERVER_MASTER_KEY")).map(Some);
+            let bytes = read_key(given.expose_secret(), Path::new("OCTARM_SERVER_MASTER_KEY"))?;
+            return Ok(vec![Key { bytes, file: None }]);
         }
-        match fs::read_to_string(&self.master_key) {
-            Ok(text) => read_key(&text, &self.master_key).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(ServerError::Folder(error)),
-        }
+        let files = [self.master_key.clone(), self.next_key()];
+        files.into_iter().filter_map(|file| read_key_file(&file).transpose()).collect()
+    }
+
+    /// Where the key is written that is to come after the one in the folder.
+    pub(super) fn next_key(&self) -> PathBuf {
+        self.master_key.with_extension("next")
     }
 
     /// The database is a used one, and there is no key.
@@ -88,23 +129,92 @@ impl Folder {
 
     /// The key that was given, else the one in the folder, which is made with a new database: a used database without
     /// a key is one whose key was lost, or that another server has.
-    pub(super) fn master_key(
+    pub(super) async fn master_key(
         &self,
         given: Option<&SecretString>,
-        is_new: bool,
+        database: &Database,
     ) -> Result<[u8; 32], ServerError> {
-        if let Some(key) = self.found_key(given)? {
-            return Ok(key);
+        // Before the key is looked for: who made the database had a key in the folder already.
+        let is_new = database.is_new().await?;
+        let keys = self.keys(given)?;
+        if let Some(key) = own(&keys, &self.database).await? {
+            if self.lock.is_some() {
+                self.settle(key)?;
+            } else if key.file.as_ref() == Some(&self.next_key()) {
+                tracing::warn!(
+                    "the rotation of the master key was broken off: repeat `server rotate-master-key`"
+                );
+            }
+            return Ok(key.bytes);
+        }
+        if let Some(other) = keys.first() {
+            // Which the store refuses.
+            return Ok(other.bytes);
         }
         if !is_new {
             return Err(self.key_missing());
         }
-        let mut key = [0; 32];
-        rand::fill(&mut key)
-            .map_err(|_| ServerError::Folder(io::Error::other("the system gave no random numbers")))?;
-        replace_secret(&self.master_key, &hex::encode(key)).map_err(ServerError::Folder)?;
-        Ok(key)
+        // Of several servers that start together on one folder all use the key of the one that was first.
+        let text =
+            first_secret(&self.master_key, &hex::encode(random_key()?)).map_err(ServerError::Folder)?;
+        read_key(&text, &self.master_key)
     }
+
+    /// Makes this key, which is the database's own, the one in the folder, and ends a rotation that was broken off.
+    /// Only for whoever is alone with folder and database.
+    pub(super) fn settle(&self, key: &Key) -> Result<(), ServerError> {
+        let Some(file) = &key.file else { return Ok(()) };
+        if *file != self.master_key {
+            replace_secret(&self.master_key, &hex::encode(key.bytes)).map_err(ServerError::Folder)?;
+        }
+        remove(&self.next_key()).map_err(ServerError::Folder)
+    }
+
+    /// Keeps a key that is about to be replaced under a name that says until when it was the database's.
+    pub(super) fn keep_old(&self, key: &Key) -> Result<PathBuf, ServerError> {
+        let until = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ");
+        let file = self.master_key.with_extension(format!("until-{until}"));
+        replace_secret(&file, &hex::encode(key.bytes)).map_err(ServerError::Folder)?;
+        Ok(file)
+    }
+}
+
+/// The one of the keys that is the database's own.
+pub(super) async fn own<'k>(keys: &'k [Key], database: &Place) -> Result<Option<&'k Key>, ServerError> {
+    for key in keys {
+        match Found::at(database, Some(&Vault::new(&key.bytes)?)).await {
+            Ok(_) => return Ok(Some(key)),
+            Err(StoreError::WrongKey) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
+}
+
+/// The key in a file, where it exists.
+pub(super) fn read_key_file(file: &Path) -> Result<Option<Key>, ServerError> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(Key { bytes: read_key(&text, file)?, file: Some(file.to_owned()) })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ServerError::Folder(error)),
+    }
+}
+
+/// Removes a file that need not be there.
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(_) => Ok(()),
+        Ok(()) => sync_parent(file),
+    }
+}
+
+/// A new master key.
+pub(super) fn random_key() -> Result<[u8; 32], ServerError> {
+    let mut key = [0; 32];
+    rand::fill(&mut key)
+        .map_err(|_| ServerError::Folder(io::Error::other("the system gave no random numbers")))?;
+    Ok(key)
 }
 
 fn read_key(text: &str, key: &Path) -> Result<[u8; 32], ServerError> {
@@ -113,7 +223,7 @@ fn read_key(text: &str, key: &Path) -> Result<[u8; 32], ServerError> {
     bytes.try_into().map_err(|_| unreadable())
 }
 
-fn private_folder(path: &Path) -> io::Result<()> {
+pub(super) fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -125,7 +235,7 @@ fn private_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn lock(data: &Path) -> Result<File, ServerError> {
+pub(super) fn lock(data: &Path) -> Result<File, ServerError> {
     let file = fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -182,16 +292,30 @@ impl Drop for Spare<'_> {
 /// Writes a private file whole or not at all, whatever was there before.
 pub(super) fn replace_secret(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("new");
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove(&unfinished)?;
     create_secret(&unfinished, text)?;
     fs::rename(&unfinished, path)?;
     sync_parent(path)
 }
 
-fn create_secret(path: &Path, text: &str) -> io::Result<()> {
+/// Makes a private file, unless there is one; answers what it holds. Of those who make it at the same moment the first
+/// wins, and nobody sees a part of it.
+pub(super) fn first_secret(path: &Path, text: &str) -> io::Result<String> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(format!(".{}.new", Uuid::now_v7()));
+    let unfinished = PathBuf::from(unfinished);
+    create_secret(&unfinished, text)?;
+    // Unlike a rename it does not replace what is there.
+    let made = fs::hard_link(&unfinished, path);
+    fs::remove_file(&unfinished)?;
+    match made {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => sync_parent(path)?,
+    }
+    fs::read_to_string(path)
+}
+
+pub(super) fn create_secret(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     if !text.is_empty() {
         writeln!(file, "{text}")?;

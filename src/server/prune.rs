@@ -46,7 +46,7 @@ impl Company {
 /// the answer is what would be, and what would stay.
 pub async fn prune(settings: &Settings, dry_run: bool) -> Result<Vec<Judged>, ServerError> {
     let looked = folder::look(&settings.data, settings.database.as_ref());
-    let nothing = || ServerError::NothingThere { database: looked.database.to_string() };
+    let nothing = || ServerError::NothingThere(looked.database.to_string());
     let is_there = match &looked.database {
         Place::File(file) => file.exists(),
         // Else its tables would be made.
@@ -66,7 +66,7 @@ pub async fn prune(settings: &Settings, dry_run: bool) -> Result<Vec<Judged>, Se
     if database.is_new().await? {
         return Err(nothing());
     }
-    let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), false)?)?;
+    let vault = Vault::new(&folder.master_key(settings.master_key.as_ref(), &database).await?)?;
     let store = Store::open(database, vault, settings.lease).await?;
     let done = if dry_run {
         look(&store, &blobs, &settings.retention, company).await

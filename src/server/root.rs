@@ -84,6 +84,8 @@ pub(super) async fn document(State(shared): State<Shared>) -> impl IntoResponse 
         "ApiVersion": API_VERSION,
         "InstallationId": shared.store.installation(),
         "OctarmVersion": env!("CARGO_PKG_VERSION"),
+        // By this our own client knows that a request may be sent again.
+        "IdempotencyKeys": true,
         "Links": links,
     }))
 }

@@ -13,7 +13,7 @@ use tower_http::trace::TraceLayer;
 
 use super::{
     Shared, absent, api_keys, auth, build_information, channels, deployments, edge, environments, feeds,
-    libraries, lifecycles, machines, packages, pools,
+    libraries, lifecycles, machines, once, packages, pools,
     problem::Problem,
     progression, projects, releases,
     rewrite::{self, NO_SPACE, SPACE_ROOT},
@@ -86,6 +86,7 @@ fn octopus(shared: &Shared) -> Router<Shared> {
             "/api/environments/{id}",
             get(environments::show).put(environments::change).delete(environments::remove),
         )
+        .route("/api/environments/{id}/deploy-current", post(environments::deploy_current))
         .route("/api/projects", get(projects::list).post(projects::create))
         .route("/api/projects/all", get(projects::all))
         .route("/api/projects/{id}", get(projects::show).put(projects::put).delete(projects::remove))
@@ -145,6 +146,7 @@ fn octopus(shared: &Shared) -> Router<Shared> {
         .merge(what_is_absent())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(shared.clone(), once::once))
         .layer(from_fn_with_state(shared.clone(), auth::require_key))
 }
 
@@ -187,8 +189,9 @@ fn what_is_absent() -> Router<Shared> {
 /// The worker API, as `protocol` says.
 fn worker(shared: &Shared) -> Router<Shared> {
     let key = from_fn_with_state(shared.clone(), auth::require_key);
+    let once = from_fn_with_state(shared.clone(), once::once);
     Router::new()
-        .route("/register", post(workers::register).layer(key))
+        .route("/register", post(workers::register).layer(once).layer(key))
         .route("/session", post(workers::session))
         .route("/claim", post(workers::claim))
         .route("/deployments/{id}/renew", post(workers::renew))

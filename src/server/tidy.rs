@@ -56,7 +56,7 @@ async fn prune(shared: &Shared) {
 }
 
 async fn is_our_turn(shared: &Shared, work: &str, length: Duration) -> bool {
-    shared.store.take_turn(work, length).await.unwrap_or_else(|error| {
+    shared.store.take_work(work, length).await.unwrap_or_else(|error| {
         tracing::error!(error = &error as &dyn Error, "the housekeeping did not begin");
         false
     })

@@ -106,21 +106,24 @@ pub(super) fn is_to_be_made(tls: &Tls, data: &Path, listen: SocketAddr) -> Resul
 
 /// Where the certificate of our own making and its key are.
 fn kept(data: &Path) -> (PathBuf, PathBuf) {
-    (data.join("tls-certificate.pem"), data.join("tls-key.pem"))
+    (data.join(folder::CERTIFICATE), data.join(folder::CERTIFICATE_KEY))
 }
 
 fn is_kept((certificate, key): &(PathBuf, PathBuf)) -> std::io::Result<bool> {
     Ok(certificate.try_exists()? && key.try_exists()?)
 }
 
-/// The certificate in the data folder, made once: its fingerprint is what clients hold on to. The key is written
-/// first, so a certificate that is there has its key.
+/// The certificate in the data folder, made once: its fingerprint is what clients hold on to. The key is there first,
+/// and whoever makes a certificate makes it for that key: of several servers that start together on one folder, and
+/// after a start that ended between the two, certificate and key belong together.
 fn self_made(data: &Path, listen: SocketAddr) -> Result<(PathBuf, PathBuf), TlsError> {
     let files = kept(data);
     if is_kept(&files)? {
         return Ok(files);
     }
+    let (certificate, key) = &files;
     let pair = KeyPair::generate()?;
+    let pair = KeyPair::from_pem(&folder::first_secret(key, pair.serialize_pem().trim_end())?)?;
     let names = ["localhost".to_owned(), listen.ip().to_string()];
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = DistinguishedName::new();
@@ -128,9 +131,6 @@ fn self_made(data: &Path, listen: SocketAddr) -> Result<(PathBuf, PathBuf), TlsE
     // Clients hold the fingerprint, not the dates; dates that no clock is outside of keep it valid everywhere.
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2099, 12, 31);
-    let made = params.self_signed(&pair)?;
-    let (certificate, key) = &files;
-    folder::replace_secret(key, pair.serialize_pem().trim_end())?;
-    folder::replace_secret(certificate, made.pem().trim_end())?;
+    folder::first_secret(certificate, params.self_signed(&pair)?.pem().trim_end())?;
     Ok(files)
 }

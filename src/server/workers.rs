@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     Shared,
-    auth::{Instance, Worker},
+    auth::{Caller, Instance, Worker},
     body::Whole,
     packages,
     problem::Problem,
@@ -21,8 +21,8 @@ use super::{
 use crate::{
     model::{DeploymentId, Fence, LogLine, MachineId, ReleaseId, Variable},
     protocol::{
-        ClaimRequest, ClaimResponse, FinishRequest, Finished, JournalRequest, MAX_LOG_CHUNK, RegisterRequest,
-        RenewRequest, RenewResponse, SessionRequest, SessionResponse,
+        ClaimRequest, ClaimResponse, CurrentOutcome, FinishRequest, Finished, JournalRequest, MAX_LOG_CHUNK,
+        RegisterRequest, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
     },
 };
 
@@ -47,16 +47,21 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
 
 pub(super) async fn register(
     State(shared): State<Shared>,
+    caller: Caller,
     Body(request): Body<RegisterRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    let registered = shared.store.register(&request).await?;
+    let registered = shared.store.register(&request, caller.name()).await?;
     tracing::info!(
         worker = registered.name,
         environment = registered.environment,
         host = request.machine.host,
         existed = registered.existed,
+        queued = registered.current.iter().filter(|one| one.outcome == CurrentOutcome::Queued).count(),
         "worker registered"
     );
+    if !registered.current.is_empty() {
+        shared.deployment_changed();
+    }
     Ok(Json(registered))
 }
 

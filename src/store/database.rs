@@ -19,7 +19,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Change, StoreError, keys};
+use super::{Change, StoreError, keys, once};
 
 /// Milliseconds since 1970 by the database's clock. Tests move it by an offset that the database itself stores, so
 /// leases never depend on the clock of a server process.
@@ -75,13 +75,14 @@ pub(super) enum Write {
     /// transaction by itself when the disk is full: the count would never be right again.
     Sqlite(PoolConnection<Any>),
     /// It runs beside others, of this node and of others, and sees with each statement what they have committed: what
-    /// must not change between two statements is to be locked. Locks are taken in the order lifecycle,
+    /// must not change between two statements is to be locked. Locks are taken in the order master key, lifecycle,
     /// library, environment, project, machine, deployment, release, so that no two transactions wait for each other.
     Postgres { transaction: Transaction<'static, Any>, node: Uuid },
 }
 
 impl Write {
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        once::note(&mut self).await?;
         match self {
             Self::Sqlite(mut connection) => {
                 raw_sql("commit").execute(&mut *connection).await?;
@@ -125,6 +126,15 @@ impl Write {
         let lock = match self {
             Self::Sqlite(_) => "",
             Self::Postgres { .. } => " for no key update",
+        };
+        AssertSqlSafe(format!("{select}{lock}"))
+    }
+
+    /// The text `select`, which also keeps the rows that it finds from being changed, by many at once.
+    pub(super) fn sharing(&self, select: &str) -> AssertSqlSafe<String> {
+        let lock = match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres { .. } => " for share",
         };
         AssertSqlSafe(format!("{select}{lock}"))
     }
@@ -333,6 +343,7 @@ const SQLITE_STEPS: Steps = &[
     (5, "clients", include_str!("migrations/0005_clients.sql")),
     (6, "library", include_str!("migrations/0006_library.sql")),
     (7, "retention", include_str!("migrations/0007_retention.sql")),
+    (8, "ops", include_str!("migrations/0008_ops.sql")),
 ];
 const POSTGRES_STEPS: Steps = &[
     (1, "first", include_str!("migrations/postgres/0001_first.sql")),
@@ -340,7 +351,13 @@ const POSTGRES_STEPS: Steps = &[
     (5, "clients", include_str!("migrations/postgres/0005_clients.sql")),
     (6, "library", include_str!("migrations/postgres/0006_library.sql")),
     (7, "retention", include_str!("migrations/postgres/0007_retention.sql")),
+    (8, "ops", include_str!("migrations/postgres/0008_ops.sql")),
 ];
+
+/// The number of the last step on SQLite.
+pub(super) fn newest() -> i64 {
+    SQLITE_STEPS.last().map_or(0, |(number, ..)| *number)
+}
 
 /// On PostgreSQL it holds a lock while it runs, so that nodes that start together do not meet.
 fn migrator(steps: Steps) -> Migrator {

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::{
     Asked, Change, Store, StoreError,
     database::{Write, now},
-    environments, progress, projects, prompts,
+    environments, keys, progress, projects, prompts,
     releases::ReleaseRow,
     snapshots, unsigned,
 };
@@ -162,6 +162,9 @@ impl Store {
             ));
         }
         let mut write = self.database.write().await?;
+        if new.update_variables || !new.prompted.is_empty() {
+            keys::refuse_replaced(&mut write, &self.vault).await?;
+        }
         let release = if new.update_variables {
             &snapshots::refresh(&mut write, &new.release).await?
         } else {
@@ -191,22 +194,8 @@ impl Store {
             let given = prompts::of_environment(&mut write, release, &values, environment.id, &given).await?;
             wanted.extend(given.iter().map(|given| given.name.clone()));
             let prompted = prompts::seal(&self.vault, project, given)?;
-            let id: i64 = sqlx::query_scalar(concat!(
-                "insert into deployments (release_id, project_id, environment_id, created, comments, prompted, state, \
-                 fence, cancel_requested, blocked, log_offset, log_length, snapshot, created_by) values ($1, $2, $3, ",
-                now!(),
-                ", $4, $5, 'queued', 0, 0, 0, 0, 0, $6, $7) returning id"
-            ))
-            .bind(release.id)
-            .bind(project.0)
-            .bind(environment.id)
-            .bind(&new.comments)
-            .bind(prompted)
-            .bind(release.snapshot)
-            .bind(&new.created_by)
-            .fetch_one(&mut *write)
-            .await?;
-            made.push(DeploymentId(id));
+            let waits = Waits { comments: &new.comments, created_by: &new.created_by, prompted: &prompted };
+            made.push(insert(&mut write, release, environment.id, &waits).await?);
         }
         if let Some(unwanted) = given.iter().find(|given| !wanted.contains(&given.name)) {
             return Err(StoreError::Invalid(format!(
@@ -312,6 +301,39 @@ impl Store {
             ))),
         }
     }
+}
+
+/// What is said about a deployment that is made.
+pub(super) struct Waits<'n> {
+    pub(super) comments: &'n str,
+    pub(super) created_by: &'n str,
+    /// The values that are given with it, as they are stored.
+    pub(super) prompted: &'n str,
+}
+
+/// Makes a deployment that waits for a worker, with the variables that the release has copied last.
+pub(super) async fn insert(
+    write: &mut Write,
+    release: &ReleaseRow,
+    environment: i64,
+    waits: &Waits<'_>,
+) -> Result<DeploymentId, StoreError> {
+    let id: i64 = sqlx::query_scalar(concat!(
+        "insert into deployments (release_id, project_id, environment_id, created, comments, prompted, state, fence, \
+         cancel_requested, blocked, log_offset, log_length, snapshot, created_by) values ($1, $2, $3, ",
+        now!(),
+        ", $4, $5, 'queued', 0, 0, 0, 0, 0, $6, $7) returning id"
+    ))
+    .bind(release.id)
+    .bind(release.project_id)
+    .bind(environment)
+    .bind(waits.comments)
+    .bind(waits.prompted)
+    .bind(release.snapshot)
+    .bind(waits.created_by)
+    .fetch_one(&mut **write)
+    .await?;
+    Ok(DeploymentId(id))
 }
 
 /// Refuses to delete `what` while a deployment of it has not ended, or ended nobody knows how. `column` says which

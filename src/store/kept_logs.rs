@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// Whether it is this caller's turn to do `work`, which is then nobody's for so long, here or on another node.
-    pub async fn take_turn(&self, work: &str, length: Duration) -> Result<bool, StoreError> {
+    pub async fn take_work(&self, work: &str, length: Duration) -> Result<bool, StoreError> {
         let mut write = self.database.write().await?;
         let taken = sqlx::query(concat!(
             "insert into settings (name, value) values ($1, cast(",

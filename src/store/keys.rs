@@ -51,6 +51,30 @@ pub(super) async fn installation(database: &Database, vault: &Vault) -> Result<U
     text.parse().map_err(|error: uuid::Error| StoreError::corrupt("the installation's id", error))
 }
 
+/// Refuses to go on under a key that is the database's no more: what it sealed nobody could open. Asked before anything
+/// else is locked by whoever seals something, or copies what is sealed; the key then stays until the end.
+pub(super) async fn refuse_replaced(write: &mut Write, vault: &Vault) -> Result<(), StoreError> {
+    let select = write.sharing("select value from settings where name = 'master-key-check'");
+    let check: Option<String> = sqlx::query_scalar(select).fetch_optional(&mut **write).await?;
+    if check.is_some_and(|check| vault.open(CHECK, &check).is_err()) {
+        return Err(StoreError::WrongKey);
+    }
+    Ok(())
+}
+
+/// Makes the new key the database's own in place of the old one.
+pub(super) async fn replace(write: &mut Write, old: &Vault, new: &Vault) -> Result<(), StoreError> {
+    let select = write.locking("select value from settings where name = 'master-key-check'");
+    let check: String = sqlx::query_scalar(select).fetch_one(&mut **write).await?;
+    let installation = old.open(CHECK, &check).map_err(|_| StoreError::WrongKey)?;
+    sqlx::query("update settings set value = $2 where name = $1")
+        .bind(CHECK)
+        .bind(new.seal(CHECK, &installation)?)
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
 /// The setting of this name: what is there, else `new`. One that others are making at the same moment is waited for.
 async fn kept(write: &mut Write, name: &str, new: &str) -> Result<String, StoreError> {
     Ok(sqlx::query_scalar(

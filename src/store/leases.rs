@@ -12,7 +12,7 @@ use sqlx::AssertSqlSafe;
 use super::{
     Change, Session, Store, StoreError,
     database::{Write, now},
-    logs, milliseconds, progress, signed, unsigned,
+    keys, logs, milliseconds, once, progress, signed, unsigned,
 };
 use crate::{
     model::{DeploymentId, DeploymentState, Fence, JournalEntry, Outcome, chain},
@@ -148,6 +148,15 @@ impl Store {
         let reconcile = fence > 1;
         let assignment = match self.assignment(&mut write, DeploymentId(id), session, reconcile).await {
             Ok(assignment) => Some(assignment),
+            // Not the deployment's fault: another key has come, and a server that has it hands the deployment out.
+            Err(StoreError::Corrupt { .. })
+                if matches!(
+                    keys::refuse_replaced(&mut write, &self.vault).await,
+                    Err(StoreError::WrongKey)
+                ) =>
+            {
+                return Err(StoreError::WrongKey);
+            }
             // One that cannot be read must not keep all that come after it waiting.
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(deployment = %DeploymentId(id), error = chain(&error), "failed: it cannot be handed out");
@@ -338,6 +347,7 @@ impl Store {
     /// nothing when there is nothing due; any number of callers may run it.
     pub async fn sweep(&self, patience: Duration) -> Result<Swept, StoreError> {
         let mut write = self.database.write().await?;
+        once::forget_old(&mut write).await?;
         let mut changed = expire(&mut write).await?;
         let silent: Vec<Silent> = sqlx::query_as(AssertSqlSafe(format!(
             "select id, machine_name, machine_host, last_contact, \

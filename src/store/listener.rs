@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, rotation::PRESENCE};
 
 /// What another node changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +70,11 @@ impl Listener {
                     Some((word, _)) if word == Change::State.as_str() => return Ok(Change::State),
                     _ => return Ok(Change::Queue),
                 },
-                // It was lost and is there again.
-                Ok(None) => return Ok(Change::Queue),
+                // It was lost, and with it what shows that this node is there.
+                Ok(None) => {
+                    self.connection = None;
+                    return Ok(Change::Queue);
+                }
                 Err(error) => {
                     self.connection = None;
                     return Err(error.into());
@@ -85,6 +88,8 @@ impl Listener {
         let options = PgConnectOptions::from_str(self.url.expose_secret())?;
         let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
         let mut connection = PgListener::connect_with(&pool.connect_with(options).await?).await?;
+        // As long as this connection lives, who must be alone with the database is not.
+        sqlx::query("select pg_advisory_lock_shared($1)").bind(PRESENCE).execute(&mut connection).await?;
         connection.listen(Change::CHANNEL).await?;
         Ok(connection)
     }

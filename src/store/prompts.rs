@@ -32,7 +32,11 @@ pub(super) struct Given {
 
 impl Given {
     fn is_for(&self, held: &Held<'_>) -> bool {
-        held.is_named(&self.name) && self.ids.contains(&held.stored.id)
+        held.is_named(&self.name) && (self.is_for_its_name() || self.ids.contains(&held.stored.id))
+    }
+
+    fn is_for_its_name(&self) -> bool {
+        self.ids.is_empty()
     }
 }
 
@@ -61,6 +65,16 @@ impl Prompted {
         let value = vault.open(&seal_owner(project, &self.name), &self.sealed)?;
         Ok(Variable { name: self.name, value, sensitive: self.sensitive })
     }
+
+    /// Seals the value once more: `again` gets what it belongs to and the sealed value.
+    pub(super) fn reseal(
+        &mut self,
+        project: ProjectId,
+        again: impl FnOnce(String, &str) -> Result<String, StoreError>,
+    ) -> Result<(), StoreError> {
+        self.sealed = again(seal_owner(project, &self.name), &self.sealed)?;
+        Ok(())
+    }
 }
 
 /// What a sealed value belongs to.
@@ -80,6 +94,22 @@ pub(super) fn seal<'g>(
         prompted.push(Prompted { name: name.clone(), sealed, sensitive: *sensitive, ids: ids.clone() });
     }
     serde_json::to_string(&prompted).map_err(|error| StoreError::corrupt("the prompted values", error))
+}
+
+/// The values that were given with a deployment, to be given again.
+pub(super) fn given_before(
+    vault: &Vault,
+    project: ProjectId,
+    stored: &str,
+) -> Result<Vec<Given>, StoreError> {
+    let stored: Vec<Prompted> = serde_json::from_str(stored)
+        .map_err(|error| StoreError::corrupt("the values that were given with a deployment", error))?;
+    let given = |prompted: Prompted| {
+        let ids = prompted.ids.clone();
+        let Variable { name, value, sensitive } = prompted.open(vault, project)?;
+        Ok(Given { name, ids, value, sensitive })
+    };
+    stored.into_iter().map(given).collect()
 }
 
 /// The variables that values are given for. What the release does not ask for is refused: a value that is given under
@@ -174,7 +204,9 @@ pub(super) async fn of_environment<'g>(
             )));
         }
     }
-    Ok(given.iter().filter(|given| asked.iter().any(|held| given.is_for(held))).collect())
+    // What is given for a name holds whatever is asked for.
+    let is_asked = |given: &&Given| given.is_for_its_name() || asked.iter().any(|held| given.is_for(held));
+    Ok(given.iter().filter(is_asked).collect())
 }
 
 /// How many characters must be put in, taken out or replaced to make one text of the other.

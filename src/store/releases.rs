@@ -3,7 +3,7 @@
 use super::{
     Change, ChannelRow, Store, StoreError, channels,
     database::{Write, now},
-    deployments, key, packages,
+    deployments, key, keys, packages,
     process::{self, FEED, PackagedAction, Process},
     progress,
     projects::{self, ProjectRow},
@@ -111,6 +111,8 @@ impl Store {
     pub async fn create_release(&self, new: &NewRelease) -> Result<ReleaseRow, StoreError> {
         let project = self.project(&new.project).await?;
         let mut write = self.database.write().await?;
+        // It copies what is sealed.
+        keys::refuse_replaced(&mut write, &self.vault).await?;
         let project = projects::by_id(&mut write, project.id).await?;
         let process = process::read(&project.name, &project.process)?;
         projects::refuse_disabled(&project, "release")?;

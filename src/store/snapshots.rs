@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{
     DeploymentRow, ReleaseRow, Store, StoreError, VariableSet,
     database::Write,
-    libraries,
+    keys, libraries,
     projects::{self, ProjectRow},
     releases, scopes,
     values::{self, Values},
@@ -71,6 +71,7 @@ impl Store {
     pub async fn refresh_variables(&self, named: &str) -> Result<ReleaseRow, StoreError> {
         let row = self.release(named).await?;
         let mut write = self.database.write().await?;
+        keys::refuse_replaced(&mut write, &self.vault).await?;
         let row = refresh(&mut write, &row).await?;
         write.commit().await?;
         Ok(row)
@@ -158,7 +159,7 @@ pub(super) async fn take(
 }
 
 /// Copies the variables for the release again, if there is anything new in them, and keeps what it had for those
-/// deployments that were made with it.
+/// deployments that were made with it. For a transaction in which [`keys::refuse_replaced`] was asked.
 pub(super) async fn refresh(write: &mut Write, release: &ReleaseRow) -> Result<ReleaseRow, StoreError> {
     // The project too: whoever deletes it locks it before its releases.
     write.lock_row("projects", release.project_id).await?;

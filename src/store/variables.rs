@@ -102,6 +102,7 @@ impl Store {
         new: Vec<NewVariable>,
     ) -> Result<VariableSet, StoreError> {
         let mut write = self.database.write().await?;
+        keys::refuse_replaced(&mut write, &self.vault).await?;
         // Of two sets that were made from one version the second is to see the first.
         match owner {
             SetOwner::Project(id) => write.lock_row("projects", id.0).await?,

@@ -78,13 +78,21 @@ struct Registered {
 }
 
 impl Store {
-    /// Makes or finds the worker of this name in the environment. The same call again changes nothing.
-    pub async fn register(&self, request: &RegisterRequest) -> Result<RegisterResponse, StoreError> {
+    /// Makes or finds the worker of this name in the environment, and deploys what is current there where a new one asks
+    /// for it. The same call again changes nothing. `created_by` is the name of the API key that asks.
+    pub async fn register(
+        &self,
+        request: &RegisterRequest,
+        created_by: &str,
+    ) -> Result<RegisterResponse, StoreError> {
         let name = environments::checked_name("worker", &request.name, &[])?;
         if request.machine.id.trim().is_empty() {
             return Err(StoreError::Invalid("the worker's machine has no id: `machine.id` is empty".into()));
         }
         let mut write = self.database.write().await?;
+        if request.deploy_current {
+            keys::refuse_replaced(&mut write, &self.vault).await?;
+        }
         let environment = environments::find(environments::all(&mut write).await?, &request.environment)?;
         // One of two that register under one name at once takes it, the other finds it taken.
         write.lock_row("environments", environment.id).await?;
@@ -132,6 +140,13 @@ impl Store {
             .bind(keys::hash(&token.0))
             .fetch_one(&mut *write)
             .await?;
+            // With the worker or not at all: a repeat, which finds the worker, has nothing to make up for.
+            let current = if request.deploy_current {
+                let comments = format!("deploy-current: worker `{name}` registered");
+                self.queue_current(&mut write, &environment, &[], &comments, created_by).await?
+            } else {
+                Vec::new()
+            };
             write.commit().await?;
             return Ok(RegisterResponse {
                 worker_id: MachineId(id),
@@ -139,6 +154,7 @@ impl Store {
                 environment: environment.name,
                 token: Some(token),
                 existed,
+                current,
             });
         };
         let same_machine = found.machine_key == request.machine.id;
@@ -190,6 +206,7 @@ impl Store {
             environment: environment.name,
             token,
             existed,
+            current: Vec::new(),
         })
     }
 

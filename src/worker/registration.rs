@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::{Identity, StateError, StateFolder, WorkerError};
 use crate::{
     client::{ClientError, Trust, WorkerClient},
-    protocol::{Machine, RegisterRequest},
+    protocol::{CurrentRelease, Machine, RegisterRequest},
 };
 
 /// What to register.
@@ -23,6 +23,19 @@ pub struct Registration {
     pub machine: Machine,
     /// Take the name over from another machine.
     pub replace: bool,
+    /// When the worker is new: deploy what is current in its environment.
+    pub deploy_current: bool,
+}
+
+/// What registering came to.
+#[derive(Debug)]
+pub struct Registered {
+    /// Who the worker is now.
+    pub identity: Identity,
+    /// Whether it was there before.
+    pub existed: bool,
+    /// What became of the current releases of its environment.
+    pub current: Vec<CurrentRelease>,
 }
 
 /// What deregistering found.
@@ -39,13 +52,12 @@ pub enum Deregistered {
     NothingToDo,
 }
 
-/// Registers the worker and keeps its token in the folder. Answers the identity, and whether the worker was there
-/// before.
+/// Registers the worker and keeps its token in the folder.
 pub async fn register(
     folder: &StateFolder,
     key: &SecretString,
     registration: Registration,
-) -> Result<(Identity, bool), WorkerError> {
+) -> Result<Registered, WorkerError> {
     let kept = folder.identity()?;
     if let Some(kept) = &kept {
         let same = kept.name.eq_ignore_ascii_case(&registration.name)
@@ -60,6 +72,7 @@ pub async fn register(
         machine: registration.machine,
         replace: registration.replace,
         token: kept.as_ref().map(|kept| kept.token.clone()),
+        deploy_current: registration.deploy_current,
     };
     let answer = WorkerClient::register(&registration.server, &registration.trust, key, &request).await?;
     let Some(token) = answer.token.or_else(|| kept.map(|kept| kept.token)) else {
@@ -79,7 +92,7 @@ pub async fn register(
         token,
     );
     folder.save(&identity)?;
-    Ok((identity, answer.existed))
+    Ok(Registered { identity, existed: answer.existed, current: answer.current })
 }
 
 /// Deregisters the worker and forgets it. Repeating it is success.

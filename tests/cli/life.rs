@@ -87,6 +87,33 @@ async fn what_programs_see_of_a_deployment_is_the_same_with_and_without_waiting(
 }
 
 #[tokio::test]
+async fn so_it_is_with_what_is_current() {
+    let scene = Scene::new().await;
+    let words = ["environment", "deploy-current", "dev", "--project", "orders"];
+    let never = scene.json(&words).await;
+    assert_eq!((&never["Projects"][0]["Outcome"], &never["Tasks"]), (&"NeverDeployed".into(), &json!([])));
+    scene.server.deploy("1.0.0").await;
+    scene.end(success()).await;
+    let asked = scene.json(&words).await;
+    assert_eq!(asked["Tasks"][0]["State"], "Queued");
+    scene.end(success()).await;
+    let wait = [&words[..], &["--wait"]].concat();
+    let (waited, ()) = tokio::join!(scene.json(&wait), scene.end(success()));
+    assert_eq!(waited["Tasks"][0]["State"], "Success");
+    let late = [&words[..], &["--wait", "--timeout", "0", "--json"]].concat();
+    let late = scene.run(&late).await;
+    expect(&late, 7, &["still running after 0 seconds"]);
+    let late: Value = serde_json::from_str(&late.stdout).unwrap();
+    for other in [&waited, &late] {
+        assert_eq!(members(&asked), members(other));
+        assert_eq!(members(&asked["Tasks"][0]), members(&other["Tasks"][0]));
+        assert_eq!(members(&asked["Projects"][0]), members(&other["Projects"][0]));
+    }
+    let unknown = scene.run(&["environment", "deploy-current", "Live"]).await;
+    expect(&unknown, 6, &["known are: Dev"]);
+}
+
+#[tokio::test]
 async fn waiting_ends_as_the_task_ended_and_with_0_only_for_a_success() {
     let scene = Scene::new().await;
     for (number, (outcome, code, state)) in

@@ -80,6 +80,8 @@ fn commands(page: &str) -> Vec<String> {
     let kept = page
         .replace("api-key", "api_key")
         .replace("worker-pool", "worker_pool")
-        .replace("check-config", "check_config");
+        .replace("check-config", "check_config")
+        .replace("deploy-current", "deploy_current")
+        .replace("rotate-master-key", "rotate_master_key");
     kept.split('-').skip(1).map(|word| word.replace('_', "-")).collect()
 }

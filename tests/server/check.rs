@@ -103,7 +103,7 @@ fn the_certificate_is_looked_at_and_none_is_made() {
     };
     assert_eq!(files(&key).stdout, made.stdout);
     let wrong = files(&certificate);
-    assert!(wrong.code == Some(74) && wrong.stderr.contains("reading the private key in"), "{wrong:?}");
+    assert!(wrong.code == Some(64) && wrong.stderr.contains("reading the private key in"), "{wrong:?}");
     let both = program.clone().args(["server", "check-config", "--tls", "off"]);
     let both = both.arg_pair("--tls-cert", &certificate).arg_pair("--tls-key", &key).run();
     assert!(both.code == Some(64) && both.stderr.contains("leave one of the two out"), "{both:?}");

@@ -1,4 +1,4 @@
-//! Three servers as real processes on one PostgreSQL, one of them killed in the middle of the work.
+//! Servers as real processes, killed in the middle of the work: one of three on one PostgreSQL, and one that is asked again.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,13 +8,21 @@ use octarm::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::timeout,
+};
 use uuid::Uuid;
 
 use crate::support::{
     PATIENCE, postgres,
     process::{Program, Running},
     server::{line, package, success},
+    setup::Setup,
 };
 
 const ENVIRONMENTS: [&str; 3] = ["Dev", "Test", "Prod"];
@@ -226,4 +234,54 @@ async fn with_one_of_three_servers_killed_nothing_is_lost_or_run_twice() {
         assert_eq!(lines[lines.len() - LINES..], expected);
         assert_eq!(lines.iter().filter(|line| line.starts_with(&format!("{id} {fence} "))).count(), LINES);
     }
+}
+
+/// A line to the server that tells when a POST has gone over it.
+async fn telling(server: std::net::SocketAddr) -> (std::net::SocketAddr, watch::Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, posts) = watch::channel(0);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let told = told.clone();
+            tokio::spawn(async move {
+                let mut chunk = vec![0; 64 * 1024];
+                let read = client.read(&mut chunk).await.unwrap_or(0);
+                // While there is no server, the line is dead.
+                let Ok(mut server) = TcpStream::connect(server).await else { return };
+                server.write_all(&chunk[..read]).await.unwrap();
+                if chunk.starts_with(b"POST") {
+                    told.send_modify(|posts| *posts += 1);
+                }
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (address, posts)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_killed_server_was_asked_is_asked_again_and_done_once() {
+    let mut setup = Setup::start();
+    setup.create(&["Dev"], "Orders");
+    let file = setup.folder().join("Orders.1.0.0.zip");
+    fs_err::write(&file, package(b"x")).unwrap();
+    setup.release("Orders", "1.0.0", &file);
+    let (line, mut posts) = telling(setup.address()).await;
+    // Nothing can be stored: the request is on its way when the server is killed.
+    let database = setup.data().join("octarm.db");
+    let mut holding = SqliteConnection::connect(database.to_str().unwrap()).await.unwrap();
+    sqlx::raw_sql("begin immediate").execute(&mut holding).await.unwrap();
+    let words = ["release", "deploy", "--project", "Orders", "--version", "1.0.0", "--environment", "Dev"];
+    let asking = setup.octarm(words).arg_pair("--server", format!("http://{line}")).spawn();
+    drop(timeout(PATIENCE, posts.wait_for(|posts| *posts > 0)).await.unwrap().unwrap());
+    setup.kill_server();
+    holding.close().await.unwrap();
+    setup.start_server_again();
+    let done = asking.wait();
+    assert!(done.code == Some(0) && done.stdout.contains("ServerTasks-1"), "{done:?}");
+    let all = reqwest::Client::new().get(format!("{}/api/deployments", setup.url()));
+    let all = all.header("X-Octopus-ApiKey", setup.key()).send().await.unwrap().bytes().await.unwrap();
+    let all: Value = serde_json::from_slice(&all).unwrap();
+    assert_eq!(all["TotalResults"], 1, "{all}");
 }

@@ -15,12 +15,15 @@ mod sqlite {
     pub(super) type TestServer = crate::support::server::TestServer<crate::support::server::Sqlite>;
 
     mod api_keys;
+    mod backup;
     mod build_information;
     mod channels;
+    mod current;
     mod deployments;
     mod environments;
     mod fields;
     mod go_shapes;
+    mod idempotency;
     mod leases;
     mod libraries;
     mod lifecycles;
@@ -34,6 +37,7 @@ mod sqlite {
     mod releases;
     mod rest;
     mod retention;
+    mod rotation;
     mod snapshots;
     mod variables;
     mod waiting;
@@ -46,12 +50,15 @@ mod postgres {
     pub(super) type TestServer = crate::support::server::TestServer<crate::support::server::Postgres>;
 
     mod api_keys;
+    mod backup;
     mod build_information;
     mod channels;
+    mod current;
     mod deployments;
     mod environments;
     mod fields;
     mod go_shapes;
+    mod idempotency;
     mod leases;
     mod libraries;
     mod lifecycles;
@@ -65,6 +72,7 @@ mod postgres {
     mod releases;
     mod rest;
     mod retention;
+    mod rotation;
     mod snapshots;
     mod variables;
     mod waiting;

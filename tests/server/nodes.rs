@@ -6,8 +6,10 @@ use std::{
 };
 
 use octarm::{
+    config::Tls,
+    model::chain,
     server::{self, ServerError, Settings},
-    store::{Database, Place, StoreError},
+    store::{Database, Place, StoreError, Vault},
 };
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
@@ -267,6 +269,96 @@ async fn servers_that_start_together_make_one_installation() {
     }
     installations.dedup();
     assert_eq!((installations.len(), keys), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_start_together_on_one_folder_agree_on_what_they_make() {
+    for _ in 0..4 {
+        let url = postgres::empty_database("template template0").await;
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let mut starting = JoinSet::new();
+        for _ in 0..4 {
+            let settings = Settings {
+                database: Some(url.clone().into()),
+                tls: Tls::SelfMade,
+                ..Settings::new(data.clone(), "127.0.0.1:0".parse().unwrap())
+            };
+            let here = tokio::runtime::Handle::current();
+            // Each on a thread of its own, so that they really meet.
+            starting.spawn_blocking(move || here.block_on(server::start(settings)));
+        }
+        let servers: Vec<_> = starting.join_all().await.into_iter().map(Result::unwrap).collect();
+        let mut fingerprints: Vec<_> = servers.iter().map(|server| server.fingerprint().unwrap()).collect();
+        fingerprints.dedup();
+        assert_eq!(fingerprints.len(), 1);
+        assert_eq!(servers.iter().filter(|server| server.first_key().is_some()).count(), 1);
+        let left: Vec<_> = fs_err::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".new")), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_master_key_stays_while_servers_run() {
+    let (folder, [one, _two]) = two().await;
+    let url = postgres::database_of(folder.path()).await;
+    let mut looking = PgConnection::connect(&url).await.unwrap();
+    let present = async {
+        let held = "select count(*) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and granted \
+                    and database = (select oid from pg_database where datname = current_database())";
+        while sqlx::query_scalar::<_, i64>(held).fetch_one(&mut looking).await.unwrap() < 2 {}
+    };
+    tokio::time::timeout(PATIENCE, present).await.unwrap();
+    let settings = TestServer::settings(&folder).await;
+    let error = server::rotate_master_key(&settings, None).await.unwrap_err();
+    assert!(chain(&error).contains("servers are using the database"), "{}", chain(&error));
+    assert!(!one.data.join("master-key.next").exists());
+}
+
+#[tokio::test]
+async fn a_server_whose_key_was_replaced_behind_it_spoils_nothing() {
+    let (folder, [one, _two]) = two().await;
+    let set = |version: i64, value: &str| {
+        let variable = json!({ "Id": "a", "Name": "A", "IsSensitive": true, "Value": value, "Prompt": {} });
+        json!({ "Version": version, "Variables": [variable] })
+    };
+    let library = "variables/variableset-LibraryVariableSets-1";
+    one.put("variables/variableset-Projects-1", set(0, "first-value")).await.expect(200);
+    one.post("libraryvariablesets", json!({ "Name": "Common" })).await.expect(201);
+    one.put(library, set(0, "library-value")).await.expect(200);
+    one.push("Orders.2.0.0.zip", b"two", "").await.expect(201);
+    one.release("2.0.0").await;
+    let id = one.deploy("2.0.0").await;
+    let worker = one.worker("w1", "m1").await;
+    // As if it had been cut off while the key was replaced.
+    let settings = TestServer::settings(&folder).await;
+    let database = Database::open(&Place::Postgres(settings.database.clone().unwrap())).await.unwrap();
+    let mut old = [0; 32];
+    let text = fs_err::read_to_string(one.data.join("master-key")).unwrap();
+    hex::decode_to_slice(text.trim(), &mut old).unwrap();
+    let (old, new) = (Vault::new(&old).unwrap(), Vault::new(&[7; 32]).unwrap());
+    // In the project, in the library and in the release.
+    assert_eq!(database.rotate(&old, &new).await.unwrap(), 3);
+    one.put("variables/variableset-Projects-1", set(1, "second-value")).await.expect(500);
+    one.put(library, set(1, "second-value")).await.expect(500);
+    one.post("releases/Releases-1/snapshot-variables", json!({})).await.expect(500);
+    one.post("environments/Dev/deploy-current", json!({})).await.expect(500);
+    for more in [json!({ "Variables": { "A": "given-value" } }), json!({ "UpdateVariableSnapshot": true })] {
+        let mut body =
+            json!({ "ProjectName": "Orders", "ReleaseVersion": "2.0.0", "EnvironmentNames": ["Dev"] });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        one.post("deployments/create/untenanted/v1", body).await.expect(500);
+    }
+    let body = json!({ "ProjectName": "Orders", "ReleaseVersion": "2.1.0" });
+    one.post("releases/create/v1", body).await.expect(500);
+    worker.call("claim", json!({ "wait_ms": 0 })).await.expect(500);
+    assert_eq!(one.task(id).await["State"], "Queued");
+    // A server that has the new key hands it out.
+    let new = Settings { master_key: Some("07".repeat(32).into()), ..settings };
+    let three = TestServer::with(new).await;
+    let hand_out = worker.through(&three).claim().await.unwrap();
+    assert_eq!(hand_out.deployment, id);
+    assert!(hand_out.variables.iter().any(|variable| variable.value == "first-value"));
 }
 
 #[tokio::test]

@@ -87,8 +87,9 @@ async fn world(store: Store) -> World {
             machine: machine.clone(),
             replace: false,
             token: None,
+            deploy_current: false,
         };
-        let token = store.register(&request).await.unwrap().token.unwrap();
+        let token = store.register(&request, "a key").await.unwrap().token.unwrap();
         let session = store.session_of(&token.0).await.unwrap();
         let request = SessionRequest { instance: Uuid::now_v7(), machine, version: String::new() };
         store.start_session(session.id, &request).await.unwrap();

@@ -253,11 +253,11 @@ async fn a_server_prunes_by_itself() {
 #[tokio::test]
 async fn a_turn_is_one_node_s_until_it_is_over() {
     let server = TestServer::start().await;
-    let take = || server.store.take_turn("work", HOUR);
+    let take = || server.store.take_work("work", HOUR);
     let first = tokio::join!(take(), take(), take(), take());
     let first = [first.0, first.1, first.2, first.3].map(Result::unwrap);
     assert_eq!(first.iter().filter(|taken| **taken).count(), 1, "{first:?}");
-    assert!(server.store.take_turn("other work", HOUR).await.unwrap());
+    assert!(server.store.take_work("other work", HOUR).await.unwrap());
     server.pass(HOUR + Duration::from_secs(1)).await;
     assert!(take().await.unwrap());
     assert!(!take().await.unwrap());

@@ -1,0 +1,71 @@
+//! A whole copy of a database in a file, made beside the server that uses it.
+
+use std::{path::Path, str::FromStr as _};
+
+use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
+
+use super::{Place, StoreError, database};
+
+/// What a copy holds.
+#[derive(Debug)]
+pub struct DatabaseCopy {
+    /// The last step that its tables went through.
+    pub schema: i64,
+    /// The SHA-256 of all bytes that it names: packages, and logs of deployments that ended.
+    pub blobs: Vec<String>,
+}
+
+impl DatabaseCopy {
+    /// Copies the database in `file` to `to`, which exists and is empty, as it is at one moment.
+    pub async fn make(file: &Path, to: &Path) -> Result<Self, StoreError> {
+        let place = to.to_str().ok_or_else(|| StoreError::Unusable("the copy's path is not UTF-8".into()))?;
+        let mut connection = open(file).await?;
+        sqlx::query("vacuum into $1").bind(place).execute(&mut connection).await?;
+        connection.close().await?;
+        Self::at(to).await
+    }
+
+    /// What the copy in this file holds.
+    pub async fn at(file: &Path) -> Result<Self, StoreError> {
+        let mut connection = open(file).await?;
+        let schema: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations")
+            .fetch_one(&mut connection)
+            .await?;
+        let blobs = sqlx::query_scalar(
+            "select sha256 from packages union select package_sha256 from releases \
+             union select log_sha256 from deployments where log_sha256 is not null",
+        )
+        .fetch_all(&mut connection)
+        .await?;
+        connection.close().await?;
+        Ok(Self { schema: schema.unwrap_or_default(), blobs })
+    }
+
+    /// Leaves out the numbers that things may have been given after the copy was made: each means one thing for ever, also
+    /// to a worker that still has a deployment of the time that a restore undoes.
+    pub async fn skip_numbers(file: &Path) -> Result<(), StoreError> {
+        let mut connection = open(file).await?;
+        for text in [
+            "insert into sqlite_sequence (name, seq) select 'deployments', 0 \
+             where not exists (select 1 from sqlite_sequence where name = 'deployments')",
+            "update sqlite_sequence set seq = seq + 10000",
+        ] {
+            sqlx::query(text).execute(&mut connection).await?;
+        }
+        connection.close().await?;
+        Ok(())
+    }
+
+    /// The last step that this version of octarm knows.
+    pub fn newest_schema() -> i64 {
+        database::newest()
+    }
+}
+
+async fn open(file: &Path) -> Result<AnyConnection, StoreError> {
+    sqlx::any::install_default_drivers();
+    let place = Place::File(file.to_owned());
+    let url = database::url(&place)?
+        .ok_or_else(|| StoreError::Unusable(format!("its file `{}` does not exist", file.display())))?;
+    Ok(AnyConnection::connect_with(&AnyConnectOptions::from_str(&url)?).await?)
+}
