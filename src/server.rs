@@ -18,6 +18,7 @@ mod libraries;
 mod lifecycles;
 mod listener;
 mod machines;
+mod openapi;
 mod packages;
 mod paging;
 mod pools;

@@ -53,7 +53,7 @@ async fn check_key(shared: &Shared, headers: &HeaderMap, needed: Permission) -> 
 }
 
 /// What a call needs. Whatever is not listed here changes how the server is set up.
-fn needed(method: &Method, path: &str) -> Permission {
+pub(super) fn needed(method: &Method, path: &str) -> Permission {
     let resource = path.strip_prefix("/api/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
     match (method, resource) {
         (_, "apikeys") => Permission::Administer,
