@@ -1,11 +1,14 @@
-//! What this server can be asked, in the words of OpenAPI: every route of `router`, as data beside each other.
+//! What this server can be asked, in the words of `OpenAPI`: every route of `router`, as data beside each other.
 
+mod deployments;
 mod machines;
 mod operation;
+mod packages;
 mod projects;
 mod releases;
 mod shape;
 mod space;
+mod variables;
 mod worker;
 
 use std::sync::LazyLock;
@@ -17,7 +20,7 @@ use axum::{
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use operation::{Operation, REFUSALS};
+use operation::Operation;
 use shape::Schema;
 
 /// Where the document is.
@@ -36,13 +39,23 @@ const ABOUT: &str = "The subset of Octopus's REST API that octarm serves, and th
     `/api/spaces/Spaces-1`, in any case and with a slash at its end. Property names of requests are read in any case, \
     unknown ones are ignored, and null is as good as nothing.";
 
+/// The calls of each resource, and what is sent and answered there.
+const RESOURCES: [(&[Operation], &[Schema]); 7] = [
+    (space::OPERATIONS, space::SCHEMAS),
+    (projects::OPERATIONS, projects::SCHEMAS),
+    (variables::OPERATIONS, variables::SCHEMAS),
+    (packages::OPERATIONS, packages::SCHEMAS),
+    (releases::OPERATIONS, releases::SCHEMAS),
+    (deployments::OPERATIONS, deployments::SCHEMAS),
+    (machines::OPERATIONS, machines::SCHEMAS),
+];
+
 fn operations() -> impl Iterator<Item = &'static Operation> {
-    [space::OPERATIONS, projects::OPERATIONS, releases::OPERATIONS, machines::OPERATIONS, worker::OPERATIONS]
-        .into_iter()
-        .flatten()
+    RESOURCES.iter().flat_map(|(operations, _)| *operations).chain(worker::OPERATIONS)
 }
 
 fn whole() -> Value {
+    let refusals: Map<String, Value> = operations().flat_map(Operation::refusals).collect();
     let mut paths = Map::new();
     for operation in operations() {
         let (method, entry) = operation.entry();
@@ -56,7 +69,7 @@ fn whole() -> Value {
         },
         "servers": [{ "url": "/" }],
         "paths": paths,
-        "components": { "securitySchemes": security(), "responses": refusals(), "schemas": schemas() },
+        "components": { "securitySchemes": security(), "responses": refusals, "schemas": schemas() },
     })
 }
 
@@ -68,23 +81,6 @@ fn security() -> Value {
             "type": "http", "scheme": "bearer", "description": "The token that registering a worker answered.",
         },
     })
-}
-
-/// What each refusal looks like, on the side of Octopus and on the workers'.
-fn refusals() -> Map<String, Value> {
-    let sides = [("", "Problem"), ("Worker", "worker.ErrorEnvelope")];
-    let of_side = |(side, schema)| {
-        REFUSALS.iter().map(move |(status, about)| {
-            let content = json!({ "application/json": { "schema": shape::reference(schema) } });
-            let mut response = json!({ "description": about, "content": content });
-            if *status == 503 {
-                response["headers"]["Retry-After"] =
-                    json!({ "description": "How long to wait, in seconds.", "schema": { "type": "integer" } });
-            }
-            (format!("{side}Refused{status}"), response)
-        })
-    };
-    sides.into_iter().flat_map(of_side).collect()
 }
 
 fn schemas() -> Map<String, Value> {
@@ -132,7 +128,7 @@ mod tests {
         let mut ids = BTreeSet::new();
         for operation in operations() {
             let (method, entry) = operation.entry();
-            assert!(ids.insert(entry["operationId"].clone()), "{} is there twice", entry["operationId"]);
+            assert!(ids.insert(entry["operationId"].to_string()), "{} is there twice", entry["operationId"]);
             assert!(entry["summary"].as_str().unwrap().ends_with('.'), "{method} {}", operation.path);
         }
         let document = whole();

@@ -23,6 +23,7 @@ mod sqlite {
     mod libraries;
     mod lifecycles;
     mod names;
+    mod openapi;
     mod packages;
     mod pools;
     mod projects;
@@ -52,6 +53,7 @@ mod postgres {
     mod libraries;
     mod lifecycles;
     mod names;
+    mod openapi;
     mod packages;
     mod pools;
     mod projects;

@@ -1,4 +1,4 @@
-//! One call of the server as data, and that data as OpenAPI.
+//! One call of the server as data, and that data as `OpenAPI`.
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};
@@ -103,6 +103,8 @@ const PAGE: &[Parameter] = &[
     ("skip", Shape::Whole, "How many items to leave out."),
     ("take", Shape::Whole, "How many to answer; 30."),
 ];
+/// What lists of things without names can be narrowed by.
+pub(super) const IDS: &[Parameter] = &[("ids", Shape::List(&Shape::Text), "Only these ids.")];
 /// What most lists can be narrowed by.
 pub(super) const NAMED: &[Parameter] = &[
     ("ids", Shape::List(&Shape::Text), "Only these ids."),
@@ -198,7 +200,7 @@ impl Operation {
         self.path.trim_start_matches('/').split('/')
     }
 
-    /// Its method, and all that OpenAPI says of it.
+    /// Its method, and all that `OpenAPI` says of it.
     pub(super) fn entry(&self) -> (&'static str, Value) {
         let words = std::iter::once(self.method).chain(self.segments());
         let id: Vec<&str> =
@@ -313,14 +315,33 @@ impl Operation {
             }
             responses.insert(status.to_string(), response);
         }
-        let side = if self.is_for_worker() { "Worker" } else { "" };
         for status in self.refused_with() {
-            responses.insert(
-                status.to_string(),
-                json!({ "$ref": format!("#/components/responses/{side}Refused{status}") }),
-            );
+            let name = self.refusal_name(status);
+            responses.insert(status.to_string(), json!({ "$ref": format!("#/components/responses/{name}") }));
         }
         responses.into()
+    }
+
+    /// What it may be refused with: the names of the answers, and the answers.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = (String, Value)> {
+        self.refused_with().into_iter().map(|status| {
+            let schema = if self.is_for_worker() { "worker.ErrorEnvelope" } else { "Problem" };
+            let about = REFUSALS.iter().find(|(other, _)| *other == status).map(|(_, about)| *about);
+            let mut response = json!({
+                "description": about,
+                "content": { "application/json": { "schema": reference(schema) } },
+            });
+            if status == 503 {
+                response["headers"]["Retry-After"] =
+                    json!({ "description": "How long to wait, in seconds.", "schema": { "type": "integer" } });
+            }
+            (self.refusal_name(status), response)
+        })
+    }
+
+    fn refusal_name(&self, status: u16) -> String {
+        let side = if self.is_for_worker() { "Worker" } else { "" };
+        format!("{side}Refused{status}")
     }
 
     /// With which statuses the request may be refused.
@@ -345,7 +366,7 @@ impl Operation {
 }
 
 /// What can be refused with, and what it means.
-pub(super) const REFUSALS: [(u16, &str); 12] = [
+const REFUSALS: [(u16, &str); 11] = [
     (400, "The request cannot be understood, or what it asks for is not allowed."),
     (401, "No key or token was sent, or it is not a good one."),
     (403, "The key does not allow this."),
@@ -357,7 +378,6 @@ pub(super) const REFUSALS: [(u16, &str); 12] = [
     (500, "The server could not do it; the cause is in its own log."),
     (503, "Too much at once: try again after the time in `Retry-After`."),
     (507, "The server's disk is full: nothing was stored."),
-    (405, "The path does not take the method."),
 ];
 
 /// An id as it may be, by the segment before it.
