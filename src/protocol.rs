@@ -35,8 +35,10 @@ pub const TOKEN_PREFIX: &str = "OWT-";
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RegisterRequest {
     /// The worker's name, unique in its environment without regard to case.
+    #[schemars(length(min = 1), example = "orders-1")]
     pub name: String,
     /// The environment, by name or id.
+    #[schemars(length(min = 1), example = "Environments-1")]
     pub environment: String,
     /// The machine it runs on.
     pub machine: Machine,

@@ -140,6 +140,9 @@ impl FromRequestParts<Shared> for Instance {
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
         let Worker(session) = Worker::from_request_parts(parts, shared).await?;
         let instance = parts.headers.get(INSTANCE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let instance = instance.ok_or_else(|| {
+            Problem::invalid(format!("the header {INSTANCE_HEADER} is missing or holds no UUID"))
+        })?;
         session.check(instance)?;
         Ok(Self(session))
     }

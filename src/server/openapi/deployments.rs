@@ -4,7 +4,7 @@ use super::{
     operation::{IDS, Operation, get, post},
     shape::{
         Schema,
-        Shape::{self, A, Empty, Flag, Id, List, Map, Maybe, Null, Object, OneOf, Text, Time, Whole},
+        Shape::{self, A, Empty, Flag, Id, Like, List, Map, Maybe, Null, Object, OneOf, Text, Time, Whole},
         answered, taken,
     },
 };
@@ -129,13 +129,17 @@ pub(super) const SCHEMAS: &[Schema] = &[
     taken(
         "NewDeployment",
         "The deployment to make. Values that are asked for go by the id of the variable.",
-        &[("ReleaseId", Text), ("EnvironmentId", Text)],
+        &[("ReleaseId", Like("Releases-1")), ("EnvironmentId", Like("Environments-1"))],
         &[("Comments", Text), ("FormValues", Map(&Text))],
     ),
     taken(
         "CreateDeployments",
         "The deployments to make. Values that are asked for go by the name of the variable.",
-        &[("ProjectName", Text), ("ReleaseVersion", Text), ("EnvironmentNames", List(&Text))],
+        &[
+            ("ProjectName", Like("Orders")),
+            ("ReleaseVersion", Like("1.0.0")),
+            ("EnvironmentNames", List(&Like("Dev"))),
+        ],
         &[("Comments", Text), ("UpdateVariableSnapshot", Flag), ("Variables", Map(&Text))],
     ),
     answered(

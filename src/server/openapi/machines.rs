@@ -4,7 +4,7 @@ use super::{
     operation::{NAMED, Operation, Parameter, delete, get, post, put},
     shape::{
         Schema,
-        Shape::{Empty, Flag, Id, List, Map, Null, Object, OneOf, Text, Time, Whole},
+        Shape::{Empty, Flag, Id, Like, List, Map, Null, Object, OneOf, Text, Time, Whole},
         answered, taken,
     },
 };
@@ -136,7 +136,12 @@ pub(super) const SCHEMAS: &[Schema] = &[
             ("Links", Map(&Text)),
         ],
     ),
-    taken("NewWorkerPool", "A worker pool as it is to be.", &[("Name", Text)], &[("Description", Text)]),
+    taken(
+        "NewWorkerPool",
+        "A worker pool as it is to be.",
+        &[("Name", Like("Fast"))],
+        &[("Description", Text)],
+    ),
     answered(
         "MachinePolicy",
         "The one policy of machines. It says nothing: workers call the server.",

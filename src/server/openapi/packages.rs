@@ -4,7 +4,7 @@ use super::{
     operation::{Operation, Parameter, delete, get, post},
     shape::{
         Schema,
-        Shape::{A, Empty, Flag, Id, List, Map, Maybe, Null, Object, OneOf, Text, Time, Whole},
+        Shape::{A, Empty, Flag, Id, Like, List, Map, Maybe, Null, Object, OneOf, Text, Time, Whole},
         answered, taken,
     },
 };
@@ -21,7 +21,7 @@ const LATEST: &[Parameter] = &[
     ("filter", Text, "Only those with this in their id."),
     ("latest", Flag, "Only the highest version of each package."),
 ];
-const DOOMED: &[Parameter] = &[("ids", List(&Text), "What to delete; must be given.")];
+const DOOMED: &[Parameter] = &[("ids", List(&Like("Other.1.0.0")), "What to delete; must be given.")];
 
 pub(super) const OPERATIONS: &[Operation] = &[
     get("/api/packages", "List the packages, the highest version of each first.")
@@ -103,7 +103,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
     taken(
         "NewBuildInformation",
         "What a build says of a package.",
-        &[("PackageId", Text), ("Version", Text), ("OctopusBuildInformation", A("Build"))],
+        &[("PackageId", Like("Orders")), ("Version", Like("1.0.0")), ("OctopusBuildInformation", A("Build"))],
         &[],
     ),
     taken(
@@ -124,7 +124,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
     taken(
         "Commit",
         "A change that the build holds.",
-        &[("Id", Text)],
+        &[("Id", Like("1f2e3d"))],
         &[("Comment", Text), ("LinkUrl", Text)],
     ),
 ];

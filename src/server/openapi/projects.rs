@@ -4,7 +4,7 @@ use super::{
     operation::{NAMED, Operation, delete, get, post, put},
     shape::{
         Field, Schema,
-        Shape::{A, Any, Empty, Flag, Id, List, Map, Maybe, Number, Object, OneOf, Text, Whole},
+        Shape::{A, Any, Empty, Flag, Id, Like, List, Map, Maybe, Number, Object, OneOf, Text, Whole},
         answered, taken,
     },
 };
@@ -43,7 +43,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/api/deploymentprocesses/{id}", "Show a process.").answers("Process"),
     put("/api/deploymentprocesses/{id}", "Change a process.").takes("NewProcess").answers("Process"),
     get("/api/deploymentprocesses/{id}/template", "Show what a new release needs a version for.")
-        .query(&[&[("channel", Text, "The channel of the release.")]])
+        .query(&[&[("channel", Like("Channels-1"), "The channel of the release.")]])
         .answers("ReleaseTemplate"),
     get("/api/channels", "List the channels of all projects.").query(&[NAMED]).answers_page("Channel"),
     post("/api/channels", "Make a channel.").takes("NewChannel").makes("Channel"),
@@ -53,7 +53,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     delete("/api/channels/{id}", "Delete a channel without releases.").answers("Channel"),
     get("/api/channels/rule-test", "Hold a version against a rule.")
         .query(&[&[
-            ("version", Text, "The version; must be given."),
+            ("version", Like("1.0.0"), "The version; must be given."),
             ("versionRange", Text, "A NuGet range."),
             ("preReleaseTag", Text, "A regular expression for the pre-release tag."),
         ]])
@@ -88,7 +88,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
     taken(
         "NewEnvironment",
         "An environment as it is to be.",
-        &[("Name", Text)],
+        &[("Name", Like("Staging"))],
         &[("Description", Text), ("SortOrder", Number)],
     ),
     answered(
@@ -125,17 +125,17 @@ pub(super) const SCHEMAS: &[Schema] = &[
     taken(
         "NewLifecycle",
         "A lifecycle as it is to be. Without phases a release may go to any environment.",
-        &[("Name", Text)],
+        &[("Name", Like("Careful"))],
         &[("Description", Text), ("Phases", List(&A("NewPhase")))],
     ),
     taken(
         "NewPhase",
         "A phase as it is to be. A minimum of 0 means all its environments.",
-        &[("Name", Text)],
+        &[("Name", Like("First"))],
         &[
             ("Id", Text),
             ("AutomaticDeploymentTargets", List(&Text)),
-            ("OptionalDeploymentTargets", List(&Text)),
+            ("OptionalDeploymentTargets", List(&Like("Environments-1"))),
             ("MinimumEnvironmentsBeforePromotion", Whole),
             ("IsOptionalPhase", Flag),
         ],
@@ -176,11 +176,11 @@ pub(super) const SCHEMAS: &[Schema] = &[
     taken(
         "NewProject",
         "A project as it is to be.",
-        &[("Name", Text)],
+        &[("Name", Like("Invoices"))],
         &[
             ("Description", Text),
-            ("LifecycleId", Text),
-            ("ProjectGroupId", Text),
+            ("LifecycleId", Like("Lifecycles-1")),
+            ("ProjectGroupId", Like("ProjectGroups-1")),
             ("IncludedLibraryVariableSetIds", List(&Text)),
         ],
     ),
@@ -189,7 +189,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "What of a project is to be another.",
         &[],
         &[
-            ("Name", Text),
+            ("Name", Like("Orders")),
             ("Description", Text),
             ("LifecycleId", Text),
             ("ProjectGroupId", Text),
@@ -218,13 +218,13 @@ pub(super) const SCHEMAS: &[Schema] = &[
     taken(
         "NewStep",
         "A step of a process.",
-        &[("Name", Text), ("Actions", List(&A("NewAction")))],
+        &[("Name", Like("Deploy")), ("Actions", List(&A("NewAction")))],
         &[("Id", Text), ("Properties", Map(&Text))],
     ),
     taken(
         "NewAction",
         "What a step does. The package is a property or the package without a name.",
-        &[("Name", Text)],
+        &[("Name", Like("Update the function"))],
         &[
             ("Id", Text),
             ("ActionType", Text),
@@ -235,7 +235,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
     taken(
         "NewActionPackage",
         "A package that an action needs.",
-        &[("PackageId", Text)],
+        &[("PackageId", Like("Orders"))],
         &[("Name", Text), ("FeedId", Text)],
     ),
     answered(
@@ -291,25 +291,35 @@ pub(super) const SCHEMAS: &[Schema] = &[
             ("Actions", List(&Text)),
         ],
     ),
-    taken("NewChannel", "A channel as it is to be.", &[("ProjectId", Text), ("Name", Text)], CHANNEL),
-    taken("ChannelChange", "A channel of a known project as it is to be.", &[("Name", Text)], CHANNEL),
+    taken(
+        "NewChannel",
+        "A channel as it is to be.",
+        &[("ProjectId", Like("Projects-1")), ("Name", Like("Hotfixes"))],
+        CHANNEL,
+    ),
+    taken(
+        "ChannelChange",
+        "A channel of a known project as it is to be.",
+        &[("Name", Like("Fixes"))],
+        CHANNEL,
+    ),
     taken(
         "NewChannelRule",
         "A rule as it is to be.",
         &[("ActionPackages", List(&A("NewRulePackage")))],
-        &[("Id", Text), ("VersionRange", Text), ("Tag", Text)],
+        &[("Id", Text), ("VersionRange", Like("[1.0,2.0)")), ("Tag", Text)],
     ),
     taken(
         "NewRulePackage",
         "A package that a rule is for.",
-        &[("DeploymentAction", Text)],
+        &[("DeploymentAction", Like("Update the function"))],
         &[("PackageReference", Text)],
     ),
     taken(
         "Rule",
         "A version, and a rule that may not be stored yet.",
-        &[("Version", Text)],
-        &[("VersionRange", Text), ("PreReleaseTag", Text)],
+        &[("Version", Like("1.0.0"))],
+        &[("VersionRange", Like("[1.0,2.0)")), ("PreReleaseTag", Like("^beta"))],
     ),
     answered(
         "RuleTest",

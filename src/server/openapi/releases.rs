@@ -4,7 +4,7 @@ use super::{
     operation::{IDS, Operation, delete, get, post},
     shape::{
         Schema,
-        Shape::{A, Any, Empty, Flag, Id, List, Map, Maybe, Null, Object, OneOf, Text, Time, Whole},
+        Shape::{A, Any, Empty, Flag, Id, Like, List, Map, Maybe, Null, Object, OneOf, Text, Time, Whole},
         answered, taken,
     },
 };
@@ -82,10 +82,10 @@ pub(super) const SCHEMAS: &[Schema] = &[
     taken(
         "NewRelease",
         "The release to make of packages that the client has chosen.",
-        &[("ProjectId", Text)],
+        &[("ProjectId", Like("Projects-1"))],
         &[
-            ("Version", Text),
-            ("ChannelId", Text),
+            ("Version", Like("1.1.0")),
+            ("ChannelId", Like("Channels-1")),
             ("ReleaseNotes", Text),
             ("IgnoreChannelRules", Flag),
             ("SelectedPackages", List(&A("SelectedPackage"))),
@@ -95,18 +95,18 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "SelectedPackage",
         "The version of an action's package; either name will do.",
         &[],
-        &[("ActionName", Text), ("StepName", Text), ("Version", Text)],
+        &[("ActionName", Text), ("StepName", Text), ("Version", Like("1.0.0"))],
     ),
     taken(
         "CreateRelease",
         "The release to make. Packages are written `PackageIdOrStep:version` or `*:version`.",
-        &[("ProjectName", Text)],
+        &[("ProjectName", Like("Orders"))],
         &[
-            ("ReleaseVersion", Text),
-            ("PackageVersion", Text),
-            ("Packages", List(&Text)),
+            ("ReleaseVersion", Like("1.2.0")),
+            ("PackageVersion", Like("1.0.0")),
+            ("Packages", List(&Like("*:1.0.0"))),
             ("ReleaseNotes", Text),
-            ("ChannelName", Text),
+            ("ChannelName", Like("Default")),
             ("IgnoreChannelRules", Flag),
             ("IgnoreIfAlreadyExists", Flag),
         ],
@@ -228,5 +228,5 @@ pub(super) const SCHEMAS: &[Schema] = &[
         &[("DeploymentPreviews", List(&A("NewPreview")))],
         &[],
     ),
-    taken("NewPreview", "An environment to look at.", &[("EnvironmentId", Text)], &[]),
+    taken("NewPreview", "An environment to look at.", &[("EnvironmentId", Like("Environments-1"))], &[]),
 ];

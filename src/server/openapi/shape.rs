@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 pub(super) enum Shape {
     /// Any text.
     Text,
+    /// A text that says something, such as this.
+    Like(&'static str),
     /// A time with its offset.
     Time,
     /// True or false.
@@ -45,6 +47,9 @@ impl Shape {
     pub(super) fn schema(self) -> Value {
         match self {
             Self::Text => json!({ "type": "string" }),
+            Self::Like(example) => {
+                json!({ "type": "string", "minLength": 1, "pattern": r"\S", "examples": [example] })
+            }
             Self::Time => json!({ "type": "string", "format": "date-time" }),
             Self::Flag => json!({ "type": "boolean" }),
             Self::Whole => json!({ "type": "integer", "format": "int64", "minimum": 0 }),

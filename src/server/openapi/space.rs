@@ -4,7 +4,7 @@ use super::{
     operation::{NAMED, Operation, delete, get, post},
     shape::{
         Schema,
-        Shape::{self, Any, Empty, Flag, Id, List, Map, Maybe, Null, OneOf, Text, Time, Whole},
+        Shape::{self, Any, Empty, Flag, Id, Like, List, Map, Maybe, Null, OneOf, Text, Time, Whole},
         answered, taken,
     },
 };
@@ -37,9 +37,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .answers_page("FeedPackage"),
     get("/api/feeds/{id}/packages/versions", "List the versions of a package, the highest first.")
         .query(&[&[
-            ("packageId", Text, "Whose versions; must be given."),
+            ("packageId", Like("Orders"), "Whose versions; must be given."),
             ("includePreRelease", Flag, "`false` leaves pre-releases out."),
-            ("versionRange", Text, "Only versions in this NuGet range."),
+            ("versionRange", Like("[1.0,2.0)"), "Only versions in this NuGet range."),
             ("preReleaseTag", Text, "Only versions whose pre-release tag this regular expression finds."),
             ("filter", Text, "Only versions with this in them."),
         ]])
@@ -122,8 +122,8 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "NewApiKey",
         "The credential to make. Without permissions it may only read; without environments it reaches all; without \
          days it stays.",
-        &[("Name", Text)],
-        &[("Permissions", List(&PERMISSIONS)), ("Environments", List(&Text)), ("Days", Whole)],
+        &[("Name", Like("build"))],
+        &[("Permissions", List(&PERMISSIONS)), ("Environments", List(&Like("Environments-1"))), ("Days", Whole)],
     ),
     answered(
         "Feed",

@@ -4,7 +4,7 @@ use super::{
     operation::{NAMED, Operation, delete, get, post, put},
     shape::{
         Schema,
-        Shape::{A, Any, Empty, Flag, Id, List, Map, Maybe, OneOf, Text, Whole},
+        Shape::{A, Any, Empty, Flag, Id, Like, List, Map, Maybe, OneOf, Text, Whole},
         answered, taken,
     },
 };
@@ -25,12 +25,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     delete("/api/libraryvariablesets/{id}", "Delete a library variable set that no project includes.")
         .answers("LibraryVariableSet"),
     get("/api/variables/names", "The names of the variables of a project, or of all.")
-        .query(&[&[("project", Text, "The project, by id, slug or name.")]])
+        .query(&[&[("project", Like("Projects-1"), "The project, by id, slug or name.")]])
         .answers_value(List(&Text)),
     get("/api/variables/preview", "Show the values of a project that would hold.")
         .query(&[&[
-            ("project", Text, "The project; must be given."),
-            ("environment", Text, "The environment that is deployed to."),
+            ("project", Like("Projects-1"), "The project; must be given."),
+            ("environment", Like("Environments-1"), "The environment that is deployed to."),
             ("channel", Text, "The channel of the release."),
             ("machine", Text, "The machine that deploys."),
             ("role", Text, "A role of the machine."),
@@ -69,14 +69,14 @@ pub(super) const SCHEMAS: &[Schema] = &[
     taken(
         "NewLibraryVariableSet",
         "A library variable set as it is to be.",
-        &[("Name", Text)],
+        &[("Name", Like("Common"))],
         &[("Description", Text), ("ContentType", OneOf(&["Variables"]))],
     ),
     taken(
         "LibraryVariableSetChange",
         "What of a library variable set is to be another.",
         &[],
-        &[("Name", Text), ("Description", Text)],
+        &[("Name", Like("Shared")), ("Description", Text)],
     ),
     answered(
         "VariableSet",
@@ -139,7 +139,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
     taken(
         "NewVariable",
         "A named value as it is to be.",
-        &[("Name", Text)],
+        &[("Name", Like("Colour"))],
         &[
             ("Id", Text),
             ("Value", Text),
@@ -155,7 +155,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "Where a value holds.",
         &[],
         &[
-            ("Environment", List(&Text)),
+            ("Environment", List(&Like("Environments-1"))),
             ("Machine", List(&Text)),
             ("Role", List(&Text)),
             ("Action", List(&Text)),
