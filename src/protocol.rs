@@ -65,8 +65,10 @@ impl std::fmt::Debug for Token {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
     /// Its host name, for people.
+    #[schemars(example = "build-7")]
     pub host: String,
     /// An id that a clone of the disk does not share, where the system has one.
+    #[schemars(length(min = 1), example = "4c4c4544")]
     pub id: String,
 }
 

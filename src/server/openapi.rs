@@ -84,8 +84,7 @@ fn security() -> Value {
 }
 
 fn schemas() -> Map<String, Value> {
-    let ours =
-        [space::SCHEMAS, projects::SCHEMAS, releases::SCHEMAS, machines::SCHEMAS].into_iter().flatten();
+    let ours = RESOURCES.iter().flat_map(|(_, schemas)| *schemas);
     let pages = operations().filter_map(Operation::page).map(shape::page);
     ours.map(Schema::entry).chain(pages).chain(worker::schemas()).collect()
 }

@@ -138,7 +138,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
         &[
             ("ProjectName", Like("Orders")),
             ("ReleaseVersion", Like("1.0.0")),
-            ("EnvironmentNames", List(&Like("Dev"))),
+            ("EnvironmentNames", Shape::Some(&Like("Dev"))),
         ],
         &[("Comments", Text), ("UpdateVariableSnapshot", Flag), ("Variables", Map(&Text))],
     ),

@@ -25,6 +25,8 @@ pub(super) enum Shape {
     A(&'static str),
     /// A list.
     List(&'static Self),
+    /// A list with something in it.
+    Some(&'static Self),
     /// An object whose property names somebody chose.
     Map(&'static Self),
     /// An object with these properties.
@@ -58,6 +60,7 @@ impl Shape {
             Self::OneOf(words) => json!({ "type": "string", "enum": words }),
             Self::A(name) => reference(name),
             Self::List(item) => json!({ "type": "array", "items": item.schema() }),
+            Self::Some(item) => json!({ "type": "array", "items": item.schema(), "minItems": 1 }),
             Self::Map(value) => json!({ "type": "object", "additionalProperties": value.schema() }),
             Self::Object(fields) => object(fields, &[]),
             Self::Maybe(shape) => or_null(shape.schema()),

@@ -120,10 +120,9 @@ pub(super) const SCHEMAS: &[Schema] = &[
     .sometimes(&[("ApiKey", Text)]),
     taken(
         "NewApiKey",
-        "The credential to make. Without permissions it may only read; without environments it reaches all; without \
-         days it stays.",
-        &[("Name", Like("build"))],
-        &[("Permissions", List(&PERMISSIONS)), ("Environments", List(&Like("Environments-1"))), ("Days", Whole)],
+        "The credential to make. Without environments it reaches all; without days it stays.",
+        &[("Name", Like("build")), ("Permissions", Shape::Some(&PERMISSIONS))],
+        &[("Environments", List(&Like("Environments-1"))), ("Days", Whole)],
     ),
     answered(
         "Feed",
