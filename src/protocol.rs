@@ -16,6 +16,7 @@
 //! in [`INSTANCE_HEADER`]. Errors are an [`ErrorEnvelope`]. Unknown fields are ignored by both sides, so that
 //! either may be the newer one; a change of meaning is a new version in the path.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -33,11 +34,13 @@ pub const MAX_LOG_CHUNK: usize = 256 * 1024;
 pub const TOKEN_PREFIX: &str = "OWT-";
 
 /// `POST register`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RegisterRequest {
     /// The worker's name, unique in its environment without regard to case.
+    #[schemars(length(min = 1), example = "orders-1")]
     pub name: String,
     /// The environment, by name or id.
+    #[schemars(length(min = 1), example = "Environments-1")]
     pub environment: String,
     /// The machine it runs on.
     pub machine: Machine,
@@ -53,7 +56,7 @@ pub struct RegisterRequest {
 }
 
 /// A worker's token on the wire. `Debug` hides it.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Token(pub String);
 
@@ -64,16 +67,18 @@ impl std::fmt::Debug for Token {
 }
 
 /// Which machine a worker runs on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
     /// Its host name, for people.
+    #[schemars(example = "build-7")]
     pub host: String,
     /// An id that a clone of the disk does not share, where the system has one.
+    #[schemars(length(min = 1), example = "4c4c4544")]
     pub id: String,
 }
 
 /// Answer of `POST register`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RegisterResponse {
     /// The worker's id, as `machines` shows it.
     pub worker_id: MachineId,
@@ -93,7 +98,7 @@ pub struct RegisterResponse {
 
 /// What became of deploying the current release of a project: the one whose deployment to the environment ended well
 /// last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CurrentRelease {
     /// The project's name.
     pub project: String,
@@ -108,7 +113,7 @@ pub struct CurrentRelease {
 }
 
 /// What became of deploying a current release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CurrentOutcome {
     /// A deployment of it was made.
@@ -129,7 +134,7 @@ pub enum CurrentOutcome {
 }
 
 /// `POST session`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SessionRequest {
     /// Made anew by each process.
     pub instance: Uuid,
@@ -140,7 +145,7 @@ pub struct SessionRequest {
 }
 
 /// Answer of `POST session`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SessionResponse {
     /// The worker's id.
     pub worker_id: MachineId,
@@ -151,14 +156,14 @@ pub struct SessionResponse {
 }
 
 /// `POST claim`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimRequest {
     /// How long to wait for work, in milliseconds; the server may answer sooner.
     pub wait_ms: u64,
 }
 
 /// Answer of `POST claim`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimResponse {
     /// The work, if there is any.
     pub assignment: Option<Box<Assignment>>,
@@ -167,7 +172,7 @@ pub struct ClaimResponse {
 }
 
 /// A deployment handed to a worker.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Assignment {
     /// Which deployment.
     pub deployment: DeploymentId,
@@ -193,7 +198,7 @@ pub struct Assignment {
 }
 
 /// A package on the server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PackageReference {
     /// The package's id.
     pub id: String,
@@ -208,14 +213,14 @@ pub struct PackageReference {
 }
 
 /// `POST deployments/{id}/renew`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RenewRequest {
     /// The hand-out.
     pub fence: Fence,
 }
 
 /// Answer of `renew`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RenewResponse {
     /// How long the lease lasts from the moment the renewal was *sent*, in milliseconds.
     pub lease_ms: u64,
@@ -224,7 +229,7 @@ pub struct RenewResponse {
 }
 
 /// `POST deployments/{id}/journal`. The same entry again is success; another one at its place is a conflict.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct JournalRequest {
     /// The hand-out.
     pub fence: Fence,
@@ -233,7 +238,7 @@ pub struct JournalRequest {
 }
 
 /// Answer of `journal`, and of a log chunk.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Recorded {
     /// For a log chunk: how many bytes the server holds now. For a journal entry: how many entries.
     pub length: u64,
@@ -242,7 +247,7 @@ pub struct Recorded {
 }
 
 /// `POST deployments/{id}/finish`. The same again is success; a different one is a conflict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FinishRequest {
     /// The hand-out.
     pub fence: Fence,
@@ -255,11 +260,11 @@ pub struct FinishRequest {
 }
 
 /// Answer of `finish`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Finished {}
 
 /// What a program may have to tell apart; a person reads the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The request cannot be understood or its values are not allowed.
@@ -292,18 +297,19 @@ pub enum ErrorCode {
     Internal,
     /// A code of a newer server.
     #[serde(other)]
+    #[schemars(skip)]
     Other,
 }
 
 /// The body of every error on the worker API.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorEnvelope {
     /// The error.
     pub error: ErrorBody,
 }
 
 /// What went wrong.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// For programs.
     pub code: ErrorCode,

@@ -21,6 +21,7 @@ mod lifecycles;
 mod listener;
 mod machines;
 mod once;
+mod openapi;
 mod packages;
 mod paging;
 mod pools;

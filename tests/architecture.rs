@@ -33,7 +33,7 @@ const STRANGERS: [(&str, &str, &str); 5] = [
     ("deploy", "client", "the engine runs without a server too"),
 ];
 /// Vocabularies of others, each at home in one room.
-const VOCABULARIES: [(&str, &[&str]); 10] = [
+const VOCABULARIES: [(&str, &[&str]); 11] = [
     ("aws_sdk_", &["aws"]),
     ("sqlx::", &["store"]),
     ("axum::", &["server"]),
@@ -44,6 +44,8 @@ const VOCABULARIES: [(&str, &[&str]); 10] = [
     ("bzip2::", &["package"]),
     ("reqwest::", &["client"]),
     ("indicatif::", &["cli"]),
+    // What the worker API is made of tells its own schema, and the server puts it into its document.
+    ("schemars::", &["model", "protocol", "server"]),
     ("std::env::", &["config", "cli"]),
 ];
 /// What rooms without I/O never mention.

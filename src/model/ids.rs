@@ -1,7 +1,8 @@
 //! Typed ids in Octopus's spelling (`Deployments-12`), and the fence number of a hand-out.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An id was not of the form `Kind-<number>`.
@@ -42,6 +43,16 @@ macro_rules! id {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": concat!("^", $kind, "-[0-9]+$") })
             }
         }
     };
@@ -136,7 +147,7 @@ fn parse(kind: &'static str, text: &str) -> Result<i64, IdError> {
 
 /// The number of a hand-out. Each claim of a deployment gets a higher one; a write with any but the current
 /// one is refused, so a worker that lost its lease cannot change anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Fence(pub u64);
 

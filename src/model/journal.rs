@@ -1,11 +1,12 @@
 //! The journal of a deployment: intent before and effect after every call that changes AWS, so that whoever
 //! continues after a crash can ask AWS what happened instead of doing it again.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One fact about one mutating call. A record of a newer writer that an older reader does not know is unreadable on
 /// purpose: then the end is `unknown`, never a blind re-run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "record")]
 pub enum JournalRecord {
     /// `PutObject` is about to be called. The key names the content, so that a second call changes nothing.
@@ -52,6 +53,7 @@ pub enum JournalRecord {
     },
     /// A record that this version does not know: what it stands for cannot be established.
     #[serde(other)]
+    #[schemars(skip)]
     Unreadable,
 }
 
@@ -63,7 +65,7 @@ impl JournalRecord {
 }
 
 /// A record with its place; the pair (deployment, sequence) is written once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JournalEntry {
     /// 0, 1, 2 … in the order of writing, over all hand-outs of the deployment.
     pub sequence: u32,

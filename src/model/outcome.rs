@@ -1,11 +1,12 @@
 //! How a deployment ended: data, stored and shown the same by worker, server and command line.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::deployment::TaskState;
 
 /// Why a deployment did not succeed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// The step that failed, in words (`update code`).
     pub step: String,
@@ -30,7 +31,7 @@ impl Failure {
 }
 
 /// The end of a deployment as its worker reports it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", tag = "result")]
 pub enum Outcome {
     /// All steps did what they should.

@@ -58,7 +58,7 @@ pub(super) fn credential(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// What a call needs. Whatever is not listed here changes how the server is set up.
-fn needed(method: &Method, path: &str) -> Permission {
+pub(super) fn needed(method: &Method, path: &str) -> Permission {
     let resource = path.strip_prefix("/api/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
     match (method, resource) {
         (_, "apikeys") => Permission::Administer,
@@ -146,6 +146,9 @@ impl FromRequestParts<Shared> for Instance {
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
         let Worker(session) = Worker::from_request_parts(parts, shared).await?;
         let instance = parts.headers.get(INSTANCE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let instance = instance.ok_or_else(|| {
+            Problem::invalid(format!("the header {INSTANCE_HEADER} is missing or holds no UUID"))
+        })?;
         session.check(instance)?;
         Ok(Self(session))
     }

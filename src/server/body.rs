@@ -26,7 +26,9 @@ impl FromRequest<Shared> for Whole {
         match tokio::time::timeout(limit, Bytes::from_request(request, shared)).await {
             Ok(Ok(bytes)) => Ok(Self(bytes)),
             Ok(Err(rejection)) => {
-                Err(Problem::invalid(format!("the request's body cannot be read: {rejection}")))
+                let message = format!("the request's body cannot be read: {rejection}");
+                // One that is too large, or was cut.
+                Err(Problem::new(rejection.status(), ErrorCode::Invalid, message))
             }
             Err(_) => Err(Problem::new(
                 StatusCode::REQUEST_TIMEOUT,

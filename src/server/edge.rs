@@ -23,6 +23,8 @@ pub(super) async fn answer(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => Problem::internal(&Panicked).into_response(),
     };
+    // Whoever sent a method that a path does not take is told which ones it does.
+    let allowed = response.headers().get(header::ALLOW).cloned();
     let problem = match problem_of(response).await {
         Ok(response) => return response,
         Err(problem) => problem,
@@ -38,6 +40,9 @@ pub(super) async fn answer(request: Request, next: Next) -> Response {
         };
         (status, Json(json!({ "ErrorMessage": message, "Errors": [message] }))).into_response()
     };
+    if let Some(allowed) = allowed {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
     if let Some(pause) = pause {
         response.headers_mut().insert(header::RETRY_AFTER, pause.div_ceil(1000).into());
     }

@@ -13,7 +13,7 @@ use tower_http::trace::TraceLayer;
 
 use super::{
     Shared, absent, api_keys, auth, build_information, channels, deployments, edge, environments, feeds,
-    libraries, lifecycles, machines, once, packages, pools,
+    libraries, lifecycles, machines, once, openapi, packages, pools,
     problem::Problem,
     progression, projects, releases,
     rewrite::{self, NO_SPACE, SPACE_ROOT},
@@ -37,6 +37,9 @@ pub(super) fn app(
 + Sync
 + 'static {
     let router = octopus(&shared)
+        // After the rest: no key is asked for.
+        .route(openapi::PATH, get(openapi::document))
+        .method_not_allowed_fallback(wrong_method)
         .nest(BASE, worker(&shared))
         .layer(DefaultBodyLimit::max(DOCUMENT_LIMIT))
         .layer(from_fn_with_state(shared.clone(), unread::read_rest))

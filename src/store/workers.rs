@@ -59,9 +59,9 @@ pub struct Session {
 
 impl Session {
     /// Refuses every process but the one that holds the session.
-    pub fn check(&self, instance: Option<Uuid>) -> Result<(), StoreError> {
+    pub fn check(&self, instance: Uuid) -> Result<(), StoreError> {
         let current = self.instance.as_deref().and_then(|text| text.parse::<Uuid>().ok());
-        if current.is_some() && current == instance {
+        if current == Some(instance) {
             return Ok(());
         }
         Err(StoreError::SessionSuperseded { name: self.name.clone() })

@@ -29,6 +29,7 @@ mod sqlite {
     mod lifecycles;
     mod logs_kept;
     mod names;
+    mod openapi;
     mod packages;
     mod pools;
     mod projects;
@@ -64,6 +65,7 @@ mod postgres {
     mod lifecycles;
     mod logs_kept;
     mod names;
+    mod openapi;
     mod packages;
     mod pools;
     mod projects;

@@ -169,7 +169,7 @@ async fn a_refused_push_is_read_to_its_end_and_the_connection_stays() {
         ("API-WRONGWRONGWRONG", "packages/raw", "HTTP/1.1 401 "),
         (server.key.as_str(), "packages/raw?overwriteMode=Perhaps", "HTTP/1.1 400 "),
         (&server.key, "nowhere", "HTTP/1.1 404 "),
-        (&server.key, "environments", "HTTP/1.1 400 "),
+        (&server.key, "environments", "HTTP/1.1 413 "),
     ] {
         let mut stream = TcpStream::connect(server.address.strip_prefix("http://").unwrap()).await.unwrap();
         let head = format!(

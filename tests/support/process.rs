@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 use tempfile::TempDir;
@@ -21,6 +21,7 @@ pub(crate) struct Program {
     variables: Vec<(OsString, OsString)>,
     folder: Option<PathBuf>,
     home: Arc<TempDir>,
+    patience: Duration,
 }
 
 impl Program {
@@ -37,6 +38,7 @@ impl Program {
             variables: Vec::new(),
             folder: None,
             home: Arc::new(TempDir::new().unwrap()),
+            patience: PATIENCE,
         }
     }
 
@@ -81,6 +83,13 @@ impl Program {
         self.home.path()
     }
 
+    /// How long it may take to do what is waited for, where that is much.
+    #[must_use]
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Runs it to its end. One that does not end is killed and fails the test.
     pub(crate) fn run(&self) -> Output {
         self.spawn().wait()
@@ -123,7 +132,7 @@ pub(crate) struct Running {
     pid: Pid,
     watched: Arc<Watched>,
     /// Kept so that its home outlives the process.
-    _program: Program,
+    program: Program,
 }
 
 #[derive(Default)]
@@ -180,7 +189,7 @@ impl Running {
         watched.capture(stdout, |seen| &mut seen.stdout);
         watched.capture(stderr, |seen| &mut seen.stderr);
         watched.await_end(pid);
-        Self { child, pid, watched, _program: program }
+        Self { child, pid, watched, program }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -204,7 +213,8 @@ impl Running {
     /// Waits until what was seen of it fulfils the condition.
     pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(&Seen) -> bool) -> Seen {
         let seen = self.watched.seen.lock().unwrap();
-        let waited = self.watched.changed.wait_timeout_while(seen, PATIENCE, |seen| !condition(seen));
+        let waited =
+            self.watched.changed.wait_timeout_while(seen, self.program.patience, |seen| !condition(seen));
         let (seen, waited) = waited.unwrap();
         let copy = seen.clone();
         drop(seen);

@@ -72,7 +72,15 @@ impl<E: Engine> TestServer<E> {
 
     /// With an environment `Dev`, a project `Orders` and its package 1.0.0.
     pub(crate) async fn ready() -> Self {
-        let server = Self::start().await;
+        Self::ready_with(|_| ()).await
+    }
+
+    /// The same, with other settings than the usual ones.
+    pub(crate) async fn ready_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Self::settings(&folder).await;
+        change(&mut settings);
+        let server = Self { folder: Some(folder), ..Self::with(settings).await };
         server.post("environments", json!({ "Name": "Dev" })).await.expect(201);
         server.post("projects", json!({ "Name": "Orders" })).await.expect(201);
         server.push("Orders.1.0.0.zip", b"one", "").await.expect(201);

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the pinned tools of the demo and the tests into a folder, and does nothing when they are there already.
 #
-#   install.sh python DIR    DIR/venv: ministack (an AWS emulator) with botocore, pypus (a client of Octopus's API), and
-#                            what the example needs
+#   install.sh python DIR    DIR/venv: ministack (an AWS emulator) with botocore, pypus (a client of Octopus's API),
+#                            schemathesis (asks an API at random), and what the example needs
 #   install.sh node DIR      DIR/node_modules: three clients of Octopus's API, and packers
 #
 # What is installed is known by a digest of the pins, not by times: a fresh clone has new times and the same pins.
