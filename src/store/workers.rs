@@ -274,17 +274,17 @@ impl Store {
         if let Some(pool) = change.pool {
             worker_pools::lock(&mut write, pool).await?;
         }
-        sqlx::query(
+        let environment: Option<i64> = sqlx::query_scalar(
             "update machines set disabled = coalesce($2, disabled), worker_pool_id = coalesce($3, worker_pool_id) \
-             where id = $1",
+             where id = $1 returning environment_id",
         )
         .bind(machine)
         .bind(change.disabled.map(i64::from))
         .bind(change.pool)
-        .execute(&mut *write)
+        .fetch_optional(&mut *write)
         .await?;
         // Its turn may have come.
-        write.announce(Change::Queue).await?;
+        environment.into_iter().for_each(|environment| write.announce(Change::Environment(environment)));
         write.commit().await
     }
 
