@@ -28,6 +28,7 @@ mod rules;
 mod scopes;
 mod snapshots;
 mod system;
+mod together;
 mod turns;
 mod values;
 mod variables;
@@ -74,13 +75,15 @@ pub struct Store {
     vault: std::sync::Arc<Vault>,
     installation: uuid::Uuid,
     lease: Duration,
+    together: together::Together,
 }
 
 impl Store {
     /// The store in this database. `lease` is how long a hand-out lasts.
     pub async fn open(database: Database, vault: Vault, lease: Duration) -> Result<Self, StoreError> {
         let installation = keys::installation(&database, &vault).await?;
-        Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease })
+        let together = together::Together::start(database.clone());
+        Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease, together })
     }
 
     /// The id that the database was given when it was new.

@@ -237,16 +237,6 @@ impl Store {
         Ok(environment)
     }
 
-    /// Notes that the worker was heard of.
-    pub async fn touch(&self, machine: i64) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
-        sqlx::query(concat!("update machines set last_seen = ", now!(), " where id = $1"))
-            .bind(machine)
-            .execute(&mut *write)
-            .await?;
-        write.commit().await
-    }
-
     /// Forgets the worker; its token stops working. What it was running keeps its lease until that runs out, so
     /// nobody starts on it while the old worker may still be at it.
     pub async fn deregister(&self, machine: i64, force: bool) -> Result<(), StoreError> {
