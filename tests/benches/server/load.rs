@@ -60,7 +60,7 @@ pub(crate) struct Load {
 pub(crate) struct Seen {
     /// From before the request for a deployment until its worker had it.
     pub(crate) dispatched: Vec<Duration>,
-    /// How long each chunk of log took.
+    /// How long each chunk of a long log took.
     pub(crate) chunks: Vec<Duration>,
     /// What went wrong.
     pub(crate) failed: Vec<String>,
@@ -149,7 +149,7 @@ impl Load {
                 lock(&self.seen).dispatched.push(at - asked);
                 journal(connection, &assignment).await?;
                 let log = log_of(&assignment.task.to_string());
-                self.chunk(connection, &assignment, 0, &log).await?;
+                chunk(connection, &assignment, 0, &log).await?;
                 finish(connection, &assignment, &log).await?;
             }
             Some(Asked::Long { every, until }) => {
@@ -170,7 +170,7 @@ impl Load {
         every: Duration,
         until: Instant,
     ) -> io::Result<Vec<u8>> {
-        let chunk = log_of(&assignment.task.to_string());
+        let piece = log_of(&assignment.task.to_string());
         let mut log = Vec::new();
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -185,25 +185,12 @@ impl Load {
                     .await?
                     .expect(200)?;
             }
-            self.chunk(connection, assignment, log.len(), &chunk).await?;
-            log.extend_from_slice(&chunk);
+            let before = Instant::now();
+            chunk(connection, assignment, log.len(), &piece).await?;
+            lock(&self.seen).chunks.push(before.elapsed());
+            log.extend_from_slice(&piece);
         }
         Ok(log)
-    }
-
-    async fn chunk(
-        &self,
-        connection: &mut Connection,
-        assignment: &Assignment,
-        offset: usize,
-        chunk: &[u8],
-    ) -> io::Result<()> {
-        let Assignment { deployment, fence, .. } = assignment;
-        let path = format!("{BASE}/deployments/{deployment}/log?fence={fence}&offset={offset}");
-        let before = Instant::now();
-        let answer = connection.call("PATCH", &path, chunk).await?;
-        lock(&self.seen).chunks.push(answer.at - before);
-        answer.expect(200).map(drop)
     }
 
     /// Asks for so many deployments a second, for so long, to one environment after the other of those from `first` on.
@@ -302,6 +289,17 @@ async fn journal(connection: &mut Connection, assignment: &Assignment) -> io::Re
         connection.call("POST", &path, &bytes(&request)?).await?.expect(200)?;
     }
     Ok(())
+}
+
+async fn chunk(
+    connection: &mut Connection,
+    assignment: &Assignment,
+    offset: usize,
+    chunk: &[u8],
+) -> io::Result<()> {
+    let Assignment { deployment, fence, .. } = assignment;
+    let path = format!("{BASE}/deployments/{deployment}/log?fence={fence}&offset={offset}");
+    connection.call("PATCH", &path, chunk).await?.expect(200).map(drop)
 }
 
 async fn finish(connection: &mut Connection, assignment: &Assignment, log: &[u8]) -> io::Result<()> {
