@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -97,6 +98,7 @@ pub(super) async fn run(
         return Ok(Exit::Done);
     };
     telemetry::start(&config.log, output.has_stderr_colour())?;
+    allow_connections();
     let stop = CancellationToken::new();
     shutdown::listen(stop.clone(), CancellationToken::new(), CancellationToken::new())
         .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
@@ -119,6 +121,15 @@ pub(super) async fn run(
     server.serve(stop).await?;
     info!("stopped");
     Ok(Exit::Done)
+}
+
+/// Every worker keeps a connection, and the limit that most systems begin with is for programs that have few.
+fn allow_connections() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, limit = limit.current, "the limit of open files cannot be raised");
+    }
 }
 
 /// A reader finds the file whole or not at all.

@@ -104,7 +104,9 @@ impl Write {
                 transaction.commit().await?;
             }
         }
-        self.announced.into_iter().for_each(|change| self.turns.wake(change));
+        for change in self.announced {
+            self.turns.wake(change);
+        }
         Ok(())
     }
 
@@ -154,9 +156,15 @@ impl Write {
         }
     }
 
-    /// Tells those who wait, here and at other nodes, if and when this commits.
-    pub(super) fn announce(&mut self, change: Change) {
-        self.announced.push(change);
+    /// Tells those who wait, here and at other nodes, that something may have become ready to be claimed in these
+    /// environments; if and when this commits.
+    pub(super) fn announce_ready(&mut self, environments: impl IntoIterator<Item = i64>) {
+        self.announced.extend(environments.into_iter().map(Change::Environment));
+    }
+
+    /// Tells those who watch deployments at other nodes, if and when this commits.
+    pub(super) fn announce_state(&mut self) {
+        self.announced.push(Change::State);
     }
 }
 

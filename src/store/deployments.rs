@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
 use super::{
-    Asked, Change, Store, StoreError,
+    Asked, Store, StoreError,
     database::{Write, now},
     environments, progress, projects, prompts,
     releases::ReleaseRow,
@@ -204,7 +204,7 @@ impl Store {
             .bind(&new.created_by)
             .fetch_one(&mut *write)
             .await?;
-            write.announce(Change::Environment(environment.id));
+            write.announce_ready([environment.id]);
             made.push(DeploymentId(id));
         }
         if let Some(unwanted) = given.iter().find(|given| !wanted.contains(&given.name)) {
@@ -267,7 +267,7 @@ impl Store {
         .bind(id.0)
         .fetch_optional(&mut *write)
         .await?;
-        environment.into_iter().for_each(|environment| write.announce(Change::Environment(environment)));
+        write.announce_ready(environment);
         write.commit().await
     }
 
@@ -290,7 +290,7 @@ impl Store {
             if found == Resolution::Success {
                 progress::promote(&mut write, id).await?;
             }
-            write.announce(Change::Environment(environment));
+            write.announce_ready([environment]);
             return write.commit().await;
         }
         let before: Option<Option<String>> =

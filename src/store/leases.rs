@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
 use super::{
-    Change, Look, Session, Store, StoreError,
+    Look, Session, Store, StoreError,
     database::{Write, now},
     logs, milliseconds, progress, signed, unsigned,
 };
@@ -170,10 +170,10 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        write.announce(match assignment {
-            Some(_) => Change::State,
-            None => Change::Environment(session.environment_id),
-        });
+        match assignment {
+            Some(_) => write.announce_state(),
+            None => write.announce_ready([session.environment_id]),
+        }
         write.commit().await?;
         Ok(assignment)
     }
@@ -337,7 +337,7 @@ impl Store {
         if state == DeploymentState::Success {
             progress::promote(&mut write, deployment).await?;
         }
-        environment.into_iter().for_each(|environment| write.announce(Change::Environment(environment)));
+        write.announce_ready(environment);
         write.commit().await
     }
 
@@ -360,7 +360,7 @@ impl Store {
         for Silent { id, environment_id, machine_name: name, machine_host: host, last_contact, begun } in
             silent
         {
-            write.announce(Change::Environment(environment_id));
+            write.announce_ready([environment_id]);
             let since = last_contact.and_then(|ms| Timestamp::from_millisecond(ms).ok());
             let mut message = format!(
                 "worker {} on {} has been silent since {}",
@@ -414,10 +414,9 @@ async fn expire(write: &mut Write) -> Result<u64, StoreError> {
         write.skip_locked(),
     ));
     let environments: Vec<i64> = sqlx::query_scalar(text).fetch_all(&mut **write).await?;
-    for environment in &environments {
-        write.announce(Change::Environment(*environment));
-    }
-    Ok(environments.len() as u64)
+    let lost = environments.len() as u64;
+    write.announce_ready(environments);
+    Ok(lost)
 }
 
 /// Locks the deployment's row for the hand-out, or says that the hand-out is not current.

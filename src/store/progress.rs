@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::AnyConnection;
 
 use super::{
-    Change, EnvironmentRow, LifecycleRow, Phase, ReleaseRow, Store, StoreError,
+    EnvironmentRow, LifecycleRow, Phase, ReleaseRow, Store, StoreError,
     database::{Write, now},
     environments,
     lifecycles::{self, name_of},
@@ -213,7 +213,7 @@ async fn enter(
         .bind(release.snapshot)
         .execute(&mut **write)
         .await?;
-        write.announce(Change::Environment(environment));
+        write.announce_ready([environment]);
     }
     Ok(())
 }

@@ -113,14 +113,20 @@ async fn write(database: &Database, batch: Vec<Asked>) {
     let machines: Vec<i64> = seen.iter().map(|(machine, _)| *machine).collect();
     match transact(database, &machines, chunks.iter().map(|(chunk, _)| chunk)).await {
         Ok(recorded) => {
-            seen.into_iter().for_each(|(_, done)| drop(done.send(Ok(()))));
+            for (_, done) in seen {
+                drop(done.send(Ok(())));
+            }
             for ((_, done), recorded) in chunks.into_iter().zip(recorded) {
                 drop(done.send(recorded));
             }
         }
         Err(error) => {
-            seen.into_iter().for_each(|(_, done)| drop(done.send(Err(error.for_another()))));
-            chunks.into_iter().for_each(|(_, done)| drop(done.send(Err(error.for_another()))));
+            for (_, done) in seen {
+                drop(done.send(Err(error.for_another())));
+            }
+            for (_, done) in chunks {
+                drop(done.send(Err(error.for_another())));
+            }
         }
     }
 }

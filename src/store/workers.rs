@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    Change, Store, StoreError,
+    Store, StoreError,
     database::{Write, now},
     environments, key, keys, unsigned, worker_pools,
 };
@@ -274,7 +274,7 @@ impl Store {
         .fetch_optional(&mut *write)
         .await?;
         // Its turn may have come.
-        environment.into_iter().for_each(|environment| write.announce(Change::Environment(environment)));
+        write.announce_ready(environment);
         write.commit().await
     }
 

@@ -20,6 +20,7 @@ use std::{
 use clap::{Parser, ValueEnum};
 use load::{Load, PROJECT, Seen};
 use process::{Postgres, Server};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use table::{Table, mebibytes, quantile};
 use tokio::time::sleep;
@@ -77,6 +78,9 @@ enum Engine {
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = Options::parse();
+    // Here and in what is started from here: each worker is a connection.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut missed = 0;
     for engine in &options.engine {
@@ -207,7 +211,7 @@ impl Work {
 
     fn tell(&self, table: &mut Table, when: &str, server: &Server) {
         let share = |now: Duration, then: Duration| {
-            100.0 * (now - then).as_secs_f64() / self.at.elapsed().as_secs_f64()
+            100.0 * now.saturating_sub(then).as_secs_f64() / self.at.elapsed().as_secs_f64()
         };
         let (of_server, own) = (share(server.worked(), self.server), share(process::own_work(), self.own));
         table.say(&format!("{when}: CPU of server, of load"), format!("{of_server:.0} %, {own:.0} %"));

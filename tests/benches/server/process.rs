@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    fs::File,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -94,7 +93,7 @@ impl Server {
         database: Option<&str>,
     ) -> Result<Self, Box<dyn Error>> {
         let (data, address) = (folder.join("data"), folder.join("address"));
-        let log = File::create(folder.join("server.log"))?;
+        let log = fs_err::File::create(folder.join("server.log"))?.into_file();
         let mut command = Command::new(octarm);
         command.args(["server", "run", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
         command.arg("--address-file").arg(&address);
