@@ -27,6 +27,8 @@ use crate::{
     store::Look,
 };
 
+/// When a claim looks again that found something and was not fast enough: whoever had it may yet give it up.
+const LOST_RACE: Duration = Duration::from_secs(1);
 /// How long a worker should pause after an empty claim.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -96,9 +98,12 @@ pub(super) async fn claim(
         }
         let closing = shared.closing.is_cancelled();
         let look = if closing { Look::Nothing } else { shared.store.look(&session, own).await? };
-        if look == Look::Work
-            && let Some(mut assignment) = shared.store.claim(&session, own).await?
-        {
+        let found = look == Look::Work;
+        if found {
+            // Whatever becomes of this claim, somebody looks.
+            turn.give();
+        }
+        if found && let Some(mut assignment) = shared.store.claim(&session, own).await? {
             // There may be more, for others.
             turn.pass_on();
             let uri = shared.public_url.as_deref();
@@ -126,9 +131,10 @@ pub(super) async fn claim(
         if closing || Instant::now() >= deadline {
             return Ok(Json(ClaimResponse { assignment: None, pause_ms: milliseconds(PAUSE) }));
         }
+        let until = if found { deadline.min(Instant::now() + LOST_RACE) } else { deadline };
         tokio::select! {
             () = woken => if !resting { turn.give() },
-            () = tokio::time::sleep_until(deadline) => {}
+            () = tokio::time::sleep_until(until) => {}
             () = shared.closing.cancelled() => {}
         }
     }
