@@ -27,6 +27,8 @@ use super::wire::{Connection, Door};
 const POLL: Duration = Duration::from_secs(25);
 /// How often a lease is renewed.
 const RENEW: Duration = Duration::from_secs(20);
+/// How long it may take until all have the deployments whose logs they send.
+const RAMP: Duration = Duration::from_secs(5);
 /// How many registrations are under way at once.
 const AT_ONCE: usize = 64;
 
@@ -43,8 +45,8 @@ pub(crate) fn environment(place: usize) -> String {
 enum Asked {
     /// It was asked for then, and ends at once.
     Short(Instant),
-    /// Its worker sends a chunk of log each so often, until then.
-    Long { every: Duration, until: Instant },
+    /// Its worker sends a chunk of log each so often, from then until then.
+    Long { every: Duration, from: Instant, until: Instant },
 }
 
 /// What all simulated workers share.
@@ -60,8 +62,8 @@ pub(crate) struct Load {
 pub(crate) struct Seen {
     /// From before the request for a deployment until its worker had it.
     pub(crate) dispatched: Vec<Duration>,
-    /// How long each chunk of a long log took.
-    pub(crate) chunks: Vec<Duration>,
+    /// When each chunk of a long log was sent, and how long it took.
+    pub(crate) chunks: Vec<(Instant, Duration)>,
     /// What went wrong.
     pub(crate) failed: Vec<String>,
 }
@@ -152,7 +154,8 @@ impl Load {
                 chunk(connection, &assignment, 0, &log).await?;
                 finish(connection, &assignment, &log).await?;
             }
-            Some(Asked::Long { every, until }) => {
+            Some(Asked::Long { every, from, until }) => {
+                sleep(from.saturating_duration_since(Instant::now())).await;
                 let log = self.long(connection, &assignment, every, until).await?;
                 finish(connection, &assignment, &log).await?;
             }
@@ -187,7 +190,7 @@ impl Load {
             }
             let before = Instant::now();
             chunk(connection, assignment, log.len(), &piece).await?;
-            lock(&self.seen).chunks.push(before.elapsed());
+            lock(&self.seen).chunks.push((before, before.elapsed()));
             log.extend_from_slice(&piece);
         }
         Ok(log)
@@ -211,12 +214,14 @@ impl Load {
 
     /// Lets the workers of the first `writers` environments send `rate` chunks a second altogether, for so long.
     pub(crate) async fn write(self: &Arc<Self>, writers: usize, rate: u32, time: Duration) {
-        let every = Duration::from_secs(1) * u32::try_from(writers).unwrap_or(u32::MAX) / rate;
-        let until = Instant::now() + time;
+        let writing = u32::try_from(writers).unwrap_or(u32::MAX);
+        let every = Duration::from_secs(1) * writing / rate;
+        let from = Instant::now() + RAMP;
         for place in 0..writers {
-            self.deploy(place, Asked::Long { every, until }).await;
             // So that not all send at the same moment.
-            sleep(every / u32::try_from(writers).unwrap_or(u32::MAX)).await;
+            let late = every * u32::try_from(place).unwrap_or(u32::MAX) / writing;
+            let asked = Asked::Long { every, from: from + late, until: from + late + time };
+            self.deploy(place, asked).await;
         }
     }
 

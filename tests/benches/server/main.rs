@@ -124,12 +124,7 @@ async fn measure(options: &Options, engine: Engine) -> Result<usize, Box<dyn Err
     });
     work.tell(&mut table, "while logs are sent and deployments made", &server);
     let mut seen = load.settle().await;
-    #[expect(clippy::cast_precision_loss, reason = "a number of chunks")]
-    let rate = seen.chunks.len() as f64 / long.as_secs_f64();
-    table.at_least("chunks of log", rate, f64::from(options.chunks) * 0.99, "/s");
-    seen.chunks.sort_unstable();
-    table.say("  each recorded in, p50", format!("{:.1} ms", quantile(&seen.chunks, 0.5)));
-    table.say("  each recorded in, p99", format!("{:.1} ms", quantile(&seen.chunks, 0.99)));
+    chunks(&mut table, &seen, options.chunks);
     dispatched(&mut table, "release to claim beside logs", &mut seen)?;
     table.below("memory of the server, peak", mebibytes(server.memory()?.1), MEMORY, "MiB");
 
@@ -160,6 +155,18 @@ fn dispatched(table: &mut Table, what: &str, seen: &mut Seen) -> io::Result<()> 
     complain(&seen.failed)?;
     table.holds(&format!("{what}, without a failure"), seen.failed.is_empty());
     Ok(())
+}
+
+fn chunks(table: &mut Table, seen: &Seen, goal: u32) {
+    let sent = seen.chunks.iter().map(|(sent, _)| *sent);
+    let time = sent.clone().max().zip(sent.min()).map_or(Duration::MAX, |(last, first)| last - first);
+    #[expect(clippy::cast_precision_loss, reason = "a number of chunks")]
+    let rate = seen.chunks.len() as f64 / time.as_secs_f64();
+    table.at_least("chunks of log", rate, f64::from(goal) * 0.99, "/s");
+    let mut took: Vec<Duration> = seen.chunks.iter().map(|(_, took)| *took).collect();
+    took.sort_unstable();
+    table.say("  each recorded in, p50", format!("{:.1} ms", quantile(&took, 0.5)));
+    table.say("  each recorded in, p99", format!("{:.1} ms", quantile(&took, 0.99)));
 }
 
 async fn pushes(table: &mut Table, server: &Server, package: &[u8]) -> Result<(), Box<dyn Error>> {
