@@ -159,10 +159,17 @@ fn dispatched(table: &mut Table, what: &str, seen: &mut Seen) -> io::Result<()> 
 
 fn chunks(table: &mut Table, seen: &Seen, goal: u32) {
     let sent = seen.chunks.iter().map(|(sent, _)| *sent);
-    let time = sent.clone().max().zip(sent.min()).map_or(Duration::MAX, |(last, first)| last - first);
-    #[expect(clippy::cast_precision_loss, reason = "a number of chunks")]
-    let rate = seen.chunks.len() as f64 / time.as_secs_f64();
-    table.at_least("chunks of log", rate, f64::from(goal) * 0.99, "/s");
+    if let Some((first, last)) = sent.clone().min().zip(sent.clone().max()) {
+        // Without the second in which they begin and that in which they end, one after the other.
+        let (from, to) =
+            (first + Duration::from_secs(1), last.checked_sub(Duration::from_secs(1)).unwrap_or(last));
+        let count = sent.filter(|sent| (from..to).contains(sent)).count();
+        #[expect(clippy::cast_precision_loss, reason = "a number of chunks")]
+        let rate = count as f64 / to.saturating_duration_since(from).as_secs_f64();
+        table.at_least("chunks of log", rate, f64::from(goal) * 0.99, "/s");
+    } else {
+        table.holds("chunks of log", false);
+    }
     let mut took: Vec<Duration> = seen.chunks.iter().map(|(_, took)| *took).collect();
     took.sort_unstable();
     table.say("  each recorded in, p50", format!("{:.1} ms", quantile(&took, 0.5)));
