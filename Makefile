@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 30
 FUZZ_SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test fuzz check bench tools tools-python clean-tools
+.PHONY: help demo build test fuzz check bench bench-server tools tools-python clean-tools
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ check: ## Check format, lints, documentation and licences
 
 bench: ## Measure repacking in a release build, beside other tools
 	python3 -B tests/benches/repack.py --folder '$(TARGET)/benches'
+
+bench-server: ## Measure the server in a release build, under thousands of workers
+	@tests/tools/prerequisites.sh build
+	cargo build --locked --release --bin octarm
+	cargo bench --locked --profile dev --bench server -- --octarm '$(TARGET)/release/octarm' --folder '$(TARGET)'
 
 tools: ## Install the pinned tools of the demo and the tests into target/tools
 	@tests/tools/prerequisites.sh test

@@ -61,7 +61,7 @@ use crate::{
     config::{BlobBucket, Retention, Tls},
     conventions::{Conventions, ConventionsError},
     model::Fingerprint,
-    store::{Change, Database, Store, StoreError, Vault},
+    store::{Database, Store, StoreError, Vault},
 };
 
 /// The largest package that is taken.
@@ -256,8 +256,6 @@ struct Shared {
     conventions: Arc<Conventions>,
     /// The address in links, where there is one that others can follow.
     public_url: Option<Arc<str>>,
-    /// Something may have become ready to claim.
-    queue: Arc<Notify>,
     /// A log grew or a state changed.
     news: Arc<Notify>,
     /// The server stops: long polls answer at once.
@@ -265,20 +263,9 @@ struct Shared {
 }
 
 impl Shared {
-    /// A deployment changed: whoever waits for one looks again.
+    /// A deployment changed: whoever watches one looks again.
     fn deployment_changed(&self) {
-        self.wake(Change::Queue);
-    }
-
-    /// Wakes those who wait for such a change.
-    fn wake(&self, change: Change) {
-        match change {
-            Change::Queue => {
-                self.queue.notify_waiters();
-                self.news.notify_waiters();
-            }
-            Change::State => self.news.notify_waiters(),
-        }
+        self.news.notify_waiters();
     }
 }
 
@@ -326,7 +313,6 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
         blobs,
         settings: Arc::new(settings),
         conventions: Arc::new(Conventions::load(None)?),
-        queue: Arc::new(Notify::new()),
         news: Arc::new(Notify::new()),
         closing: CancellationToken::new(),
     };

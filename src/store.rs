@@ -36,6 +36,8 @@ mod rules;
 mod scopes;
 mod snapshots;
 mod system;
+mod together;
+mod turns;
 mod values;
 mod variables;
 mod vault;
@@ -60,7 +62,7 @@ pub use libraries::LibraryRow;
 pub use lifecycles::{LifecycleRow, NewLifecycle, NewPhase, Phase};
 pub use listener::{Change, Listener};
 pub use look::Found;
-pub use once::{Claim, OnceKey, Turn, doing};
+pub use once::{Attempt, Claim, OnceKey, doing};
 pub use packages::{NewPackage, Overwrite, PackageRow, Pushed};
 pub use preview::{Preview, PreviewAction, Prompt, Template};
 pub use process::FEED;
@@ -73,6 +75,7 @@ pub use retention::{Facts, Judged, Kind};
 pub use rotation::Alone;
 pub use rules::{ReadRule, Verdict, read as read_rule};
 pub use scopes::ScopeMember;
+pub use turns::{Look, Queue, Turn};
 pub use variables::{NewVariable, ShownVariable, VariableSet};
 pub use vault::Vault;
 pub use waiting::Waiting;
@@ -86,6 +89,7 @@ pub struct Store {
     vault: std::sync::Arc<Vault>,
     installation: uuid::Uuid,
     lease: Duration,
+    together: together::Together,
 }
 
 impl Store {
@@ -97,7 +101,8 @@ impl Store {
             once::abandon(&mut write).await?;
             write.commit().await?;
         }
-        Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease })
+        let together = together::Together::start(database.clone());
+        Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease, together })
     }
 
     /// The id that the database was given when it was new.

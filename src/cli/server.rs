@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -323,6 +324,7 @@ async fn serve(
     output: Output,
 ) -> Result<Exit, CliError> {
     telemetry::start(log, output.has_stderr_colour())?;
+    allow_connections();
     let stop = CancellationToken::new();
     shutdown::listen(stop.clone(), CancellationToken::new(), CancellationToken::new())
         .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
@@ -364,6 +366,15 @@ fn show_pruned(things: &[Judged], dry_run: bool, output: Output) {
     lines.push(format!("{count} {would}; {bytes} bytes are free by it"));
     let text = lines.join("\n");
     output.result(text, &json!({ "dry_run": dry_run, "things": things, "bytes": bytes }));
+}
+
+/// Every worker keeps a connection, and the limit that most systems begin with is for programs that have few.
+fn allow_connections() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, limit = limit.current, "the limit of open files cannot be raised");
+    }
 }
 
 /// A reader finds the file whole or not at all.

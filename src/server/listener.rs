@@ -16,7 +16,10 @@ pub(super) async fn run(shared: Shared) {
             () = shared.closing.cancelled() => return,
         };
         match heard {
-            Ok(change) => shared.wake(change),
+            Ok(change) => {
+                shared.store.wake(change);
+                shared.deployment_changed();
+            }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 use super::{Shared, auth, body::Whole, problem::Problem};
 use crate::{
     protocol::{ErrorBody, ErrorCode, IDEMPOTENCY_HEADER},
-    store::{Claim, OnceKey, StoreError, Turn, doing},
+    store::{Attempt, Claim, OnceKey, StoreError, doing},
 };
 
 /// The longest key.
@@ -70,8 +70,8 @@ async fn of_key(
     let Whole(bytes) = Whole::from_request(Request::from_parts(parts.clone(), body), &shared).await?;
     let sent = hex::encode(digest(&SHA256, &bytes));
     let claim = match shared.store.take_turn(&key, &sent).await? {
-        Turn::Do(claim) => claim,
-        Turn::Done(answer) => return again(&answer),
+        Attempt::Do(claim) => claim,
+        Attempt::Done(answer) => return again(&answer),
         turn => return Err(refused(&turn)),
     };
     let request = Request::from_parts(parts, Body::from(bytes));
@@ -133,16 +133,16 @@ fn again(kept: &str) -> Result<Response, Problem> {
 }
 
 /// Why a request is not done, and has no answer either.
-fn refused(turn: &Turn) -> Problem {
+fn refused(turn: &Attempt) -> Problem {
     match turn {
-        Turn::Other => Problem::new(
+        Attempt::Other => Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             ErrorCode::Invalid,
             format!(
                 "the {IDEMPOTENCY_HEADER} was given to another request before: each needs a key of its own"
             ),
         ),
-        Turn::Lost => Problem::new(
+        Attempt::Lost => Problem::new(
             StatusCode::CONFLICT,
             ErrorCode::Conflict,
             format!(

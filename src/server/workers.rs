@@ -24,10 +24,11 @@ use crate::{
         ClaimRequest, ClaimResponse, CurrentOutcome, FinishRequest, Finished, JournalRequest, MAX_LOG_CHUNK,
         RegisterRequest, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
     },
+    store::Look,
 };
 
-/// How often a waiting claim looks although nobody woke it.
-const SAFETY_POLL: Duration = Duration::from_secs(5);
+/// When a claim looks again that found something and was not fast enough: whoever had it may yet give it up.
+const LOST_RACE: Duration = Duration::from_secs(1);
 /// How long a worker should pause after an empty claim.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -79,7 +80,8 @@ pub(super) async fn session(
     }))
 }
 
-/// Waits until something can be handed out. A deployment that is handed out and whose answer is lost on the way is
+/// Waits until something can be handed out, which whoever made it so tells. If that is not heard, the worker's next claim
+/// finds it: each looks at its beginning. A deployment that is handed out and whose answer is lost on the way is
 /// safe: the worker's next claim, or the end of the lease, hands it out again to reconcile.
 pub(super) async fn claim(
     State(shared): State<Shared>,
@@ -89,17 +91,26 @@ pub(super) async fn claim(
     shared.store.touch(session.id).await?;
     let wait = Duration::from_millis(request.wait_ms).min(shared.settings.poll_wait);
     let deadline = Instant::now() + wait;
-    let mut own = true;
+    let queue = shared.store.queue_of(&session);
+    let mut turn = queue.turn();
+    let (mut own, mut resting) = (true, false);
     loop {
-        let woken = shared.queue.notified();
+        let woken = queue.woken(resting);
         tokio::pin!(woken);
         // Before the look, so that what is queued between look and wait is not missed.
-        woken.as_mut().enable();
+        if woken.as_mut().enable() {
+            turn.give();
+        }
         let closing = shared.closing.is_cancelled();
-        if !closing
-            && shared.store.has_work(&session, own).await?
-            && let Some(mut assignment) = shared.store.claim(&session, own).await?
-        {
+        let look = if closing { Look::Nothing } else { shared.store.look(&session, own).await? };
+        let found = look == Look::Work;
+        if found {
+            // Whatever becomes of this claim, somebody looks.
+            turn.give();
+        }
+        if found && let Some(mut assignment) = shared.store.claim(&session, own).await? {
+            // There may be more, for others.
+            turn.pass_on();
             let uri = shared.public_url.as_deref();
             assignment.variables.extend(uri.map(|uri| Variable::plain("Octopus.Web.ServerUri", uri)));
             tracing::info!(
@@ -113,12 +124,22 @@ pub(super) async fn claim(
             return Ok(Json(ClaimResponse { assignment: Some(Box::new(assignment)), pause_ms: 0 }));
         }
         own = false;
+        if (look == Look::Disabled) != resting {
+            resting = !resting;
+            // Nobody is to wait for a worker that takes nothing.
+            if resting {
+                turn.pass_on();
+            }
+            continue;
+        }
+        turn.end();
         if closing || Instant::now() >= deadline {
             return Ok(Json(ClaimResponse { assignment: None, pause_ms: milliseconds(PAUSE) }));
         }
+        let until = if found { deadline.min(Instant::now() + LOST_RACE) } else { deadline };
         tokio::select! {
-            () = woken => {}
-            () = tokio::time::sleep_until(deadline.min(Instant::now() + SAFETY_POLL)) => {}
+            () = woken => if !resting { turn.give() },
+            () = tokio::time::sleep_until(until) => {}
             () = shared.closing.cancelled() => {}
         }
     }

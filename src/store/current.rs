@@ -1,7 +1,7 @@
 //! The projects' current releases of an environment, deployed again: what a new worker there begins with.
 
 use super::{
-    Change, EnvironmentRow, Store, StoreError,
+    EnvironmentRow, Store, StoreError,
     database::Write,
     deployments::{self, Waits},
     environments, keys, progress, projects, prompts, releases,
@@ -77,7 +77,6 @@ impl Store {
             write.lock_row("projects", project).await?;
             made.push(self.queue_one(write, environment, project, comments, created_by).await?);
         }
-        write.announce(Change::Queue).await?;
         Ok(made)
     }
 

@@ -5,6 +5,7 @@ use std::{
     ops::{Deref, DerefMut},
     path::{Path, PathBuf},
     str::FromStr as _,
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Change, StoreError, keys, once};
+use super::{Change, StoreError, keys, once, turns::Turns};
 
 /// Milliseconds since 1970 by the database's clock. Tests move it by an offset that the database itself stores, so
 /// leases never depend on the clock of a server process.
@@ -69,7 +70,15 @@ impl std::fmt::Display for Place {
 
 /// A transaction that may write. Dropped without [`Write::commit`] it changes nothing.
 #[derive(Debug)]
-pub(super) enum Write {
+pub(super) struct Write {
+    open: Open,
+    turns: Arc<Turns>,
+    /// What others are to know of it.
+    announced: Vec<Change>,
+}
+
+#[derive(Debug)]
+enum Open {
     /// It holds the one writer connection, which is cleaned before anybody else gets it. Begin and commit are
     /// statements like any other: the library's own transactions count their depth beside SQLite, and SQLite ends a
     /// transaction by itself when the disk is full: the count would never be right again.
@@ -83,11 +92,21 @@ pub(super) enum Write {
 impl Write {
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         once::note(&mut self).await?;
-        match self {
-            Self::Sqlite(mut connection) => {
+        self.announced.dedup();
+        match self.open {
+            Open::Sqlite(mut connection) => {
                 raw_sql("commit").execute(&mut *connection).await?;
             }
-            Self::Postgres { transaction, .. } => transaction.commit().await?,
+            Open::Postgres { mut transaction, node } => {
+                for change in &self.announced {
+                    let text = AssertSqlSafe(format!("notify {}, '{change} {node}'", Change::CHANNEL));
+                    raw_sql(text).execute(&mut *transaction).await?;
+                }
+                transaction.commit().await?;
+            }
+        }
+        for change in self.announced {
+            self.turns.wake(change);
         }
         Ok(())
     }
@@ -95,7 +114,7 @@ impl Write {
     /// Keeps all others from changing any row of the table until the end, for what depends on all rows together. On
     /// SQLite a transaction that may write is alone anyway; so it is with the locks below.
     pub(super) async fn lock_table(&mut self, table: &'static str) -> Result<(), StoreError> {
-        if let Self::Postgres { transaction, .. } = self {
+        if let Open::Postgres { transaction, .. } = &mut self.open {
             let lock = AssertSqlSafe(format!("lock table {table} in share row exclusive mode"));
             raw_sql(lock).execute(&mut **transaction).await?;
         }
@@ -104,7 +123,7 @@ impl Write {
 
     /// Keeps all others from changing the row until the end.
     pub(super) async fn lock_row(&mut self, table: &'static str, id: i64) -> Result<(), StoreError> {
-        if let Self::Postgres { transaction, .. } = self {
+        if let Open::Postgres { transaction, .. } = &mut self.open {
             let lock = AssertSqlSafe(format!("select id from {table} where id = $1 for no key update"));
             sqlx::query(lock).bind(id).fetch_optional(&mut **transaction).await?;
         }
@@ -114,7 +133,7 @@ impl Write {
     /// Keeps all others from changing the row until the end, and from making anything that refers to it: for one that is
     /// to be deleted.
     pub(super) async fn lock_to_delete(&mut self, table: &'static str, id: i64) -> Result<(), StoreError> {
-        if let Self::Postgres { transaction, .. } = self {
+        if let Open::Postgres { transaction, .. } = &mut self.open {
             let lock = AssertSqlSafe(format!("select id from {table} where id = $1 for update"));
             sqlx::query(lock).bind(id).fetch_optional(&mut **transaction).await?;
         }
@@ -123,37 +142,39 @@ impl Write {
 
     /// The text `select`, which also locks the rows that it finds.
     pub(super) fn locking(&self, select: &str) -> AssertSqlSafe<String> {
-        let lock = match self {
-            Self::Sqlite(_) => "",
-            Self::Postgres { .. } => " for no key update",
+        let lock = match self.open {
+            Open::Sqlite(_) => "",
+            Open::Postgres { .. } => " for no key update",
         };
         AssertSqlSafe(format!("{select}{lock}"))
     }
 
     /// The text `select`, which also keeps the rows that it finds from being changed, by many at once.
     pub(super) fn sharing(&self, select: &str) -> AssertSqlSafe<String> {
-        let lock = match self {
-            Self::Sqlite(_) => "",
-            Self::Postgres { .. } => " for share",
+        let lock = match self.open {
+            Open::Sqlite(_) => "",
+            Open::Postgres { .. } => " for share",
         };
         AssertSqlSafe(format!("{select}{lock}"))
     }
 
     /// What a select ends with that locks the rows that it finds and passes over those that others hold.
     pub(super) fn skip_locked(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => "",
-            Self::Postgres { .. } => " for no key update skip locked",
+        match self.open {
+            Open::Sqlite(_) => "",
+            Open::Postgres { .. } => " for no key update skip locked",
         }
     }
 
-    /// Tells the other nodes, if and when this commits.
-    pub(super) async fn announce(&mut self, change: Change) -> Result<(), StoreError> {
-        if let Self::Postgres { transaction, node } = self {
-            let text = AssertSqlSafe(format!("notify {}, '{} {node}'", Change::CHANNEL, change.as_str()));
-            raw_sql(text).execute(&mut **transaction).await?;
-        }
-        Ok(())
+    /// Tells those who wait, here and at other nodes, that something may have become ready to be claimed in these
+    /// environments; if and when this commits.
+    pub(super) fn announce_ready(&mut self, environments: impl IntoIterator<Item = i64>) {
+        self.announced.extend(environments.into_iter().map(Change::Environment));
+    }
+
+    /// Tells those who watch deployments at other nodes, if and when this commits.
+    pub(super) fn announce_state(&mut self) {
+        self.announced.push(Change::State);
     }
 }
 
@@ -161,18 +182,18 @@ impl Deref for Write {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
-        match self {
-            Self::Sqlite(connection) => connection,
-            Self::Postgres { transaction, .. } => transaction,
+        match &self.open {
+            Open::Sqlite(connection) => connection,
+            Open::Postgres { transaction, .. } => transaction,
         }
     }
 }
 
 impl DerefMut for Write {
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        match self {
-            Self::Sqlite(connection) => connection,
-            Self::Postgres { transaction, .. } => transaction,
+        match &mut self.open {
+            Open::Sqlite(connection) => connection,
+            Open::Postgres { transaction, .. } => transaction,
         }
     }
 }
@@ -182,6 +203,7 @@ impl DerefMut for Write {
 pub struct Database {
     engine: Engine,
     pub(super) reader: AnyPool,
+    pub(super) turns: Arc<Turns>,
 }
 
 #[derive(Clone, Debug)]
@@ -222,7 +244,7 @@ impl Database {
             })
             .connect_with(options)
             .await?;
-        Ok(Self { engine: Engine::Sqlite { writer }, reader })
+        Ok(Self { engine: Engine::Sqlite { writer }, reader, turns: Arc::default() })
     }
 
     async fn postgres(url: &SecretString) -> Result<Self, StoreError> {
@@ -241,7 +263,8 @@ impl Database {
             .after_connect(|connection, _| Box::pin(begin_with(connection, POSTGRES)))
             .connect_with(options)
             .await?;
-        Ok(Self { engine: Engine::Postgres { url: url.clone(), node: Uuid::now_v7() }, reader: pool })
+        let engine = Engine::Postgres { url: url.clone(), node: Uuid::now_v7() };
+        Ok(Self { engine, reader: pool, turns: Arc::default() })
     }
 
     /// Whether no server has used it yet.
@@ -252,16 +275,17 @@ impl Database {
     /// Begins a transaction that may write. On SQLite the lock is taken at once, so nothing read in it can become
     /// stale.
     pub(super) async fn write(&self) -> Result<Write, StoreError> {
-        match &self.engine {
+        let open = match &self.engine {
             Engine::Sqlite { writer } => {
                 let mut connection = writer.acquire().await?;
                 raw_sql("begin immediate").execute(&mut *connection).await?;
-                Ok(Write::Sqlite(connection))
+                Open::Sqlite(connection)
             }
             Engine::Postgres { node, .. } => {
-                Ok(Write::Postgres { transaction: self.reader.begin().await?, node: *node })
+                Open::Postgres { transaction: self.reader.begin().await?, node: *node }
             }
-        }
+        };
+        Ok(Write { open, turns: self.turns.clone(), announced: Vec::new() })
     }
 
     /// Where to hear what other nodes change, and what this one is called; none where there are no others.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
 use super::{
-    Asked, Change, Store, StoreError,
+    Asked, Store, StoreError,
     database::{Write, now},
     environments, keys, progress, projects, prompts,
     releases::ReleaseRow,
@@ -204,7 +204,6 @@ impl Store {
                 new.environments.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
             )));
         }
-        write.announce(Change::Queue).await?;
         write.commit().await?;
         Ok(made)
     }
@@ -247,18 +246,18 @@ impl Store {
     /// Asks for a cancel: one that nobody took ends at once, one that runs is told, one that ended stays as it is.
     pub async fn cancel(&self, id: DeploymentId) -> Result<(), StoreError> {
         let mut write = self.database.write().await?;
-        sqlx::query(concat!(
+        let environment: Option<i64> = sqlx::query_scalar(concat!(
             "update deployments set cancel_requested = 1, \
              error_message = case state when 'queued' then 'cancelled before a worker took it' end, \
              completed = case state when 'queued' then ",
             now!(),
             " end, state = case state when 'queued' then 'canceled' when 'leased' then 'cancelling' else state end \
-             where id = $1 and state in ('queued', 'leased', 'cancelling', 'lost')"
+             where id = $1 and state in ('queued', 'leased', 'cancelling', 'lost') returning environment_id"
         ))
         .bind(id.0)
-        .execute(&mut *write)
+        .fetch_optional(&mut *write)
         .await?;
-        write.announce(Change::Queue).await?;
+        write.announce_ready(environment);
         write.commit().await
     }
 
@@ -268,21 +267,20 @@ impl Store {
         let mut write = self.database.write().await?;
         let now: i64 = sqlx::query_scalar(concat!("select ", now!())).fetch_one(&mut *write).await?;
         let time = Timestamp::from_millisecond(now).map(|time| time.to_string()).unwrap_or_default();
-        let changed = sqlx::query(
+        let freed: Option<i64> = sqlx::query_scalar(
             "update deployments set blocked = 0, resolved = $2, error_message = coalesce(error_message, '') || $3 \
-             where id = $1 and blocked = 1",
+             where id = $1 and blocked = 1 returning environment_id",
         )
         .bind(id.0)
         .bind(found.as_str())
         .bind(format!("; resolved as {} at {time}", found.as_str()))
-        .execute(&mut *write)
-        .await?
-        .rows_affected();
-        if changed == 1 {
+        .fetch_optional(&mut *write)
+        .await?;
+        if let Some(environment) = freed {
             if found == Resolution::Success {
                 progress::promote(&mut write, id).await?;
             }
-            write.announce(Change::Queue).await?;
+            write.announce_ready([environment]);
             return write.commit().await;
         }
         let before: Option<Option<String>> =
@@ -333,6 +331,7 @@ pub(super) async fn insert(
     .bind(waits.created_by)
     .fetch_one(&mut **write)
     .await?;
+    write.announce_ready([environment]);
     Ok(DeploymentId(id))
 }
 

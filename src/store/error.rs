@@ -4,7 +4,7 @@ use std::error::Error;
 
 use sqlx::postgres::PgDatabaseError;
 
-use crate::model::{DeploymentId, Fence};
+use crate::model::{DeploymentId, Fence, chain};
 
 /// Why a verb of the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +147,23 @@ impl StoreError {
     /// Whether the same request may well succeed in a moment: nothing was stored, and the reason passes.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Busy(_) | Self::Unreachable(_) | Self::Raced(_) | Self::BlobGoing { .. })
+    }
+
+    /// Whether the database answered, and what was asked for is not to be.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::NotFound(_) | Self::StaleFence { .. } | Self::LogOffset { .. })
+    }
+
+    /// The same trouble of the database, for another one whose request it ended.
+    pub(super) fn for_another(&self) -> Self {
+        let kind: fn(Box<dyn Error + Send + Sync>) -> Self = match self {
+            Self::DiskFull(_) => Self::DiskFull,
+            Self::Busy(_) => Self::Busy,
+            Self::Unreachable(_) => Self::Unreachable,
+            Self::Raced(_) => Self::Raced,
+            _ => Self::Database,
+        };
+        kind(chain(self).into())
     }
 
     pub(super) fn corrupt(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

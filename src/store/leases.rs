@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
 use super::{
-    Change, Session, Store, StoreError,
+    Look, Session, Store, StoreError,
     database::{Write, now},
     keys, logs, milliseconds, once, progress, signed, unsigned,
 };
@@ -52,6 +52,7 @@ struct Ended {
 #[derive(sqlx::FromRow)]
 struct Silent {
     id: i64,
+    environment_id: i64,
     machine_name: Option<String>,
     machine_host: Option<String>,
     last_contact: Option<i64>,
@@ -69,11 +70,10 @@ macro_rules! enabled {
 }
 
 impl Store {
-    /// Whether a claim of this environment would find something. A cheap look before the writer is taken. `own` as of
-    /// [`Self::claim`].
-    pub async fn has_work(&self, session: &Session, own: bool) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar(concat!(
-            "select 1 from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and (machine_id = \
+    /// What a claim of this worker would find. A cheap look before the writer is taken. `own` as of [`Self::claim`].
+    pub async fn look(&self, session: &Session, own: bool) -> Result<Look, StoreError> {
+        let found: Option<(i64, i64)> = sqlx::query_as(concat!(
+            "select disabled, case when exists (select 1 from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and (machine_id = \
              $2 or ",
             enabled!(),
             ")) or (state in ('leased', 'cancelling') and ((machine_id = $2 and $3 = 1) or lease_until <= ",
@@ -82,7 +82,7 @@ impl Store {
             enabled!(),
             " and not exists (select 1 from deployments o where o.environment_id = \
              d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
-             o.blocked = 1)))) limit 1"
+             o.blocked = 1))))) then 1 else 0 end from machines where id = $2"
         ))
         .bind(session.environment_id)
         .bind(session.id)
@@ -90,7 +90,12 @@ impl Store {
         .bind(HAND_OUTS)
         .fetch_optional(&self.database.reader)
         .await?;
-        Ok(found.is_some())
+        match found {
+            Some((_, 1)) => Ok(Look::Work),
+            Some((0, _)) => Ok(Look::Nothing),
+            Some(_) => Ok(Look::Disabled),
+            None => Err(StoreError::Unauthorised),
+        }
     }
 
     /// Takes the next deployment of the worker's environment under a new fence: one that this worker holds without
@@ -174,8 +179,10 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        let change = if assignment.is_some() { Change::State } else { Change::Queue };
-        write.announce(change).await?;
+        match assignment {
+            Some(_) => write.announce_state(),
+            None => write.announce_ready([session.environment_id]),
+        }
         write.commit().await?;
         Ok(assignment)
     }
@@ -320,13 +327,13 @@ impl Store {
             Outcome::Failed { .. } | Outcome::Unknown { .. } => DeploymentState::Failed,
             Outcome::Cancelled { .. } => DeploymentState::Canceled,
         };
-        sqlx::query(concat!(
+        let environment: Option<i64> = sqlx::query_scalar(concat!(
             "update deployments set state = $2, error_message = $3, blocked = $4, finish_digest = $5, \
              lease_until = null, completed = ",
             now!(),
             ", last_contact = ",
             now!(),
-            " where id = $1 and fence = $6 and state in ('leased', 'cancelling')"
+            " where id = $1 and fence = $6 and state in ('leased', 'cancelling') returning environment_id"
         ))
         .bind(deployment.0)
         .bind(state.as_str())
@@ -334,12 +341,12 @@ impl Store {
         .bind(i64::from(matches!(request.outcome, Outcome::Unknown { .. })))
         .bind(digest)
         .bind(signed(request.fence.0))
-        .execute(&mut *write)
+        .fetch_optional(&mut *write)
         .await?;
         if state == DeploymentState::Success {
             progress::promote(&mut write, deployment).await?;
         }
-        write.announce(Change::Queue).await?;
+        write.announce_ready(environment);
         write.commit().await
     }
 
@@ -350,7 +357,7 @@ impl Store {
         once::forget_old(&mut write).await?;
         let mut changed = expire(&mut write).await?;
         let silent: Vec<Silent> = sqlx::query_as(AssertSqlSafe(format!(
-            "select id, machine_name, machine_host, last_contact, \
+            "select id, environment_id, machine_name, machine_host, last_contact, \
              case when exists (select 1 from journal where deployment_id = d.id) then 1 else 0 end as begun \
              from deployments d where state = 'lost' and (fence >= $2 or lost_since + $1 <= {}) order by id{}",
             now!(),
@@ -360,7 +367,10 @@ impl Store {
         .bind(HAND_OUTS)
         .fetch_all(&mut *write)
         .await?;
-        for Silent { id, machine_name: name, machine_host: host, last_contact, begun } in silent {
+        for Silent { id, environment_id, machine_name: name, machine_host: host, last_contact, begun } in
+            silent
+        {
+            write.announce_ready([environment_id]);
             let since = last_contact.and_then(|ms| Timestamp::from_millisecond(ms).ok());
             let mut message = format!(
                 "worker {} on {} has been silent since {}",
@@ -398,24 +408,25 @@ impl Store {
         .bind(milliseconds(patience))
         .fetch_one(&mut *write)
         .await?;
-        if changed > 0 {
-            write.announce(Change::Queue).await?;
-        }
         write.commit().await?;
         Ok(Swept { changed, next: next.map(|ms| Duration::from_millis(unsigned(ms))) })
     }
 }
 
-/// Marks every lease that has run out as lost. One that somebody else holds just now is left to the next call: two
+/// Marks every lease that has run out as lost, for whoever waits to take it over. One that somebody else holds just now is left to the next call: two
 /// that wait for each other's rows would wait for ever.
 async fn expire(write: &mut Write) -> Result<u64, StoreError> {
     let text = AssertSqlSafe(format!(
         "update deployments set state = 'lost', lost_since = lease_until, lease_until = null where id in \
-         (select id from deployments where state in ('leased', 'cancelling') and lease_until <= {} order by id{})",
+         (select id from deployments where state in ('leased', 'cancelling') and lease_until <= {} order by id{}) \
+         returning environment_id",
         now!(),
         write.skip_locked(),
     ));
-    Ok(sqlx::query(text).execute(&mut **write).await?.rows_affected())
+    let environments: Vec<i64> = sqlx::query_scalar(text).fetch_all(&mut **write).await?;
+    let lost = environments.len() as u64;
+    write.announce_ready(environments);
+    Ok(lost)
 }
 
 /// Locks the deployment's row for the hand-out, or says that the hand-out is not current.

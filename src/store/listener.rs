@@ -1,7 +1,7 @@
 //! What one node tells the others: that there is something to look at, never what. Whoever hears nothing looks by
 //! itself after a while, so a message that is lost costs time and nothing else.
 
-use std::str::FromStr as _;
+use std::{fmt, str::FromStr as _};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
@@ -11,8 +11,10 @@ use super::{Store, StoreError, rotation::PRESENCE};
 /// What another node changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Something may have become ready to be claimed.
+    /// Something may have become ready to be claimed, nobody knows where.
     Queue,
+    /// Something may have become ready to be claimed in the environment of this number.
+    Environment(i64),
     /// A deployment is in another state, and nothing became ready by it.
     State,
 }
@@ -21,10 +23,22 @@ impl Change {
     /// What nodes listen to.
     pub(super) const CHANNEL: &str = "octarm";
 
-    pub(super) fn as_str(self) -> &'static str {
+    /// What is not understood, as by an older node, counts as [`Self::Queue`].
+    fn parse(word: &str) -> Self {
+        match word.split_once('-') {
+            None if word == "state" => Self::State,
+            Some(("environments", number)) => number.parse().map_or(Self::Queue, Self::Environment),
+            _ => Self::Queue,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Queue => "queue",
-            Self::State => "state",
+            Self::Queue => f.write_str("queue"),
+            Self::Environment(number) => write!(f, "environments-{number}"),
+            Self::State => f.write_str("state"),
         }
     }
 }
@@ -36,8 +50,8 @@ pub struct Listener {
     connection: Option<PgListener>,
 }
 
-impl std::fmt::Debug for Listener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listener").field("node", &self.node).finish_non_exhaustive()
     }
 }
@@ -67,8 +81,8 @@ impl Listener {
             match connection.try_recv().await {
                 Ok(Some(said)) => match said.payload().split_once(' ') {
                     Some((_, node)) if node == self.node => {}
-                    Some((word, _)) if word == Change::State.as_str() => return Ok(Change::State),
-                    _ => return Ok(Change::Queue),
+                    Some((word, _)) => return Ok(Change::parse(word)),
+                    None => return Ok(Change::Queue),
                 },
                 // It was lost, and with it what shows that this node is there.
                 Ok(None) => {

@@ -7,50 +7,13 @@ use sqlx::Row as _;
 use super::{
     Store, StoreError,
     database::{Write, now},
-    signed, unsigned,
+    signed,
+    together::Chunk,
+    unsigned,
 };
-use crate::{
-    model::{DeploymentId, Fence},
-    protocol::Recorded,
-};
+use crate::{model::DeploymentId, protocol::Recorded};
 
 impl Store {
-    /// Appends whole lines at `offset`, which is where the stored log ends.
-    pub async fn append_log(
-        &self,
-        machine: i64,
-        deployment: DeploymentId,
-        fence: Fence,
-        offset: u64,
-        bytes: &[u8],
-    ) -> Result<Recorded, StoreError> {
-        let mut write = self.database.write().await?;
-        let held = super::leases::hold(&mut write, machine, deployment, fence).await?;
-        if held.log_length != signed(offset) {
-            return Err(StoreError::LogOffset { length: unsigned(held.log_length), found: offset });
-        }
-        if !bytes.is_empty() {
-            sqlx::query("insert into log_chunks (deployment_id, byte_offset, bytes) values ($1, $2, $3)")
-                .bind(deployment.0)
-                .bind(signed(offset))
-                .bind(bytes)
-                .execute(&mut *write)
-                .await?;
-        }
-        let length: i64 = sqlx::query_scalar(concat!(
-            "update deployments set log_length = log_length + $1, last_contact = ",
-            now!(),
-            " where id = $2 and fence = $3 returning log_length"
-        ))
-        .bind(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
-        .bind(deployment.0)
-        .bind(signed(fence.0))
-        .fetch_one(&mut *write)
-        .await?;
-        write.commit().await?;
-        Ok(Recorded { length: unsigned(length), cancel: held.is_cancelled() })
-    }
-
     /// The stored bytes from `from` on, at most `limit` of them, cut after a whole line where there is one.
     pub async fn read_log(
         &self,
@@ -80,6 +43,34 @@ impl Store {
         }
         Ok(out)
     }
+}
+
+/// Appends whole lines where the stored log ends.
+pub(super) async fn append(write: &mut Write, chunk: &Chunk) -> Result<Recorded, StoreError> {
+    let Chunk { machine, deployment, fence, offset, bytes } = chunk;
+    let held = super::leases::hold(write, *machine, *deployment, *fence).await?;
+    if held.log_length != signed(*offset) {
+        return Err(StoreError::LogOffset { length: unsigned(held.log_length), found: *offset });
+    }
+    if !bytes.is_empty() {
+        sqlx::query("insert into log_chunks (deployment_id, byte_offset, bytes) values ($1, $2, $3)")
+            .bind(deployment.0)
+            .bind(signed(*offset))
+            .bind(bytes.as_slice())
+            .execute(&mut **write)
+            .await?;
+    }
+    let length: i64 = sqlx::query_scalar(concat!(
+        "update deployments set log_length = log_length + $1, last_contact = ",
+        now!(),
+        " where id = $2 and fence = $3 returning log_length"
+    ))
+    .bind(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+    .bind(deployment.0)
+    .bind(signed(fence.0))
+    .fetch_one(&mut **write)
+    .await?;
+    Ok(Recorded { length: unsigned(length), cancel: held.is_cancelled() })
 }
 
 /// SHA-256 in hex over the stored bytes from `from` on.

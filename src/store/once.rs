@@ -61,7 +61,7 @@ pub struct Claim {
 
 /// What a request with a key finds.
 #[derive(Debug)]
-pub enum Turn {
+pub enum Attempt {
     /// It is the one that is to be done.
     Do(Claim),
     /// It was done, and this was the answer.
@@ -84,7 +84,7 @@ struct Row {
 
 impl Store {
     /// Looks what became of the request with this key; `digest` is that of its body.
-    pub async fn take_turn(&self, key: &OnceKey, digest: &str) -> Result<Turn, StoreError> {
+    pub async fn take_turn(&self, key: &OnceKey, digest: &str) -> Result<Attempt, StoreError> {
         let mut write = self.database.write().await?;
         let owner = Uuid::now_v7().to_string();
         let claim = Claim { hash: key.hash.clone(), owner };
@@ -102,7 +102,7 @@ impl Store {
         .rows_affected();
         if new == 1 {
             write.commit().await?;
-            return Ok(Turn::Do(claim));
+            return Ok(Attempt::Do(claim));
         }
         let select = concat!(
             "select digest, ",
@@ -113,11 +113,11 @@ impl Store {
             sqlx::query_as(write.locking(select)).bind(&claim.hash).fetch_optional(&mut *write).await?;
         let turn = match row {
             // Forgotten just now.
-            None => Turn::Busy,
-            Some(row) if row.digest != digest => Turn::Other,
-            Some(Row { answer: Some(answer), .. }) => Turn::Done(key.vault.open(&key.hash, &answer)?),
-            Some(row) if row.age < milliseconds(ABANDONED) => Turn::Busy,
-            Some(row) if row.committed == 1 => Turn::Lost,
+            None => Attempt::Busy,
+            Some(row) if row.digest != digest => Attempt::Other,
+            Some(Row { answer: Some(answer), .. }) => Attempt::Done(key.vault.open(&key.hash, &answer)?),
+            Some(row) if row.age < milliseconds(ABANDONED) => Attempt::Busy,
+            Some(row) if row.committed == 1 => Attempt::Lost,
             Some(_) => {
                 sqlx::query(concat!(
                     "update idempotency_keys set owner = $2, created = ",
@@ -128,7 +128,7 @@ impl Store {
                 .bind(&claim.owner)
                 .execute(&mut *write)
                 .await?;
-                Turn::Do(claim)
+                Attempt::Do(claim)
             }
         };
         write.commit().await?;

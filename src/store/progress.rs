@@ -213,6 +213,7 @@ async fn enter(
         .bind(release.snapshot)
         .execute(&mut **write)
         .await?;
+        write.announce_ready([environment]);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Releases: a version of a project with its package pinned by digest and its process and variables copied.
 
 use super::{
-    Change, ChannelRow, Store, StoreError, channels,
+    ChannelRow, Store, StoreError, channels,
     database::{Write, now},
     deployments, key, keys, packages,
     process::{self, FEED, PackagedAction, Process},
@@ -152,7 +152,6 @@ impl Store {
         .await?;
         if let Some(made) = made {
             progress::begin(&mut write, &made).await?;
-            write.announce(Change::Queue).await?;
             write.commit().await?;
             return Ok(made);
         }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    Change, Store, StoreError,
+    Store, StoreError,
     database::{Write, now},
     environments, key, keys, unsigned, worker_pools,
 };
@@ -254,16 +254,6 @@ impl Store {
         Ok(environment)
     }
 
-    /// Notes that the worker was heard of.
-    pub async fn touch(&self, machine: i64) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
-        sqlx::query(concat!("update machines set last_seen = ", now!(), " where id = $1"))
-            .bind(machine)
-            .execute(&mut *write)
-            .await?;
-        write.commit().await
-    }
-
     /// Forgets the worker; its token stops working. What it was running keeps its lease until that runs out, so
     /// nobody starts on it while the old worker may still be at it.
     pub async fn deregister(&self, machine: i64, force: bool) -> Result<(), StoreError> {
@@ -291,17 +281,17 @@ impl Store {
         if let Some(pool) = change.pool {
             worker_pools::lock(&mut write, pool).await?;
         }
-        sqlx::query(
+        let environment: Option<i64> = sqlx::query_scalar(
             "update machines set disabled = coalesce($2, disabled), worker_pool_id = coalesce($3, worker_pool_id) \
-             where id = $1",
+             where id = $1 returning environment_id",
         )
         .bind(machine)
         .bind(change.disabled.map(i64::from))
         .bind(change.pool)
-        .execute(&mut *write)
+        .fetch_optional(&mut *write)
         .await?;
         // Its turn may have come.
-        write.announce(Change::Queue).await?;
+        write.announce_ready(environment);
         write.commit().await
     }
 

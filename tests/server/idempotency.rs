@@ -11,7 +11,7 @@ use std::{
 
 use octarm::{
     client::{Collection, ServerClient, Trust},
-    store::{self, Claim, OnceKey, StoreError, Turn},
+    store::{self, Attempt, Claim, OnceKey, StoreError},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ async fn begin(server: &TestServer, key: &str, path: &str, body: &Value) -> (Onc
     let sent = serde_json::to_vec(body).unwrap();
     let digest = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &sent));
     match server.store.take_turn(&once, &digest).await.unwrap() {
-        Turn::Do(claim) => (once, claim),
+        Attempt::Do(claim) => (once, claim),
         turn => panic!("{turn:?}"),
     }
 }

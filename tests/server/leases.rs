@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::TestServer;
-use crate::support::server::{line, success, unknown, with_fence};
+use crate::support::server::{TestWorker, line, success, unknown, with_fence};
 
 const LEASE: Duration = Duration::from_mins(1);
 
@@ -26,8 +26,85 @@ async fn a_waiting_claim_wakes_when_something_is_queued() {
     let (hand_out, id) = tokio::join!(worker.claim_for(25_000), server.deploy("1.0.0"));
     let hand_out = hand_out.unwrap();
     assert_eq!((hand_out.deployment, hand_out.fence.0, hand_out.reconcile), (id, 1, false));
-    // The safety poll comes after five seconds: sooner means woken.
-    assert!(before.elapsed() < Duration::from_secs(4), "{:?}", before.elapsed());
+    assert_woken(before);
+}
+
+/// Disables the second worker, or enables it again.
+async fn disable(server: &TestServer, disabled: bool) {
+    server.put("machines/Machines-2", json!({ "IsDisabled": disabled })).await.expect(200);
+}
+
+/// A claim that waits looks again after twenty-five seconds: sooner means woken.
+#[track_caller]
+fn assert_woken(before: Instant) {
+    assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
+}
+
+#[tokio::test]
+async fn who_takes_nothing_keeps_nobody_waiting() {
+    let server = TestServer::ready().await;
+    server.release("1.0.0").await;
+    let (gone, resting, ready) =
+        (server.worker("w1", "m1").await, server.worker("w2", "m2").await, server.worker("w3", "m3").await);
+    disable(&server, true).await;
+    // Its client went away while it waited.
+    assert!(tokio::time::timeout(Duration::from_millis(200), gone.claim_for(25_000)).await.is_err());
+    let before = Instant::now();
+    let others = async {
+        let (hand_out, first) = tokio::join!(ready.claim_for(25_000), server.deploy("1.0.0"));
+        let hand_out = hand_out.unwrap();
+        assert_eq!(hand_out.deployment, first);
+        let second = server.deploy("1.0.0").await;
+        disable(&server, false).await;
+        ready.finish(&hand_out, success(), b"").await.expect(200);
+        second
+    };
+    let (hand_out, second) = tokio::join!(resting.claim_for(25_000), others);
+    assert_eq!(hand_out.unwrap().deployment, second);
+    assert_woken(before);
+}
+
+#[tokio::test]
+async fn what_was_lost_wakes_who_waits() {
+    let server = deployed().await;
+    let (one, two) = (server.worker("w1", "m1").await, server.worker("w2", "m2").await);
+    let lost = one.claim().await.unwrap();
+    let before = Instant::now();
+    let (hand_out, ()) = tokio::join!(two.claim_for(25_000), server.pass(LEASE + Duration::from_millis(1)));
+    assert_eq!(hand_out.unwrap().deployment, lost.deployment);
+    assert_woken(before);
+}
+
+#[tokio::test]
+async fn chunks_that_come_at_once_are_taken_or_refused_each_for_itself() {
+    let server = TestServer::ready().await;
+    server.release("1.0.0").await;
+    let mut held = Vec::new();
+    for name in ["A", "B", "C"] {
+        server.post("environments", json!({ "Name": name })).await.expect(201);
+        let body = json!({ "ProjectName": "Orders", "ReleaseVersion": "1.0.0", "EnvironmentNames": [name] });
+        server.post("deployments/create/untenanted/v1", body).await.expect(201);
+        let registered = server.register("w", name, json!({ "environment": name })).await.expect(200);
+        let worker = TestWorker::new(&server, registered["token"].as_str().unwrap(), name);
+        worker.session().await.expect(200);
+        let hand_out = worker.claim().await.unwrap();
+        held.push((worker, hand_out));
+    }
+    let [(a, of_a), (b, of_b), (c, of_c)] = held.as_slice() else { panic!("{}", held.len()) };
+    let stale = with_fence(of_b, 9);
+    let (chunk, end) = (line("a"), line("a").len() as u64);
+    let (first, gap, fence, other) = tokio::join!(
+        a.log(of_a, 0, &chunk),
+        b.log(of_b, 7, &chunk),
+        b.log(&stale, 0, &chunk),
+        c.log(of_c, 0, &chunk)
+    );
+    assert_eq!(
+        (first.expect(200)["length"].as_u64(), other.expect(200)["length"].as_u64()),
+        (Some(end), Some(end))
+    );
+    assert_eq!((gap.code(416), fence.code(409)), ("log_offset".to_owned(), "stale_fence".to_owned()));
+    assert_eq!(b.log(of_b, 0, &chunk).await.expect(200)["length"], end);
 }
 
 #[tokio::test]
@@ -247,7 +324,7 @@ async fn a_server_that_stops_answers_waiting_claims_at_once_and_keeps_the_leases
         folder
     };
     let server = TestServer::with(TestServer::settings(&folder).await).await;
-    let mut worker = crate::support::server::TestWorker::new(&server, &token, "m1");
+    let mut worker = TestWorker::new(&server, &token, "m1");
     let error = worker.session().await.expect(409);
     assert_eq!(error["error"]["code"], "session_live");
     assert!(error["error"]["retry_after_ms"].as_u64().unwrap() <= 60_000);

@@ -41,7 +41,7 @@ async fn a_claim_that_waits_at_one_server_wakes_when_another_queues() {
     let before = Instant::now();
     let (hand_out, id) = tokio::join!(worker.claim_for(25_000), two.deploy("1.0.0"));
     assert_eq!(hand_out.unwrap().deployment, id);
-    // The safety poll comes after five seconds: sooner means woken.
+    // It looks again after twenty-five seconds: sooner means woken.
     assert!(before.elapsed() < Duration::from_secs(4), "{:?}", before.elapsed());
 }
 
@@ -382,7 +382,7 @@ async fn a_database_that_was_away_for_a_while() {
     postgres::administer(&format!("alter database {name} allow_connections true")).await;
     let back = async { while away().await.0 != 200 {} };
     tokio::time::timeout(PATIENCE, back).await.unwrap();
-    // And they hear each other again: sooner than the safety poll, once they have had the time to connect.
+    // And they hear each other again: sooner than a claim looks by itself, once they have had the time to connect.
     let heard = async {
         loop {
             let before = Instant::now();

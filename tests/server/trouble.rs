@@ -64,3 +64,31 @@ fn a_disk_that_was_full_for_a_while() {
     let push = setup.octarm(["package", "push", package.to_str().unwrap()]).env("OCTARM_API_KEY_FILE", &key);
     assert_eq!(push.run().code, Some(0));
 }
+
+#[test]
+fn a_push_that_fills_the_disk_leaves_nothing_behind() {
+    let mount = "mkdir -m 700 \"$DATA\" && mount -t tmpfs -o size=6m,mode=700 small \"$DATA\"";
+    let setup = Setup::start_with(&Options { before: Some(mount.to_owned()), ..Options::default() });
+    let root = PathBuf::from(format!("/proc/{}/root", setup.server().pid()));
+    let data = root.join(setup.data().strip_prefix("/").unwrap());
+    let key = setup.folder().join("key");
+    fs_err::copy(data.join("first-api-key"), &key).unwrap();
+    let octarm = |words: &[&str]| setup.octarm(words).env("OCTARM_API_KEY_FILE", &key).run();
+    // More than there is room for, and less, of which the second has room only where nothing of the first is left.
+    let push = |name: &str, size: usize| {
+        let content: Vec<u8> = (0..size).map(|place| u8::try_from(place % 251).unwrap()).collect();
+        let package = write(setup.folder(), name, &zip(&[Raw::stored("a", content)]));
+        octarm(&["package", "push", package.to_str().unwrap()])
+    };
+    let packages = || fs_err::read_dir(data.join("packages")).unwrap().count();
+    for _ in 0..2 {
+        let refused = push("Orders.1.0.0.zip", 12 << 20);
+        assert_ne!(refused.code, Some(0), "{refused:?}");
+        assert!(refused.stderr.contains("the server's disk is full: nothing was stored"), "{refused:?}");
+        assert_eq!(packages(), 0);
+    }
+    assert!(!octarm(&["package", "list"]).stdout.contains("Orders"));
+    let pushed = push("Orders.1.0.0.zip", 4 << 20);
+    assert_eq!(pushed.code, Some(0), "{pushed:?}");
+    assert_eq!(packages(), 1);
+}
