@@ -170,6 +170,14 @@ pub enum ServerError {
     /// The conventions could not be read.
     #[error("the built-in conventions cannot be read")]
     Conventions(#[from] ConventionsError),
+    /// What the database names is somewhere else.
+    #[error("the database names {named} packages and logs, and `{place}` holds none of them")]
+    BlobsElsewhere {
+        /// Where they were looked for.
+        place: String,
+        /// How many there are.
+        named: usize,
+    },
     /// The bytes belong to another installation.
     #[error(
         "the packages in `{place}` belong to installation {owner}, and the database to installation {installation}: nothing \
@@ -228,6 +236,10 @@ impl ServerError {
             Self::NewKeyMissing => Some(
                 "write 64 random hexadecimal digits into a file that only you can read, and name it: `--new-key FILE`; \
                  `openssl rand -hex 32` makes some"
+                    .into(),
+            ),
+            Self::BlobsElsewhere { .. } => Some(
+                "set `blobs` as it was when they were pushed, or mount the folder; where they are lost, restore a backup"
                     .into(),
             ),
             Self::Store(error) => error.hint(),
@@ -294,6 +306,11 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     let blobs = Blobs::open(&folder.packages, bucket(&settings).await?, PACKAGE_LIMIT, abandoned)?;
     blobs.check().await?;
     let store = Store::open(database, vault, settings.lease).await?;
+    prune::refuse_elsewhere(&store, &blobs).await?;
+    if settings.blobs.is_some() {
+        // Two installations that begin to share a bucket are told now, and not when one deletes what the other has.
+        prune::claim(&store, &blobs).await?;
+    }
     let path = settings.data.join(folder::FIRST_KEY);
     let made =
         store.make_first_key(|key| folder::replace_secret(&path, key.expose_secret())).await?.transpose();

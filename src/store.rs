@@ -51,7 +51,7 @@ pub use api_keys::{ApiKeyRow, NewApiKey};
 pub use blobs::{GRACE, UnnamedBlob};
 pub use build_information::{BuildInformationRow, NewBuildInformation};
 pub use channels::{ChannelRow, ChannelRule, NewChannel, RulePackage};
-pub use copy::DatabaseCopy;
+pub use copy::{DatabaseCopy, RESTORED};
 pub use database::{Database, Place};
 pub use deployments::{DeploymentRow, NewDeployment, Page, Resolution, TaskFilter};
 pub use environments::EnvironmentRow;

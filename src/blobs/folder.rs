@@ -15,7 +15,8 @@ const BUFFER: usize = 64 * 1024;
 /// The file that says whose blobs these are.
 const OWNER: &str = "installation";
 
-/// Gives the file at `path` its name, once it is durable. One that is there already is the same.
+/// Gives the file at `path` its name, once it is durable. It replaces one that is there: that should be the same, and is
+/// not when the disk has damaged it.
 pub(super) async fn keep(
     folder: &Path,
     path: &Path,
@@ -23,16 +24,8 @@ pub(super) async fn keep(
     blob: &Blob,
 ) -> Result<(), BlobError> {
     let name = folder.join(&blob.sha256);
-    let is_there = match fs::tokio::metadata(&name).await {
-        Ok(found) => found.len() == blob.size,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(error.into()),
-    };
-    if !is_there {
-        file.sync_all().await?;
-        fs::tokio::rename(path, name).await?;
-    }
-    // Also for a file that was there: whoever renamed it may not have come so far.
+    file.sync_all().await?;
+    fs::tokio::rename(path, name).await?;
     Ok(fs::tokio::File::open(folder).await?.sync_all().await?)
 }
 

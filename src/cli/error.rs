@@ -176,6 +176,7 @@ impl CliError {
                 | ServerError::KeyUnreadable { .. }
                 | ServerError::NothingThere(_)
                 | ServerError::ForeignBlobs { .. }
+                | ServerError::BlobsElsewhere { .. }
                 | ServerError::NewKeyMissing
                 | ServerError::HalfRestored { .. }
                 | ServerError::Backup(BackupError::OtherEngine(_))

@@ -20,7 +20,7 @@ use crate::{
     exit::Exit,
     server::{self, BackedUp, Restored, Rotated, Settings},
     shutdown,
-    store::Judged,
+    store::{Judged, RESTORED},
     telemetry,
 };
 
@@ -278,9 +278,20 @@ fn tell_restored(data: &Path, restored: &Restored, output: Output) {
         text.push_str(
             "\nthe tables are not among them: restore the dump that was made before this backup, with `pg_restore`, into an \
              empty database, and run in it: select setval('deployments_id_seq', nextval('deployments_id_seq') + 10000); so \
-             that no number of a deployment means two things",
+             that no number of a deployment means two things; and ",
+        );
+        text.push_str(RESTORED);
+        text.push_str("; since that may have been deployed meanwhile");
+    }
+    if !restored.has_blobs {
+        text.push_str(
+            "\npackages and finished logs stay where they are, in the bucket: a copy that shall live beside the original \
+             needs a copy of its objects below another prefix, or each of the two deletes what the other has",
         );
     }
+    text.push_str(
+        "\nwhat was queued when the backup was made is cancelled: deploy it again if it is still wanted",
+    );
     if !restored.left_out.is_empty() {
         let _ = write!(
             text,
@@ -293,7 +304,7 @@ fn tell_restored(data: &Path, restored: &Restored, output: Output) {
         );
     }
     let value = json!({
-        "data": data, "files": restored.files, "made": restored.made, "has_database": restored.has_database,
+        "data": data, "files": restored.files, "made": restored.made, "has_database": restored.has_database, "has_blobs": restored.has_blobs,
         "has_master_key": restored.has_key, "left_out": restored.left_out,
     });
     output.result(text, &value);

@@ -89,7 +89,7 @@ impl BackupError {
         let hint = match self {
             Self::Occupied(_) => "give each backup a name of its own, such as one with the date",
             Self::Incomplete { .. } => {
-                "push the packages named again, or restore their files into `packages` from an older backup; then make another one"
+                "push the packages named again with `--overwrite replace`, say `blobs` where they are in a bucket, or restore their files into `packages` from an older backup; then make another one"
             }
             Self::Damaged { .. } => "take another backup; nothing was changed",
             Self::Newer { .. } => "restore it with the octarm that made it, or a newer one",
@@ -129,6 +129,9 @@ struct Head {
     schema: Option<i64>,
     /// The files of the folder that are secret and were left out.
     left_out: Vec<String>,
+    /// Whether packages and finished logs are in a bucket.
+    #[serde(default)]
+    in_bucket: bool,
 }
 
 /// One file of a backup.

@@ -17,7 +17,8 @@ use tracing::Instrument as _;
 
 use super::{Shared, auth, body::Whole, problem::Problem};
 use crate::{
-    protocol::{ErrorBody, ErrorCode, IDEMPOTENCY_HEADER},
+    model::Permission,
+    protocol::{BASE, ErrorBody, ErrorCode, IDEMPOTENCY_HEADER},
     store::{Attempt, Claim, OnceKey, StoreError, doing},
 };
 
@@ -41,7 +42,11 @@ enum Kept {
 
 /// Does the request, or answers what it was answered before. Behind the look at the API key.
 pub(super) async fn once(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let is_asked = *request.method() == Method::POST && request.uri().path() != UPLOADS;
+    let (method, path) = (request.method(), request.uri().path());
+    // What only reads may be repeated as it is, and is not worth keeping.
+    let is_asked = *method == Method::POST
+        && path != UPLOADS
+        && (path.starts_with(BASE) || auth::needed(method, path) != Permission::Read);
     let Some(key) = request.headers().get(IDEMPOTENCY_HEADER).filter(|_| is_asked).cloned() else {
         return next.run(request).await;
     };

@@ -57,7 +57,9 @@ pub async fn prune(settings: &Settings, dry_run: bool) -> Result<Vec<Judged>, Se
     }
     let folder = folder::open(&settings.data, settings.database.as_ref())?;
     let is_alone = folder.lock.is_some();
-    let company = if is_alone { Company::none() } else { Company::of_server(true) };
+    // Whoever is alone with a database is not alone with a bucket: its requests may still be on their way.
+    let company =
+        if is_alone && settings.blobs.is_none() { Company::none() } else { Company::of_server(true) };
     // Room for the database on a disk that is full.
     let spare = is_alone.then(|| folder::Spare::take(&settings.data));
     let abandoned = if is_alone { Duration::ZERO } else { super::ABANDONED };
@@ -109,10 +111,8 @@ pub(super) async fn run(
     stop: &CancellationToken,
 ) -> Result<Vec<Judged>, ServerError> {
     let find = async {
-        if refuse_foreign(store, blobs).await?.is_none() {
-            blobs.claim(&store.installation().to_string()).await?;
-            refuse_foreign(store, blobs).await?;
-        }
+        refuse_elsewhere(store, blobs).await?;
+        claim(store, blobs).await?;
         store.adopt_blobs(&blobs.list().await?).await?;
         Ok::<_, ServerError>(())
     };
@@ -129,6 +129,29 @@ pub(super) async fn run(
         removed.extend(collect(store, blobs, company, stop).await?);
     }
     Ok(removed)
+}
+
+/// Says beside the bytes whose they are, and refuses those of others.
+pub(super) async fn claim(store: &Store, blobs: &Blobs) -> Result<(), ServerError> {
+    if refuse_foreign(store, blobs).await?.is_none() {
+        blobs.claim(&store.installation().to_string()).await?;
+        refuse_foreign(store, blobs).await?;
+    }
+    Ok(())
+}
+
+/// Refuses a place that cannot be the one: it belongs to others, or nobody, and has nothing of what the database names.
+pub(super) async fn refuse_elsewhere(store: &Store, blobs: &Blobs) -> Result<(), ServerError> {
+    if refuse_foreign(store, blobs).await?.is_some() {
+        return Ok(());
+    }
+    let named = store.named_blobs().await?;
+    let has_one =
+        async { Ok::<_, ServerError>(blobs.list().await?.iter().any(|blob| named.contains(&blob.sha256))) };
+    if named.is_empty() || has_one.await? {
+        return Ok(());
+    }
+    Err(ServerError::BlobsElsewhere { place: blobs.to_string(), named: named.len() })
 }
 
 /// Refuses bytes that belong to another database: it may name them. Answers whose they are, if anybody said so.

@@ -61,6 +61,13 @@ impl UnnamedBlob {
     }
 }
 
+/// All that is named: packages, those that releases are made of, and finished logs.
+pub(super) const NAMED: &str = "select sha256 from packages union select package_sha256 from releases \
+                                union select log_sha256 from deployments where log_sha256 is not null";
+/// The same of a database before the step that made blobs of logs, and the number of that step.
+pub(super) const NAMED_BEFORE: &str = "select sha256 from packages union select package_sha256 from releases";
+pub(super) const SINCE: i64 = 7;
+
 impl Store {
     /// Says that this blob is about to be stored and named: nobody deletes it from now on, for [`GRACE`]. Refused while
     /// somebody is deleting the same bytes.
@@ -105,6 +112,12 @@ impl Store {
             write.commit().await?;
         }
         Ok(adopted)
+    }
+
+    /// The digests of all blobs that are named.
+    pub async fn named_blobs(&self) -> Result<HashSet<String>, StoreError> {
+        let named: Vec<String> = sqlx::query_scalar(NAMED).fetch_all(&self.database.reader).await?;
+        Ok(named.into_iter().collect())
     }
 
     /// All blobs that are known, by digest.

@@ -4,7 +4,7 @@ use std::{path::Path, str::FromStr as _};
 
 use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
 
-use super::{Place, StoreError, database};
+use super::{Place, StoreError, blobs, database};
 
 /// What a copy holds.
 #[derive(Debug)]
@@ -14,6 +14,12 @@ pub struct DatabaseCopy {
     /// The SHA-256 of all bytes that it names: packages, and logs of deployments that ended.
     pub blobs: Vec<String>,
 }
+
+/// What was queued when the copy was made may have been deployed since, and something newer after it: nobody hands it out
+/// again without having been asked.
+pub const RESTORED: &str = "update deployments set state = 'canceled', cancel_requested = 1, completed = created, \
+                            error_message = 'cancelled by a restore: it may have been deployed since the backup' \
+                            where state = 'queued'";
 
 impl DatabaseCopy {
     /// Copies the database in `file` to `to`, which exists and is empty, as it is at one moment.
@@ -31,24 +37,23 @@ impl DatabaseCopy {
         let schema: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations")
             .fetch_one(&mut connection)
             .await?;
-        let blobs = sqlx::query_scalar(
-            "select sha256 from packages union select package_sha256 from releases \
-             union select log_sha256 from deployments where log_sha256 is not null",
-        )
-        .fetch_all(&mut connection)
-        .await?;
+        let schema = schema.unwrap_or_default();
+        // Before an upgrade, when a backup is wanted most, there are no such logs yet.
+        let text = if schema < blobs::SINCE { blobs::NAMED_BEFORE } else { blobs::NAMED };
+        let blobs = sqlx::query_scalar(text).fetch_all(&mut connection).await?;
         connection.close().await?;
-        Ok(Self { schema: schema.unwrap_or_default(), blobs })
+        Ok(Self { schema, blobs })
     }
 
-    /// Leaves out the numbers that things may have been given after the copy was made: each means one thing for ever, also
+    /// Makes it a restored one. Leaves out the numbers that things may have been given after the copy was made: each means one thing for ever, also
     /// to a worker that still has a deployment of the time that a restore undoes.
-    pub async fn skip_numbers(file: &Path) -> Result<(), StoreError> {
+    pub async fn make_restored(file: &Path) -> Result<(), StoreError> {
         let mut connection = open(file).await?;
         for text in [
             "insert into sqlite_sequence (name, seq) select 'deployments', 0 \
              where not exists (select 1 from sqlite_sequence where name = 'deployments')",
             "update sqlite_sequence set seq = seq + 10000",
+            RESTORED,
         ] {
             sqlx::query(text).execute(&mut connection).await?;
         }

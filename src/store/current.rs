@@ -96,6 +96,17 @@ impl Store {
             deployment,
             message,
         };
+        // First what is on its way, then what ended: what ends between the two is seen by the second at the latest.
+        let open: Option<Open> = sqlx::query_as(
+            "select d.id, d.release_id, r.version, d.blocked from deployments d join releases r on r.id = d.release_id \
+             where d.project_id = $1 and d.environment_id = $2 \
+             and (d.state in ('queued', 'leased', 'cancelling', 'lost') or d.blocked = 1) \
+             order by d.blocked desc, d.id desc limit 1",
+        )
+        .bind(project)
+        .bind(environment.id)
+        .fetch_optional(&mut **write)
+        .await?;
         let last: Option<Last> = sqlx::query_as(
             "select release_id, prompted from deployments where project_id = $1 and environment_id = $2 \
              and (state = 'success' or resolved = 'success') order by completed desc, id desc limit 1",
@@ -110,16 +121,6 @@ impl Store {
         };
         let release = releases::by_id(write, last.release_id).await?;
         let version = Some(release.version.as_str());
-        let open: Option<Open> = sqlx::query_as(
-            "select d.id, d.release_id, r.version, d.blocked from deployments d join releases r on r.id = d.release_id \
-             where d.project_id = $1 and d.environment_id = $2 \
-             and (d.state in ('queued', 'leased', 'cancelling', 'lost') or d.blocked = 1) \
-             order by d.blocked desc, d.id desc limit 1",
-        )
-        .bind(project)
-        .bind(environment.id)
-        .fetch_optional(&mut **write)
-        .await?;
         if let Some(open) = open {
             let id = DeploymentId(open.id);
             let (outcome, message) = if open.blocked == 1 {

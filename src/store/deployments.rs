@@ -171,6 +171,8 @@ impl Store {
             &new.release
         };
         let project = ProjectId(release.project_id);
+        // Whoever deploys once more what is current looks first what is on its way, and must not miss this.
+        write.lock_row("projects", project.0).await?;
         let row = projects::by_id(&mut write, project.0).await?;
         projects::refuse_disabled(&row, "deployment")?;
         let progress = progress::of(&mut write, release).await?;

@@ -388,3 +388,24 @@ async fn a_log_that_became_a_blob_is_in_the_backup_and_missed_where_it_is_not() 
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_queued_is_cancelled_by_a_restore() {
+    let (folder, settings, server) = used().await;
+    let file = folder.path().join("backup.tar");
+    let queued = server.deploy("1.0.0").await;
+    server::backup(&settings, &file, true).await.unwrap();
+    let restored = elsewhere(&folder, &settings);
+    if restored.database.is_some() {
+        return;
+    }
+    server::restore(&restored, &file).await.unwrap();
+    let server = TestServer::with(restored).await;
+    let task = server.get(&format!("tasks/ServerTasks-{}", queued.0)).await.expect(200);
+    assert_eq!(task["State"], "Canceled", "{task}");
+    assert!(task["ErrorMessage"].as_str().unwrap().contains("cancelled by a restore"), "{task}");
+    // It may have been deployed since: nobody is given it once more.
+    let id = server.deploy("1.0.0").await;
+    let worker = server.worker("w9", "m9").await;
+    assert_eq!(worker.claim().await.unwrap().deployment, id);
+}

@@ -14,6 +14,8 @@ use crate::support::{
 };
 
 pub(super) const BUCKET: &str = "octarm-blobs";
+/// The object that says whose the others are: the first that a server writes.
+const MARK: &str = "some/where/installation";
 
 /// What a server with its packages in the fake's bucket is told.
 pub(super) fn variables(aws: &FakeAws) -> Vec<(String, String)> {
@@ -93,14 +95,14 @@ fn a_package_lies_under_its_digest_and_is_sent_once() {
         let file = file.to_str().unwrap();
         setup.run(&["package", "push", file]);
         let objects = aws.objects(BUCKET);
-        assert_eq!(objects.keys().collect::<Vec<_>>(), [&key]);
+        assert_eq!(objects.keys().map(String::as_str).collect::<Vec<_>>(), [MARK, &key]);
         assert_eq!(objects[&key][0].bytes, bytes);
         assert_eq!(left_over(&setup), 0);
         // The same bytes again, also under another name, are there already.
         setup.run(&["package", "push", file, "--overwrite", "replace"]);
         let other = write(setup.folder(), "Other.1.0.0.zip", &bytes);
         setup.run(&["package", "push", other.to_str().unwrap()]);
-        assert_eq!(count(&aws, Action::PutObject), 1);
+        assert_eq!(count(&aws, Action::PutObject), 2);
         assert_eq!(raw(&setup), (200, bytes));
         assert_eq!(left_over(&setup), 0);
     }
@@ -175,7 +177,7 @@ fn a_bucket_that_fails_half_way_leaves_nothing() {
         let run = setup.octarm(["package", "push", file]).run();
         assert_ne!(run.code, Some(0), "{run:?}");
         assert_eq!(left_over(&setup), 0);
-        assert!(aws.objects(BUCKET).is_empty());
+        assert_eq!(aws.objects(BUCKET).keys().collect::<Vec<_>>(), [MARK]);
         let packages: serde_json::Value = serde_json::from_str(&setup.get("/api/packages")).unwrap();
         assert_eq!(packages["TotalResults"], 0);
         aws.forget_faults();
@@ -183,7 +185,7 @@ fn a_bucket_that_fails_half_way_leaves_nothing() {
     // The answer alone was lost: the object is there, and the next try finds it.
     aws.on(Action::PutObject, Fault::CutAfter);
     setup.run(&["package", "push", file]);
-    assert_eq!(aws.objects(BUCKET).keys().collect::<Vec<_>>(), [&key]);
+    assert_eq!(aws.objects(BUCKET).keys().map(String::as_str).collect::<Vec<_>>(), [MARK, &key]);
 }
 
 #[test]
@@ -242,4 +244,29 @@ fn an_independent_imitation_of_s3_takes_it_too() {
     setup.run(&["package", "push", file, "--overwrite", "replace"]);
     assert_eq!(raw(&setup), (200, bytes));
     assert_eq!(left_over(&setup), 0);
+}
+
+#[test]
+fn who_shares_a_bucket_by_mistake_or_forgets_it_is_told_at_the_start() {
+    let aws = fake();
+    let mut setup = start(&aws);
+    let (file, ..) = large(&setup);
+    setup.run(&["package", "push", file.to_str().unwrap()]);
+    // Another installation below the same prefix.
+    let other = tempfile::tempdir().unwrap();
+    let data = other.path().join("data");
+    let serve = |data: &std::path::Path, variables: Vec<(String, String)>| {
+        let program = Program::octarm().args(["server", "run", "--listen", "127.0.0.1:0", "--data"]);
+        variables.iter().fold(program.args([data]), |program, (name, value)| program.env(name, value)).run()
+    };
+    let refused = serve(&data, variables(&aws));
+    assert_eq!(refused.code, Some(64), "{refused:?}");
+    assert!(refused.stderr.contains("belong to installation"), "{refused:?}");
+    // The same one without its bucket.
+    setup.stop_server();
+    let refused = serve(&setup.data(), Vec::new());
+    assert_eq!(refused.code, Some(64), "{refused:?}");
+    for part in ["names 1 packages and logs", "holds none of them", "hint: set `blobs`"] {
+        assert!(refused.stderr.contains(part), "{part}: {refused:?}");
+    }
 }

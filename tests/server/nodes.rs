@@ -222,7 +222,13 @@ async fn a_server_without_the_database_s_master_key_is_refused() {
     let odd = Settings { master_key: Some("password".into()), ..settings.clone() };
     let error = server::start(odd).await.unwrap_err().to_string();
     assert_eq!(error, "the master key `OCTARM_SERVER_MASTER_KEY` is not 64 hexadecimal digits");
-    server::start(Settings { master_key: Some(key.into()), ..settings }).await.unwrap();
+    let whole = Settings { master_key: Some(key.into()), ..settings };
+    let error = server::start(whole.clone()).await.unwrap_err();
+    assert!(matches!(error, ServerError::BlobsElsewhere { named: 1, .. }), "{error}");
+    let packages = own.path().join("data/packages");
+    fs_err::remove_dir_all(&packages).unwrap();
+    fs_err::os::unix::fs::symlink(folder.path().join("data/packages"), &packages).unwrap();
+    server::start(whole).await.unwrap();
     assert!(!own.path().join("data/master-key").exists());
 }
 

@@ -248,3 +248,17 @@ async fn a_package_that_a_release_is_made_of_is_not_deleted() {
     // A deleted version is free again.
     server.push("Orders.1.2.0.zip", b"five", "").await.expect(201);
 }
+
+#[tokio::test]
+async fn bytes_that_the_disk_has_damaged_are_repaired_by_a_push() {
+    let server = TestServer::start().await;
+    let pushed = server.push("Orders.1.0.0.zip", b"one", "").await.expect(201);
+    let folder = server.data.join("packages");
+    let file = fs_err::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let mut damaged = fs_err::read(&file).unwrap();
+    damaged[30] ^= 1;
+    fs_err::write(&file, damaged).unwrap();
+    let again = server.push("Orders.1.0.0.zip", b"one", "?overwriteMode=OverwriteExisting").await.expect(201);
+    assert_eq!(again["Hash"], pushed["Hash"]);
+    assert_eq!(fs_err::read(&file).unwrap(), package(b"one"));
+}

@@ -23,6 +23,8 @@ pub struct Restored {
     pub made: jiff::Timestamp,
     /// Whether the database was in it.
     pub has_database: bool,
+    /// Whether packages and finished logs were in it; else they are in a bucket.
+    pub has_blobs: bool,
     /// Whether a master key was in it.
     pub has_key: bool,
     /// What was left out when it was made, since it is secret.
@@ -55,6 +57,7 @@ pub async fn restore(settings: &Settings, file: &Path) -> Result<Restored, Serve
         files: paths.len(),
         made: head.made,
         has_database: head.database == Engine::Sqlite,
+        has_blobs: !head.in_bucket,
         has_key: paths.iter().any(|path| path == folder::MASTER_KEY),
         left_out: head.left_out,
     })
@@ -97,7 +100,7 @@ async fn stage(settings: &Settings, file: &Path) -> Result<(Head, Vec<String>), 
         if Some(copy.schema) != head.schema {
             return Err(damaged("it is of another form than it says".to_owned()).into());
         }
-        DatabaseCopy::skip_numbers(&stage.join(folder::DATABASE)).await?;
+        DatabaseCopy::make_restored(&stage.join(folder::DATABASE)).await?;
     }
     Ok((head, paths))
 }

@@ -1,8 +1,9 @@
 //! Making a backup, also while the server runs.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{self, BufWriter, Read, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -16,8 +17,9 @@ use super::{
     read::{self, Digesting},
 };
 use crate::{
+    blobs::Blobs,
     server::{
-        ServerError, Settings,
+        ABANDONED, PACKAGE_LIMIT, ServerError, Settings,
         folder::{self, Folder},
     },
     store::{DatabaseCopy, Found, Place, StoreError},
@@ -56,6 +58,7 @@ pub async fn backup(settings: &Settings, output: &Path, secrets: bool) -> Result
     // Private, on the disk of the backup, and gone with whatever happens.
     let work = tempfile::Builder::new()
         .prefix(".octarm-backup-")
+        .permissions(std::fs::Permissions::from_mode(0o700))
         .tempdir_in(parent)
         .map_err(BackupError::io("making a folder for the backup"))?;
     // Before the packages: all that it names is durable, and stays.
@@ -82,20 +85,43 @@ pub async fn backup(settings: &Settings, output: &Path, secrets: bool) -> Result
         database: if copy.is_some() { Engine::Sqlite } else { Engine::Postgresql },
         schema: copy.as_ref().map(|(copy, _)| copy.schema),
         left_out: left_out.clone(),
+        in_bucket: settings.blobs.is_some(),
     };
     // What lies in a bucket stays there: the copy names it, and for a day nobody deletes what lost its name since.
     let has_blobs = settings.blobs.is_none();
-    let named = copy.map(|(copy, _)| copy.blobs).filter(|_| has_blobs).unwrap_or_default();
+    let named = copy.map(|(copy, _)| copy.blobs).unwrap_or_default();
+    let (named, missing) = if has_blobs {
+        (named, None)
+    } else {
+        let missing = missing_in_bucket(settings, &folder, &named).await?;
+        (Vec::new(), Some(missing))
+    };
     let has_database = head.database == Engine::Sqlite;
     let writing = Writing { data: settings.data.clone(), output: output.to_owned(), work, head, files };
     let written = tokio::task::spawn_blocking(move || writing.run());
     let (entries, size) = written.await.map_err(|error| ServerError::Folder(io::Error::other(error)))??;
-    let troubles = troubles(&entries, &named);
+    let mut troubles = troubles(&entries, &named);
+    if let Some(missing) = missing {
+        troubles.extend(missing);
+    }
     if !troubles.is_empty() {
         return Err(BackupError::Incomplete { file: output.to_owned(), troubles }.into());
     }
     // Without what the backup says of itself.
     Ok(BackedUp { files: entries.len() - 1, size, has_database, has_blobs, left_out })
+}
+
+/// What the database names and the bucket does not have.
+async fn missing_in_bucket(
+    settings: &Settings,
+    folder: &Folder,
+    named: &[String],
+) -> Result<Vec<String>, ServerError> {
+    let bucket = crate::server::bucket(settings).await?;
+    let blobs = Blobs::open(&folder.packages, bucket, PACKAGE_LIMIT, ABANDONED)?;
+    let there: HashSet<String> = blobs.list().await?.into_iter().map(|blob| blob.sha256).collect();
+    let missing = named.iter().filter(|sha256| !there.contains(*sha256));
+    Ok(missing.map(|sha256| format!("`{sha256}` is not in {blobs}")).collect())
 }
 
 async fn copy_database(
@@ -181,10 +207,13 @@ impl Writing {
         let size = file.metadata().map_err(failed())?.len();
         // What a disk does not keep is found out now, and not on the day it is needed.
         read::read(&unfinished, |_, _| Ok(()))?;
-        if self.output.try_exists().map_err(failed())? {
-            return Err(BackupError::Occupied(self.output));
+        // A second name, since a rename would replace what has come there meanwhile.
+        match fs::hard_link(&unfinished, &self.output) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(BackupError::Occupied(self.output));
+            }
+            linked => linked.map_err(failed())?,
         }
-        fs::rename(&unfinished, &self.output).map_err(failed())?;
         let folder = self.work.path().parent().unwrap_or(Path::new("."));
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed())?;
         Ok((entries, size))
