@@ -336,7 +336,7 @@ fn templates(bytes: &[u8]) {
         assert_eq!((rendered.value.as_deref(), &rendered.error), (Some(template), &None));
         assert!(missing.is_empty());
     }
-    let is_clean = rendered.error.is_none() && missing.is_empty();
+    let is_clean = rendered.error.is_none() && missing.is_empty() && rendered.uncalculated.is_empty();
     let value = rendered.value.clone().filter(|_| is_clean);
     assert_eq!(rendered.clean().ok(), value);
 }
