@@ -140,13 +140,18 @@ pub(super) fn target(args: &ServerArgs, environment: &Environment) -> Result<Tar
     let kept =
         |chosen: &Chosen| Some((SecretString::from(chosen.profile.api_key.clone()?), chosen.origin.clone()));
     let by_flag = bound.filter(|chosen| chosen.is_flag);
+    // So is one of the environment that names its server, when a flag asks for the profile of another.
+    let is_of_another = server_origin != "`--server`"
+        && set(environment, "OCTARM_SERVER")
+            .is_some_and(|own| own.trim_end_matches('/') != server.trim_end_matches('/'));
+    let set_key = |name| set(environment, name).filter(|_| !is_of_another);
     let (key, key_origin) = if let Some(file) = &args.api_key_file {
         read_key(file)?
     } else if let Some(kept) = by_flag.and_then(kept) {
         kept
-    } else if let Some(file) = set(environment, "OCTARM_API_KEY_FILE") {
+    } else if let Some(file) = set_key("OCTARM_API_KEY_FILE") {
         read_key(Path::new(file))?
-    } else if let Some(key) = set(environment, "OCTARM_API_KEY") {
+    } else if let Some(key) = set_key("OCTARM_API_KEY") {
         (key.to_owned().into(), "OCTARM_API_KEY".to_owned())
     } else {
         let other = chosen.as_ref().filter(|_| bound.is_none()).map(|chosen| chosen.origin.clone());

@@ -147,8 +147,12 @@ impl Profiles {
             return Err(ProfileError::Open { path: path.to_owned(), mode });
         }
         toml::from_str(&text).map_err(|error: toml::de::Error| {
-            // Its whole text would show the line, in which a key may stand.
-            ProfileError::Unreadable { path: path.to_owned(), reason: error.message().to_owned() }
+            // Its words may repeat what stands there, which may be a key: only the place is told.
+            let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
+            ProfileError::Unreadable {
+                path: path.to_owned(),
+                reason: format!("line {line} is no part of a profile"),
+            }
         })
     }
 
