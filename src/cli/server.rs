@@ -170,9 +170,8 @@ pub(super) async fn run(
             Ok(Exit::Done)
         }
         ServerCommand::CheckConfig { settings } => {
-            for sentence in server::check(&read(settings, environment)?.0).await? {
-                output.say(sentence);
-            }
+            let right = server::check(&read(settings, environment)?.0).await?;
+            output.result(right.join("\n"), &json!(right));
             Ok(Exit::Done)
         }
         ServerCommand::Backup { place, output: file, with_master_key } => {

@@ -19,7 +19,7 @@ use super::{
     delete::DeleteArgs,
     find::{text, unknown},
     table,
-    variables::{parse_pair, read_file, refuse_sensitive, refuse_sensitive_of},
+    variables::{parse_pair, read_file, refuse_sensitive, refuse_sensitive_of, refuse_twice},
 };
 use crate::{client::ServerClient, conventions::Conventions, exit::Exit, model::Variable};
 
@@ -100,6 +100,8 @@ pub(super) async fn run(
             if all.is_empty() {
                 return Err(CliError::NothingToSet);
             }
+            let pairs: Vec<_> = all.iter().map(|variable| (variable.name.clone(), String::new())).collect();
+            refuse_twice(&pairs)?;
             let document = owner.document(client).await?;
             let plain: Vec<_> = all.iter().filter(|variable| !variable.sensitive).collect();
             refuse_sensitive_of(plain.iter().map(|variable| variable.name.as_str()), &document)?;
