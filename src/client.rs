@@ -9,7 +9,7 @@ mod server;
 mod trust;
 mod worker;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 pub use error::ClientError;
 pub use resources::{Collection, Listed};
@@ -18,8 +18,11 @@ pub use server::{LogPart, NewRelease, Overwrite, ServerClient};
 pub use trust::Trust;
 pub use worker::WorkerClient;
 
+use aws_lc_rs::digest::{Context, SHA256};
+use futures_util::StreamExt as _;
 use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 /// A connection to the address of one server.
 #[derive(Debug, Clone)]
@@ -75,6 +78,29 @@ impl Connection {
             Some(origins) => format!("{address} (from {})", origins.server),
             None => address.to_owned(),
         }
+    }
+
+    /// Writes what arrives into a file, as it comes; answers how many bytes that were, and their SHA-256 in hex.
+    async fn receive(
+        &self,
+        act: &str,
+        response: Response,
+        file: &mut (impl AsyncWrite + Unpin),
+        local: impl Fn(io::Error) -> ClientError,
+    ) -> Result<(u64, String), ClientError> {
+        let mut chunks = response.bytes_stream();
+        let (mut size, mut digest) = (0, Context::new(&SHA256));
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|source| ClientError::Unreachable {
+                act: act.to_owned(),
+                server: self.host(),
+                source: source.without_url(),
+            })?;
+            digest.update(&chunk);
+            size += chunk.len() as u64;
+            file.write_all(&chunk).await.map_err(&local)?;
+        }
+        Ok((size, hex::encode(digest.finish())))
     }
 
     async fn send(&self, act: &str, request: RequestBuilder) -> Result<Response, ClientError> {

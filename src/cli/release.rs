@@ -284,7 +284,7 @@ async fn given(
         variables::refuse_shown(read.iter().map(|variable| variable.name.as_str()), &copied)?;
         variables.extend(read.into_iter().map(|variable| (variable.name, variable.value)));
     }
-    variables::refuse_twice(&variables)?;
+    variables::refuse_twice(variables.iter().map(|(name, _)| name.as_str()))?;
     Ok(variables)
 }
 

@@ -100,8 +100,7 @@ pub(super) async fn run(
             if all.is_empty() {
                 return Err(CliError::NothingToSet);
             }
-            let pairs: Vec<_> = all.iter().map(|variable| (variable.name.clone(), String::new())).collect();
-            refuse_twice(&pairs)?;
+            refuse_twice(all.iter().map(|variable| variable.name.as_str()))?;
             let document = owner.document(client).await?;
             let plain: Vec<_> = all.iter().filter(|variable| !variable.sensitive).collect();
             refuse_sensitive_of(plain.iter().map(|variable| variable.name.as_str()), &document)?;

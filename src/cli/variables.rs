@@ -37,11 +37,13 @@ pub(super) fn refuse_sensitive(
 }
 
 /// A name that is given twice: one of the two values would be lost.
-pub(super) fn refuse_twice(pairs: &[(String, String)]) -> Result<(), CliError> {
-    for (place, (name, _)) in pairs.iter().enumerate() {
-        if pairs[..place].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
-            return Err(CliError::GivenTwice { name: name.clone() });
+pub(super) fn refuse_twice<'n>(names: impl Iterator<Item = &'n str>) -> Result<(), CliError> {
+    let mut seen: Vec<&str> = Vec::new();
+    for name in names {
+        if seen.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            return Err(CliError::GivenTwice { name: name.to_owned() });
         }
+        seen.push(name);
     }
     Ok(())
 }

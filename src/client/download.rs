@@ -2,12 +2,9 @@
 
 use std::{fs::Permissions, io, os::unix::fs::PermissionsExt as _, path::Path};
 
-use aws_lc_rs::digest::{Context, SHA256};
-use futures_util::StreamExt as _;
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::Builder;
-use tokio::io::AsyncWriteExt as _;
 
 use super::{ClientError, ServerClient};
 
@@ -30,19 +27,8 @@ impl ServerClient {
 
         let response =
             self.connection.send(&act, self.request(Method::GET, &["packages", text("Id"), "raw"])).await?;
-        let mut bytes = response.bytes_stream();
-        let mut digest = Context::new(&SHA256);
-        while let Some(chunk) = bytes.next().await {
-            let chunk = chunk.map_err(|source| ClientError::Unreachable {
-                act: act.clone(),
-                server: self.connection.host(),
-                source: source.without_url(),
-            })?;
-            digest.update(&chunk);
-            file.write_all(&chunk).await.map_err(within)?;
-        }
+        let (_, found) = self.connection.receive(&act, response, &mut file, within).await?;
         file.sync_all().await.map_err(within)?;
-        let found = hex::encode(digest.finish());
         let expected = text("Hash");
         if !found.eq_ignore_ascii_case(expected) {
             let (found, expected) = (format!("SHA-256 {found}"), format!("SHA-256 {expected}"));

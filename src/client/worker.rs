@@ -2,8 +2,6 @@
 
 use std::{path::Path, time::Duration};
 
-use aws_lc_rs::digest::{Context, SHA256};
-use futures_util::StreamExt;
 use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
@@ -145,22 +143,10 @@ impl WorkerClient {
         let request = self
             .request(Method::GET, &["deployments", &deployment.to_string(), "package"])
             .query(&[("fence", fence.0)]);
-        let mut body = self.connection.send(&act, request).await?.bytes_stream();
+        let response = self.connection.send(&act, request).await?;
         let mut file = fs_err::tokio::File::create(to).await.map_err(local)?;
-        let mut digest = Context::new(&SHA256);
-        let mut size = 0_u64;
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|source| ClientError::Unreachable {
-                act: act.clone(),
-                server: self.connection.host(),
-                source: source.without_url(),
-            })?;
-            digest.update(&chunk);
-            size += chunk.len() as u64;
-            file.write_all(&chunk).await.map_err(local)?;
-        }
+        let (size, sha256) = self.connection.receive(&act, response, &mut file, local).await?;
         file.flush().await.map_err(local)?;
-        let sha256 = hex::encode(digest.finish());
         if (size, &sha256) == (package.size, &package.sha256) {
             return Ok(());
         }

@@ -146,9 +146,7 @@ pub(super) async fn refuse_elsewhere(store: &Store, blobs: &Blobs) -> Result<(),
         return Ok(());
     }
     let named = store.named_blobs().await?;
-    let has_one =
-        async { Ok::<_, ServerError>(blobs.list().await?.iter().any(|blob| named.contains(&blob.sha256))) };
-    if named.is_empty() || has_one.await? {
+    if named.is_empty() || blobs.list().await?.iter().any(|blob| named.contains(&blob.sha256)) {
         return Ok(());
     }
     Err(ServerError::BlobsElsewhere { place: blobs.to_string(), named: named.len() })

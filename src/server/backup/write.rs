@@ -90,20 +90,12 @@ pub async fn backup(settings: &Settings, output: &Path, secrets: bool) -> Result
     // What lies in a bucket stays there: the copy names it, and for a day nobody deletes what lost its name since.
     let has_blobs = settings.blobs.is_none();
     let named = copy.map(|(copy, _)| copy.blobs).unwrap_or_default();
-    let (named, missing) = if has_blobs {
-        (named, None)
-    } else {
-        let missing = missing_in_bucket(settings, &folder, &named).await?;
-        (Vec::new(), Some(missing))
-    };
+    let missing = if has_blobs { Vec::new() } else { missing_in_bucket(settings, &folder, &named).await? };
     let has_database = head.database == Engine::Sqlite;
     let writing = Writing { data: settings.data.clone(), output: output.to_owned(), work, head, files };
     let written = tokio::task::spawn_blocking(move || writing.run());
     let (entries, size) = written.await.map_err(|error| ServerError::Folder(io::Error::other(error)))??;
-    let mut troubles = troubles(&entries, &named);
-    if let Some(missing) = missing {
-        troubles.extend(missing);
-    }
+    let troubles = if has_blobs { troubles(&entries, &named) } else { missing };
     if !troubles.is_empty() {
         return Err(BackupError::Incomplete { file: output.to_owned(), troubles }.into());
     }
