@@ -29,6 +29,8 @@ mod variables;
 
 use jiff::ZonedDateTime;
 
+use crate::model::Variable;
+
 pub use names::names;
 pub use variables::Variables;
 
@@ -135,14 +137,26 @@ impl<'v> Renderer<'v> {
     /// The rendered value of the variable of exactly this name. A value that nobody can read as a template is used as
     /// it is written: it may be a password. None when there is no such variable.
     pub fn value(&self, name: &str) -> Option<Rendered> {
-        let place = self.variables.place(name)?;
+        Some(self.value_at(self.variables.place(name)?, name))
+    }
+
+    /// The same for all variables that are wanted, in the order in which they were first set.
+    pub fn values(
+        &self,
+        is_wanted: impl Fn(&Variable) -> bool,
+    ) -> impl Iterator<Item = (&'v Variable, Rendered)> {
+        let all = self.variables.iter().enumerate().filter(move |(_, variable)| is_wanted(variable));
+        all.map(|(place, variable)| (variable, self.value_at(place, &variable.name)))
+    }
+
+    fn value_at(&self, place: usize, name: &str) -> Rendered {
         let mut rendered = self.evaluate(Text::Variable(place));
         if self.variables.is_sensitive(place) {
             for gaps in [&mut rendered.missing, &mut rendered.uncalculated] {
                 *gaps = gaps.first().map(|_| format!("#{{{name}}}")).into_iter().collect();
             }
         }
-        Some(rendered)
+        rendered
     }
 
     fn evaluate(&self, text: Text<'_>) -> Rendered {

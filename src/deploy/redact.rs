@@ -60,13 +60,12 @@ impl Redactor {
 
     /// Hides every sensitive value of a set, as written and as rendered at this time.
     pub fn of(variables: &Variables, now: &ZonedDateTime) -> Result<Self, RedactorError> {
-        let sensitive = || variables.iter().filter(|variable| variable.sensitive);
         let renderer = Renderer::new(variables, now);
-        let rendered: Vec<String> =
-            sensitive().filter_map(|variable| renderer.value(&variable.name)?.value).collect();
-        Self::new(
-            sensitive().map(|variable| variable.value.as_str()).chain(rendered.iter().map(String::as_str)),
-        )
+        let (written, rendered): (Vec<_>, Vec<_>) = renderer
+            .values(|variable| variable.sensitive)
+            .map(|(variable, rendered)| (variable.value.as_str(), rendered.value))
+            .unzip();
+        Self::new(written.into_iter().chain(rendered.iter().flatten().map(String::as_str)))
     }
 
     /// Whether there is nothing that it hides.

@@ -270,7 +270,7 @@ impl<'v> Evaluator<'v> {
             Value::Text(text) => text,
         };
         self.within(place.is_sensitive(self.tree, self.variables), |inner| match Template::of(&text) {
-            Template::Plain => Ok(Some(text)),
+            Template::Plain | Template::Unreadable => Ok(Some(text)),
             Template::Tokens(tokens) => {
                 let mut out = String::new();
                 inner.deeper(|inner| inner.tokens(&tokens, context, &mut out))?;

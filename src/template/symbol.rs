@@ -90,19 +90,25 @@ pub(super) fn fold(text: &str) -> Box<str> {
     folded.into()
 }
 
+/// Whether a name compares as this folded one.
+pub(super) fn folds_to(text: &str, folded: &str) -> bool {
+    text.eq_ignore_ascii_case(folded) || text.chars().map(upper).eq(folded.chars())
+}
+
 fn fold_onto(text: &str, folded: &mut String) {
-    let upper = |c: char| {
-        if c.is_ascii() {
-            return c.to_ascii_uppercase();
-        }
-        let mut upper = c.to_uppercase();
-        match (upper.next(), upper.next()) {
-            (Some(one), None) => one,
-            // `ß` and its like have no single capital: they stay what they are.
-            _ => c,
-        }
-    };
     folded.extend(text.chars().map(upper));
+}
+
+fn upper(c: char) -> char {
+    if c.is_ascii() {
+        return c.to_ascii_uppercase();
+    }
+    let mut upper = c.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(one), None) => one,
+        // `ß` and its like have no single capital: they stay what they are.
+        _ => c,
+    }
 }
 
 impl fmt::Display for Symbol {

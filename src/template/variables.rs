@@ -1,11 +1,17 @@
 //! A set of variables: names compare without regard to case, the last value set wins.
 
-use std::{collections::HashMap, fmt, sync::OnceLock};
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    sync::OnceLock,
+};
+
+use hashbrown::HashTable;
 
 use super::{
     json::Json,
     parser::{ParseError, parse},
-    symbol::fold,
+    symbol::{fold, folds_to},
     syntax::Body,
     tree::Tree,
 };
@@ -15,7 +21,9 @@ use crate::model::Variable;
 #[derive(Clone, Default)]
 pub struct Variables {
     entries: Vec<Entry>,
-    places: HashMap<Box<str>, usize>,
+    /// Where in `entries` each name stands; the names themselves are only there.
+    places: HashTable<usize>,
+    hasher: RandomState,
     /// Made when it is first needed.
     tree: OnceLock<Tree>,
 }
@@ -23,17 +31,24 @@ pub struct Variables {
 #[derive(Clone)]
 struct Entry {
     variable: Variable,
-    /// The value as a template, read when it is first needed.
+    /// Most values are read once or never: what is not kept of them takes no room.
+    kept: OnceLock<Box<Kept>>,
+}
+
+/// What a value was read as.
+#[derive(Clone, Default)]
+struct Kept {
     template: OnceLock<Template>,
-    /// The value as JSON, read when it is first needed.
     json: OnceLock<Option<Json>>,
 }
 
 /// A value as a template.
 #[derive(Clone)]
 pub(super) enum Template {
-    /// Text without a token, or one that cannot be read: it is used as it is written.
+    /// Text without a token: it is used as it is written.
     Plain,
+    /// What cannot be read as a template is used as it is written, too: it may be a password.
+    Unreadable,
     /// Parts to evaluate.
     Tokens(Body),
     /// What it means cannot be established.
@@ -48,7 +63,7 @@ impl Template {
         }
         match parse(value) {
             Ok(tokens) => Self::Tokens(tokens),
-            Err(ParseError::Unreadable(_)) => Self::Plain,
+            Err(ParseError::Unreadable(_)) => Self::Unreadable,
             Err(ParseError::TooDeep) => Self::TooDeep,
         }
     }
@@ -59,13 +74,21 @@ impl Variables {
     pub fn set(&mut self, variable: Variable) {
         self.tree.take();
         let name = fold(&variable.name);
-        let entry = Entry { variable, template: OnceLock::new(), json: OnceLock::new() };
-        if let Some(place) = self.places.get(&name) {
-            self.entries[*place] = entry;
+        let hash = self.hasher.hash_one(&name);
+        let entry = Entry { variable, kept: OnceLock::new() };
+        if let Some(place) = self.find(hash, &name) {
+            self.entries[place] = entry;
         } else {
-            self.places.insert(name, self.entries.len());
+            self.places.insert_unique(hash, self.entries.len(), |place| {
+                self.hasher.hash_one(fold(&self.entries[*place].variable.name))
+            });
             self.entries.push(entry);
         }
+    }
+
+    fn find(&self, hash: u64, folded: &str) -> Option<usize> {
+        let is_it = |place: &usize| folds_to(&self.entries[*place].variable.name, folded);
+        self.places.find(hash, is_it).copied()
     }
 
     /// The variable of exactly this name: no path is followed.
@@ -85,7 +108,8 @@ impl Variables {
 
     /// Where the variable of this name stands.
     pub(super) fn place(&self, name: &str) -> Option<usize> {
-        self.places.get(&fold(name)).copied()
+        let name = fold(name);
+        self.find(self.hasher.hash_one(&name), &name)
     }
 
     /// The name at a place.
@@ -103,10 +127,17 @@ impl Variables {
         self.entries[place].variable.sensitive
     }
 
-    /// The value at a place as a template.
-    pub(super) fn template(&self, place: usize) -> &Template {
+    /// The value at a place as a template. It is not kept: most values are evaluated once, and what they come to is
+    /// remembered.
+    pub(super) fn template(&self, place: usize) -> Template {
         let entry = &self.entries[place];
-        entry.template.get_or_init(|| Template::of(&entry.variable.value))
+        let kept = entry.kept.get().and_then(|kept| kept.template.get()).cloned();
+        kept.unwrap_or_else(|| Template::of(&entry.variable.value))
+    }
+
+    /// Keeps what was read of the value at a place: somebody will ask for it again.
+    pub(super) fn keep(&self, place: usize, template: Template) {
+        self.entries[place].kept.get_or_init(Box::default).template.get_or_init(|| template);
     }
 
     /// The value at a place as JSON: none when it is not, or when evaluating it, or a part of it, may change it.
@@ -117,7 +148,7 @@ impl Variables {
             let is_fixed = !value.contains('#') && !value.contains("\\u");
             if is_fixed { Json::parse(value) } else { None }
         };
-        entry.json.get_or_init(read).as_ref()
+        entry.kept.get_or_init(Box::default).json.get_or_init(read).as_ref()
     }
 
     /// The names as paths.
@@ -145,7 +176,8 @@ impl Extend<Variable> for Variables {
     fn extend<T: IntoIterator<Item = Variable>>(&mut self, variables: T) {
         let variables = variables.into_iter();
         // A table that grows step by step moves all its names each time.
-        self.places.reserve(variables.size_hint().0);
+        let hash = |place: &usize| self.hasher.hash_one(fold(&self.entries[*place].variable.name));
+        self.places.reserve(variables.size_hint().0, hash);
         self.entries.reserve(variables.size_hint().0);
         for variable in variables {
             self.set(variable);

@@ -7,7 +7,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use jiff::ZonedDateTime;
 use octarm::{
     model::Variable,
-    template::{Renderer, Variables},
+    template::{Rendered, Renderer, Variables},
 };
 
 /// Every tenth variable is plain; each other refers to the one before and to a plain one, so that chains are up to
@@ -33,8 +33,8 @@ fn pairs(count: usize) -> Vec<(String, String)> {
 fn render_all(pairs: Vec<(String, String)>, now: &ZonedDateTime) -> (Variables, usize) {
     let variables: Variables = pairs.into_iter().map(|(name, value)| Variable::plain(name, value)).collect();
     let renderer = Renderer::new(&variables, now);
-    let length = |variable: &Variable| renderer.value(&variable.name)?.clean().ok().map(|text| text.len());
-    let sum = variables.iter().filter_map(length).sum();
+    let length = |(_, rendered): (&Variable, Rendered)| rendered.clean().ok().map(|text| text.len());
+    let sum = renderer.values(|_| true).filter_map(length).sum();
     drop(renderer);
     (variables, sum)
 }

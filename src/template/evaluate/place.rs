@@ -140,8 +140,8 @@ impl<'v> Place<'v> {
         match self.at {
             At::Json(json) => Some(json),
             At::Node(node) => match tree.own(node) {
-                Own::Variable(place) => variables.json(*place),
-                Own::Nothing | Own::Index(_) => None,
+                Own::Variable(place) => variables.json(place),
+                Own::Nothing | Own::Index => None,
             },
             At::Text(_) | At::Property(_) | At::Each(_) => None,
         }
@@ -151,7 +151,7 @@ impl<'v> Place<'v> {
     pub(super) fn is_sensitive(&self, tree: &Tree, variables: &Variables) -> bool {
         self.is_secret
             || matches!(self.at, At::Node(node)
-                if matches!(tree.own(node), Own::Variable(place) if variables.is_sensitive(*place)))
+                if matches!(tree.own(node), Own::Variable(place) if variables.is_sensitive(place)))
     }
 
     /// The value of its own.
@@ -159,8 +159,8 @@ impl<'v> Place<'v> {
         match &self.at {
             At::Node(node) => match tree.own(*node) {
                 Own::Nothing => Value::Nothing,
-                Own::Variable(place) => Value::Variable(*place),
-                Own::Index(index) => Value::Text(Cow::Borrowed(index)),
+                Own::Variable(place) => Value::Variable(place),
+                Own::Index => Value::Text(Cow::Borrowed(tree.written(*node))),
             },
             At::Text(text) => Value::Text(text.clone()),
             At::Json(json) => Value::Text(json.text().into()),
