@@ -12,6 +12,7 @@ mod deployments;
 mod environments;
 mod error;
 mod feeds;
+mod held;
 mod kept_logs;
 mod keys;
 mod leases;
