@@ -42,7 +42,7 @@ pub(super) struct Folder {
     pub(super) packages: PathBuf,
     master_key: PathBuf,
     /// Held while one server alone may use it: that is, while the database is a file in it.
-    pub(super) lock: Option<File>,
+    pub(super) lock: Option<Lock>,
 }
 
 /// Opens or makes the folder. One that the database is in has one owner; with a database elsewhere several servers may
@@ -235,7 +235,21 @@ pub(super) fn private_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn lock(data: &Path) -> Result<File, ServerError> {
+/// The lock of a data folder, held until this is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child that another thread is starting just now has it too, until it becomes
+        // another program.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the data folder could not be unlocked; the end of this process does it");
+        }
+    }
+}
+
+pub(super) fn lock(data: &Path) -> Result<Lock, ServerError> {
     let file = fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -246,7 +260,7 @@ pub(super) fn lock(data: &Path) -> Result<File, ServerError> {
         .into_parts()
         .0;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(ServerError::Locked { folder: data.to_owned() }),
         Err(TryLockError::Error(error)) => Err(ServerError::Folder(error)),
     }

@@ -11,7 +11,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use super::{BackupError, Engine, Head, read};
 use crate::{
     server::{ServerError, Settings, folder},
-    store::DatabaseCopy,
+    store::{DatabaseCopy, Place},
 };
 
 /// What was restored.
@@ -96,7 +96,7 @@ async fn stage(settings: &Settings, file: &Path) -> Result<(Head, Vec<String>), 
         if !paths.iter().any(|path| path == folder::DATABASE) {
             return Err(damaged(format!("it has no `{}`", folder::DATABASE)).into());
         }
-        let copy = DatabaseCopy::at(&stage.join(folder::DATABASE)).await?;
+        let copy = DatabaseCopy::at(&Place::File(stage.join(folder::DATABASE))).await?;
         if Some(copy.schema) != head.schema {
             return Err(damaged("it is of another form than it says".to_owned()).into());
         }

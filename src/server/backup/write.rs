@@ -19,7 +19,7 @@ use super::{
 use crate::{
     blobs::Blobs,
     server::{
-        ABANDONED, PACKAGE_LIMIT, ServerError, Settings,
+        ServerError, Settings,
         folder::{self, Folder},
     },
     store::{DatabaseCopy, Found, Place, StoreError},
@@ -89,7 +89,11 @@ pub async fn backup(settings: &Settings, output: &Path, secrets: bool) -> Result
     };
     // What lies in a bucket stays there: the copy names it, and for a day nobody deletes what lost its name since.
     let has_blobs = settings.blobs.is_none();
-    let named = copy.map(|(copy, _)| copy.blobs).unwrap_or_default();
+    // Of a database that is not in it, what it names now: all of that is durable before the files are looked at.
+    let named = match copy {
+        Some((copy, _)) => copy.blobs,
+        None => DatabaseCopy::at(&folder.database).await?.blobs,
+    };
     let missing = if has_blobs { Vec::new() } else { missing_in_bucket(settings, &folder, &named).await? };
     let has_database = head.database == Engine::Sqlite;
     let writing = Writing { data: settings.data.clone(), output: output.to_owned(), work, head, files };
@@ -110,7 +114,7 @@ async fn missing_in_bucket(
     named: &[String],
 ) -> Result<Vec<String>, ServerError> {
     let bucket = crate::server::bucket(settings).await?;
-    let blobs = Blobs::open(&folder.packages, bucket, PACKAGE_LIMIT, ABANDONED)?;
+    let blobs = Blobs::look(&folder.packages, bucket);
     let there: HashSet<String> = blobs.list().await?.into_iter().map(|blob| blob.sha256).collect();
     let missing = named.iter().filter(|sha256| !there.contains(*sha256));
     Ok(missing.map(|sha256| format!("`{sha256}` is not in {blobs}")).collect())
