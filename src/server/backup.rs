@@ -25,6 +25,9 @@ const DIGESTS: &str = "digests.json";
 /// The folders in the data folder whose files are taken.
 const FOLDERS: [&str; 2] = [folder::PACKAGES, "logs"];
 
+/// The file that says whose the packages are.
+const OWNER: &str = "packages/installation";
+
 /// Why there is no backup, or none that can be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {

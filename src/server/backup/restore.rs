@@ -8,7 +8,7 @@ use std::{
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
-use super::{BackupError, Engine, Head, read};
+use super::{BackupError, Engine, Head, OWNER, read};
 use crate::{
     server::{ServerError, Settings, folder},
     store::{DatabaseCopy, Place},
@@ -108,6 +108,10 @@ async fn stage(settings: &Settings, file: &Path) -> Result<(Head, Vec<String>), 
 fn unpack(backup: &Path, stage: &Path) -> Result<(Head, Vec<String>), BackupError> {
     let mut paths = Vec::new();
     let head = read::read(backup, |path, content| {
+        // In backups of earlier versions it is: the original's.
+        if path == OWNER {
+            return Ok(());
+        }
         let failed = || BackupError::io(format!("writing `{path}` into `{}`", stage.display()));
         let to = stage.join(path);
         if let Some(parent) = to.parent() {

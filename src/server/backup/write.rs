@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::{
-    BackupError, DIGESTS, Engine, Entry, FOLDERS, FORMAT, HEAD, Head,
+    BackupError, DIGESTS, Engine, Entry, FOLDERS, FORMAT, HEAD, Head, OWNER,
     read::{self, Digesting},
 };
 use crate::{
@@ -231,7 +231,11 @@ fn kept(data: &Path) -> io::Result<Vec<(String, PathBuf)>> {
                 && !is_unfinished
                 && path.is_file()
             {
-                kept.push((format!("{folder}/{name}"), path));
+                let name = format!("{folder}/{name}");
+                // Whose they are says each server beside its own: what is restored belongs to another.
+                if name != OWNER && read::is_ours(&name) {
+                    kept.push((name, path));
+                }
             }
         }
     }
