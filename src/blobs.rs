@@ -5,6 +5,7 @@ mod bucket;
 mod error;
 mod folder;
 mod incoming;
+mod ownership;
 
 use std::{
     io,
@@ -18,6 +19,7 @@ use futures_util::stream::BoxStream;
 pub use bucket::BucketBlobs;
 pub use error::BlobError;
 pub use incoming::{Incoming, Sealed};
+pub use ownership::give_to_owner_of;
 
 /// Bytes that have a digest.
 #[derive(Debug, Clone, PartialEq, Eq)]

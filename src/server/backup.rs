@@ -5,6 +5,7 @@
 
 mod read;
 mod restore;
+mod work;
 mod write;
 
 use std::{io, path::PathBuf};

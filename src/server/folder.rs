@@ -15,7 +15,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use super::ServerError;
-use crate::store::{Database, Found, Place, StoreError, Vault};
+use crate::{
+    blobs::give_to_owner_of,
+    store::{Database, Found, Place, StoreError, Vault},
+};
 
 /// The database's file, where it has no URL.
 pub(super) const DATABASE: &str = "octarm.db";
@@ -224,11 +227,15 @@ fn read_key(text: &str, key: &Path) -> Result<[u8; 32], ServerError> {
 }
 
 pub(super) fn private_folder(path: &Path) -> io::Result<()> {
+    let new: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
         .map_err(|error| io::Error::new(error.kind(), format!("making `{}`: {error}", path.display())))?;
+    for folder in new.into_iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
+        own_as_its_folder(folder, fs::File::open(folder)?.file())?;
+    }
     if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(path, Permissions::from_mode(0o700))?;
     }
@@ -259,11 +266,17 @@ pub(super) fn lock(data: &Path) -> Result<Lock, ServerError> {
         .map_err(ServerError::Folder)?
         .into_parts()
         .0;
+    own_as_its_folder(&data.join(LOCK), &file).map_err(ServerError::Folder)?;
     match file.try_lock() {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(ServerError::Locked { folder: data.to_owned() }),
         Err(TryLockError::Error(error)) => Err(ServerError::Folder(error)),
     }
+}
+
+/// Gives what was just made at this path to whom the folder belongs that it is in.
+pub(super) fn own_as_its_folder(path: &Path, file: &File) -> io::Result<()> {
+    give_to_owner_of(path.parent().unwrap_or(Path::new("")), file)
 }
 
 /// Room on the disk that is kept for pruning, which must work when there is no other.
@@ -282,7 +295,10 @@ impl<'a> Spare<'a> {
         }
         let kept =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).and_then(
-                |file| Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, Self::BYTES)?),
+                |file| {
+                    own_as_its_folder(&path, file.file())?;
+                    Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, Self::BYTES)?)
+                },
             );
         if let Err(error) = kept {
             tracing::warn!(%error, "no room could be kept for pruning on a full disk");
@@ -331,6 +347,7 @@ pub(super) fn first_secret(path: &Path, text: &str) -> io::Result<String> {
 
 pub(super) fn create_secret(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    own_as_its_folder(path, file.file())?;
     if !text.is_empty() {
         writeln!(file, "{text}")?;
     }

@@ -418,6 +418,22 @@ async fn the_commands_say_what_is_left_to_do() {
     while !is_begun() && !running.seen().has_ended() {}
     running.kill();
     running.wait();
+    // What is left of it the next one removes, but not what another one is at work in.
+    let (left, other) =
+        (folder.path().join(".octarm-backup-left"), folder.path().join(".octarm-backup-other"));
+    for path in [&left, &other] {
+        fs_err::create_dir(path).unwrap();
+        fs_err::write(path.join("master-key"), "secret").unwrap();
+    }
+    let at_work = fs_err::File::open(&other).unwrap();
+    at_work.file().try_lock().unwrap();
+    server::backup(&settings, &folder.path().join("next.tar"), false).await.unwrap();
+    let begun: Vec<_> = fs_err::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(".octarm-backup-"))
+        .collect();
+    assert_eq!(begun, [other]);
     if killed.exists() {
         server::restore(&elsewhere(&TempDir::new_in(folder.path()).unwrap(), &settings), &killed)
             .await
@@ -514,4 +530,41 @@ async fn a_restored_copy_leaves_its_originals_packages_alone() {
         assert!(matches!(error, ServerError::CopiedBlobs { .. }), "{}", chain(&error));
     }
     assert_whole(&TestServer::with(restored).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_root_does_in_a_folder_of_the_servers_user_belongs_to_that_user() {
+    let (folder, settings, server) = used().await;
+    server.stop().await;
+    let file = folder.path().join("backup.tar");
+    server::backup(&settings, &file, true).await.unwrap();
+    if settings.database.is_some() {
+        return;
+    }
+    // All is root's but the folder, as where a package of the system made it.
+    let script = r#"
+        set -eu
+        mkdir "$2/theirs"
+        chown 12345:12346 "$2/theirs"
+        cp "$3" "$2/own.tar"
+        for command in restore\ "$2/own.tar" rotate-master-key prune take-over; do
+            "$1" server $command --data "$2/theirs" >&2
+            find "$2/theirs" ! -user 12345 -o ! -group 12346
+        done
+        ls "$2/theirs"
+    "#;
+    let mut command =
+        std::process::Command::new(if rustix::process::geteuid().is_root() { "sh" } else { "unshare" });
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user", "--map-auto", "sh"]);
+    }
+    let run = command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_octarm")]).arg(folder.path()).arg(&file);
+    let run = run.output().unwrap();
+    let told = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{run:?}");
+    let names: Vec<_> = told.lines().collect();
+    assert!(names.iter().all(|name| !name.starts_with('/')), "{told}");
+    for name in ["lock", "master-key", "octarm.db", "packages", "spare"] {
+        assert!(names.contains(&name), "{told}");
+    }
 }

@@ -119,6 +119,7 @@ fn unpack(backup: &Path, stage: &Path) -> Result<(Head, Vec<String>), BackupErro
         }
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to);
         let mut file = file.map_err(failed())?;
+        folder::own_as_its_folder(&to, file.file()).map_err(failed())?;
         io::copy(content, &mut file).map_err(failed())?;
         file.sync_all().map_err(failed())?;
         paths.push(path.to_owned());

@@ -3,18 +3,17 @@
 use std::{
     collections::{HashMap, HashSet},
     io::{self, BufWriter, Read, Write as _},
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use jiff::Timestamp;
-use tempfile::TempDir;
 
 use super::{
     BackupError, DIGESTS, Engine, Entry, FOLDERS, FORMAT, HEAD, Head, OWNER,
     read::{self, Digesting},
+    work::Work,
 };
 use crate::{
     blobs::Blobs,
@@ -55,12 +54,7 @@ pub async fn backup(settings: &Settings, output: &Path, secrets: bool) -> Result
         return Err(ServerError::NothingThere(folder.database.to_string()));
     }
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Private, on the disk of the backup, and gone with whatever happens.
-    let work = tempfile::Builder::new()
-        .prefix(".octarm-backup-")
-        .permissions(std::fs::Permissions::from_mode(0o700))
-        .tempdir_in(parent)
-        .map_err(BackupError::io("making a folder for the backup"))?;
+    let work = Work::new_in(parent).map_err(BackupError::io("making a folder for the backup"))?;
     // Before the packages: all that it names is durable, and stays.
     let copy = copy_database(&folder, &work).await?;
     let mut files = Vec::new();
@@ -120,10 +114,7 @@ async fn missing_in_bucket(
     Ok(missing.map(|sha256| format!("`{sha256}` is not in {blobs}")).collect())
 }
 
-async fn copy_database(
-    folder: &Folder,
-    work: &TempDir,
-) -> Result<Option<(DatabaseCopy, PathBuf)>, ServerError> {
+async fn copy_database(folder: &Folder, work: &Work) -> Result<Option<(DatabaseCopy, PathBuf)>, ServerError> {
     let Place::File(file) = &folder.database else { return Ok(None) };
     let to = work.path().join(folder::DATABASE);
     folder::create_secret(&to, "").map_err(BackupError::io("making a copy of the database"))?;
@@ -135,7 +126,7 @@ async fn own_key(
     settings: &Settings,
     folder: &Folder,
     copy: Option<&(DatabaseCopy, PathBuf)>,
-    work: &TempDir,
+    work: &Work,
 ) -> Result<PathBuf, ServerError> {
     let keys = folder.keys(settings.master_key.as_ref())?;
     if keys.is_empty() {
@@ -168,7 +159,7 @@ struct Writing {
     data: PathBuf,
     output: PathBuf,
     /// Holds the unfinished backup, and what was made for it.
-    work: TempDir,
+    work: Work,
     head: Head,
     files: Vec<(String, PathBuf)>,
 }
