@@ -1,7 +1,14 @@
 //! What builds say of the packages that they made: a document for each package version.
 
+use std::collections::BTreeSet;
+
+use sqlx::AssertSqlSafe;
+
 use super::{Overwrite, Store, StoreError, database::now, packages::version_key};
 use crate::model::BuildInformationId;
+
+/// How many package versions are asked for at once.
+const AT_ONCE: usize = 500;
 
 /// Build information as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -16,6 +23,14 @@ pub struct BuildInformationRow {
     pub document: String,
     /// When, in milliseconds since 1970.
     pub created: i64,
+}
+
+impl BuildInformationRow {
+    /// Whether it is of this package version, however that is spelt.
+    pub fn is_of(&self, package: &str, version: &str) -> bool {
+        self.package_id.to_lowercase() == package.to_lowercase()
+            && version_key(&self.version) == version_key(version)
+    }
 }
 
 /// Build information as somebody sends it.
@@ -89,20 +104,28 @@ impl Store {
         .await?)
     }
 
-    /// What was said of one package version.
+    /// What was said of these package versions, by id and version.
     pub async fn build_information_for(
         &self,
-        package: &str,
-        version: &str,
-    ) -> Result<Option<BuildInformationRow>, StoreError> {
-        Ok(sqlx::query_as(
-            "select id, package_id, version, document, created from build_information \
-             where package_key = $1 and version_key = $2",
-        )
-        .bind(package.to_lowercase())
-        .bind(version_key(version))
-        .fetch_optional(&self.database.reader)
-        .await?)
+        packages: &[(String, String)],
+    ) -> Result<Vec<BuildInformationRow>, StoreError> {
+        let keys = packages.iter().map(|(id, version)| (id.to_lowercase(), version_key(version)));
+        let keys: Vec<(String, String)> = keys.collect::<BTreeSet<_>>().into_iter().collect();
+        let mut found = Vec::new();
+        for keys in keys.chunks(AT_ONCE) {
+            let places = (0..keys.len()).map(|number| format!("(${}, ${})", 2 * number + 1, 2 * number + 2));
+            let select = AssertSqlSafe(format!(
+                "select id, package_id, version, document, created from build_information \
+                 where (package_key, version_key) in (values {})",
+                places.collect::<Vec<_>>().join(", ")
+            ));
+            let mut select = sqlx::query_as(select).persistent(false);
+            for (package, version) in keys {
+                select = select.bind(package).bind(version);
+            }
+            found.extend(select.fetch_all(&self.database.reader).await?);
+        }
+        Ok(found)
     }
 
     /// The build information of this id.

@@ -275,6 +275,9 @@ impl Store {
             serde_json::to_vec(request).map_err(|error| StoreError::corrupt("the end's report", error))?;
         let digest = hex::encode(digest::digest(&digest::SHA256, &body));
         let mut write = self.database.write().await?;
+        if matches!(request.outcome, Outcome::Success { .. }) {
+            progress::lock_project(&mut write, deployment).await?;
+        }
         // Locked, so that a report that is sent again while the first is being recorded finds it recorded.
         let before: Option<Ended> = sqlx::query_as(write.locking(
             "select state, fence, finish_digest from deployments where id = $1 and machine_id = $2",
