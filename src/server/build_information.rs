@@ -111,14 +111,10 @@ pub(super) async fn add_to<'a>(
 ) -> Result<(), Problem> {
     let releases: Vec<&mut Value> = releases.into_iter().collect();
     let wanted: Vec<(String, String)> = releases.iter().flat_map(|release| packages(release)).collect();
-    let known = shared.store.build_information_for(&wanted).await?;
+    let mut known = shared.store.build_information_for(&wanted).await?.into_iter();
     for release in releases {
-        let mut found = Vec::new();
-        for (id, version) in packages(release) {
-            if let Some(row) = known.iter().find(|row| row.is_of(&id, &version)) {
-                found.push(shown(row)?);
-            }
-        }
+        let of_release = known.by_ref().take(packages(release).len()).flatten();
+        let found = of_release.map(|row| shown(&row)).collect::<Result<Vec<_>, _>>()?;
         release["BuildInformation"] = found.into();
     }
     Ok(())

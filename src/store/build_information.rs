@@ -1,6 +1,6 @@
 //! What builds say of the packages that they made: a document for each package version.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use sqlx::AssertSqlSafe;
 
@@ -23,14 +23,6 @@ pub struct BuildInformationRow {
     pub document: String,
     /// When, in milliseconds since 1970.
     pub created: i64,
-}
-
-impl BuildInformationRow {
-    /// Whether it is of this package version, however that is spelt.
-    pub fn is_of(&self, package: &str, version: &str) -> bool {
-        self.package_id.to_lowercase() == package.to_lowercase()
-            && version_key(&self.version) == version_key(version)
-    }
 }
 
 /// Build information as somebody sends it.
@@ -104,15 +96,14 @@ impl Store {
         .await?)
     }
 
-    /// What was said of these package versions, by id and version.
+    /// What was said of each of these package versions, given by id and version.
     pub async fn build_information_for(
         &self,
         packages: &[(String, String)],
-    ) -> Result<Vec<BuildInformationRow>, StoreError> {
-        let keys = packages.iter().map(|(id, version)| (id.to_lowercase(), version_key(version)));
-        let keys: Vec<(String, String)> = keys.collect::<BTreeSet<_>>().into_iter().collect();
-        let mut found = Vec::new();
-        for keys in keys.chunks(AT_ONCE) {
+    ) -> Result<Vec<Option<BuildInformationRow>>, StoreError> {
+        let wanted: Vec<(String, String)> = packages.iter().map(|(id, version)| keys(id, version)).collect();
+        let mut found = HashMap::new();
+        for keys in wanted.chunks(AT_ONCE) {
             let places = (0..keys.len()).map(|number| format!("(${}, ${})", 2 * number + 1, 2 * number + 2));
             let select = AssertSqlSafe(format!(
                 "select id, package_id, version, document, created from build_information \
@@ -123,9 +114,10 @@ impl Store {
             for (package, version) in keys {
                 select = select.bind(package).bind(version);
             }
-            found.extend(select.fetch_all(&self.database.reader).await?);
+            let rows: Vec<BuildInformationRow> = select.fetch_all(&self.database.reader).await?;
+            found.extend(rows.into_iter().map(|row| (self::keys(&row.package_id, &row.version), row)));
         }
-        Ok(found)
+        Ok(wanted.iter().map(|keys| found.get(keys).cloned()).collect())
     }
 
     /// The build information of this id.
@@ -154,6 +146,11 @@ impl Store {
         }
         write.commit().await
     }
+}
+
+/// What package versions are compared by, however they are spelt.
+fn keys(package: &str, version: &str) -> (String, String) {
+    (package.to_lowercase(), version_key(version))
 }
 
 fn parse(named: &str) -> Result<BuildInformationId, StoreError> {
