@@ -358,3 +358,20 @@ pub(super) fn create_secret(path: &Path, text: &str) -> io::Result<()> {
 fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_with_its_holder_also_where_a_child_has_its_file_still() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        // What a child has between its beginning and the program that it becomes.
+        let inherited = held.0.try_clone().unwrap();
+        assert!(matches!(lock(folder.path()), Err(ServerError::Locked { .. })));
+        drop(held);
+        drop(lock(folder.path()).unwrap());
+        drop(inherited);
+    }
+}
