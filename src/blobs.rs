@@ -5,6 +5,7 @@ mod bucket;
 mod error;
 mod folder;
 mod incoming;
+mod ownership;
 
 use std::{
     io,
@@ -18,6 +19,7 @@ use futures_util::stream::BoxStream;
 pub use bucket::BucketBlobs;
 pub use error::BlobError;
 pub use incoming::{Incoming, Sealed};
+pub use ownership::give_to_owner_of;
 
 /// Bytes that have a digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +65,12 @@ impl Blobs {
         Ok(Self { folder: folder.to_owned(), limit, engine })
     }
 
+    /// The same, to look at only: nothing is removed, and the folder need not exist.
+    pub fn look(folder: &Path, bucket: Option<BucketBlobs>) -> Self {
+        let engine = bucket.map_or(Engine::Folder, Engine::Bucket);
+        Self { folder: folder.to_owned(), limit: 0, engine }
+    }
+
     /// Begins to take in bytes whose digest is not known yet.
     pub fn receive(&self) -> Result<Incoming, BlobError> {
         Incoming::begin(self.clone())
@@ -104,6 +112,14 @@ impl Blobs {
     pub async fn claim(&self, owner: &str) -> Result<(), BlobError> {
         match &self.engine {
             Engine::Folder => folder::claim(&self.folder, owner).await,
+            Engine::Bucket(bucket) => bucket.claim(owner, self).await,
+        }
+    }
+
+    /// Writes beside them whose they are, in place of what stands there.
+    pub async fn take_over(&self, owner: &str) -> Result<(), BlobError> {
+        match &self.engine {
+            Engine::Folder => folder::take_over(&self.folder, owner).await,
             Engine::Bucket(bucket) => bucket.claim(owner, self).await,
         }
     }

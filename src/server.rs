@@ -22,6 +22,7 @@ mod listener;
 mod machines;
 mod once;
 mod openapi;
+mod owner;
 mod packages;
 mod paging;
 mod pools;
@@ -53,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use backup::{BackedUp, BackupError, Restored, backup, restore};
 pub use check::check;
+pub use owner::take_over;
 pub use prune::prune;
 pub use rotation::{Rotated, rotate_master_key};
 
@@ -191,6 +193,15 @@ pub enum ServerError {
         /// What the database says.
         installation: String,
     },
+    /// The bytes belong to another copy of the database.
+    #[error(
+        "the packages in `{place}` belong to another copy of this database, of which one was restored from a backup: \
+         nothing is removed"
+    )]
+    CopiedBlobs {
+        /// Where they are.
+        place: String,
+    },
     /// The database could not be opened.
     #[error("the server's database cannot be opened")]
     Store(#[from] StoreError),
@@ -221,6 +232,12 @@ impl ServerError {
             Self::ForeignBlobs { .. } => Some(
                 "give each installation a bucket, a prefix or a folder of its own; where the database was made anew and \
                  these packages are to be its own, delete `installation` beside them"
+                    .into(),
+            ),
+            Self::CopiedBlobs { .. } => Some(
+                "where the other copy is gone for good, run `octarm server take-over` with these settings: the packages are \
+                 then this one's; where it lives on, give this one a bucket, a prefix or a folder of its own with copies of \
+                 the packages, and take that over, or each of the two deletes what the other has"
                     .into(),
             ),
             Self::KeyMissing { .. } => Some(
@@ -290,7 +307,7 @@ pub struct Server {
     protection: Option<Protection>,
     first_key: Option<FirstKey>,
     /// Held until the server is gone.
-    _lock: Option<std::fs::File>,
+    _lock: Option<folder::Lock>,
 }
 
 /// Takes the data folder, makes what is missing in it, and binds the address.
@@ -306,10 +323,10 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     let blobs = Blobs::open(&folder.packages, bucket(&settings).await?, PACKAGE_LIMIT, abandoned)?;
     blobs.check().await?;
     let store = Store::open(database, vault, settings.lease).await?;
-    prune::refuse_elsewhere(&store, &blobs).await?;
+    owner::refuse_elsewhere(&store, &blobs).await?;
     if settings.blobs.is_some() {
         // Two installations that begin to share a bucket are told now, and not when one deletes what the other has.
-        prune::claim(&store, &blobs).await?;
+        owner::claim(&store, &blobs).await?;
     }
     let path = settings.data.join(folder::FIRST_KEY);
     let made =

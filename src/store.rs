@@ -12,6 +12,7 @@ mod deployments;
 mod environments;
 mod error;
 mod feeds;
+mod held;
 mod kept_logs;
 mod keys;
 mod leases;
@@ -57,6 +58,7 @@ pub use deployments::{DeploymentRow, NewDeployment, Page, Resolution, TaskFilter
 pub use environments::EnvironmentRow;
 pub use error::StoreError;
 pub use kept_logs::{KeptLog, LogBlock};
+pub use keys::Installation;
 pub use leases::Swept;
 pub use libraries::LibraryRow;
 pub use lifecycles::{LifecycleRow, NewLifecycle, NewPhase, Phase};
@@ -87,7 +89,7 @@ pub use workers::{MachineChange, MachineRow, Session};
 pub struct Store {
     database: Database,
     vault: std::sync::Arc<Vault>,
-    installation: uuid::Uuid,
+    installation: Installation,
     lease: Duration,
     together: together::Together,
 }
@@ -105,8 +107,8 @@ impl Store {
         Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease, together })
     }
 
-    /// The id that the database was given when it was new.
-    pub fn installation(&self) -> uuid::Uuid {
+    /// Which database it is.
+    pub fn installation(&self) -> Installation {
         self.installation
     }
 

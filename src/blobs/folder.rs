@@ -82,13 +82,24 @@ pub(super) async fn owner(folder: &Path) -> Result<Option<String>, BlobError> {
 }
 
 pub(super) async fn claim(folder: &Path, owner: &str) -> Result<(), BlobError> {
-    let unfinished = Unfinished::at(folder, Uuid::now_v7());
-    let mut file = fs::tokio::File::from_std(unfinished.create()?);
-    file.write_all(format!("{owner}\n").as_bytes()).await?;
-    file.sync_all().await?;
+    let unfinished = write_mark(folder, owner).await?;
     // Unlike a rename it takes nothing away from somebody who was faster.
     match fs::tokio::hard_link(unfinished.path(), folder.join(OWNER)).await {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
         _ => Ok(fs::tokio::File::open(folder).await?.sync_all().await?),
     }
+}
+
+pub(super) async fn take_over(folder: &Path, owner: &str) -> Result<(), BlobError> {
+    let unfinished = write_mark(folder, owner).await?;
+    fs::tokio::rename(unfinished.path(), folder.join(OWNER)).await?;
+    Ok(fs::tokio::File::open(folder).await?.sync_all().await?)
+}
+
+async fn write_mark(folder: &Path, owner: &str) -> Result<Unfinished, BlobError> {
+    let unfinished = Unfinished::at(folder, Uuid::now_v7());
+    let mut file = fs::tokio::File::from_std(unfinished.create()?);
+    file.write_all(format!("{owner}\n").as_bytes()).await?;
+    file.sync_all().await?;
+    Ok(unfinished)
 }

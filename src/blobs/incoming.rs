@@ -12,7 +12,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
-use super::{Blob, BlobError, Blobs, Engine, folder};
+use super::{Blob, BlobError, Blobs, Engine, folder, give_to_owner_of};
 
 /// What the name of a file that is still being written ends with.
 const UNFINISHED: &str = ".part";
@@ -46,7 +46,9 @@ impl Unfinished {
     }
 
     pub(super) fn create(&self) -> io::Result<fs::File> {
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.0)
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.0)?;
+        give_to_owner_of(self.0.parent().unwrap_or(Path::new("")), file.file())?;
+        Ok(file)
     }
 }
 

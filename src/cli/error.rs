@@ -176,6 +176,7 @@ impl CliError {
                 | ServerError::KeyUnreadable { .. }
                 | ServerError::NothingThere(_)
                 | ServerError::ForeignBlobs { .. }
+                | ServerError::CopiedBlobs { .. }
                 | ServerError::BlobsElsewhere { .. }
                 | ServerError::NewKeyMissing
                 | ServerError::HalfRestored { .. }

@@ -73,6 +73,15 @@ pub(super) enum ServerCommand {
         #[command(flatten)]
         place: ServerPlace,
     },
+    /// Make packages and finished logs this database's own, after a restore: those beside which another copy of it stands,
+    /// which is gone for good
+    #[command(
+        after_help = "Example:\n  octarm server take-over --data /var/lib/octarm/server --blobs s3://packages"
+    )]
+    TakeOver {
+        #[command(flatten)]
+        place: ServerPlace,
+    },
     /// Seal every sensitive value with a new master key, while no server runs. The old key is kept in the data folder under
     /// another name: backups made before need it
     #[command(after_help = "Example:\n  octarm server rotate-master-key --data /var/lib/octarm/server")]
@@ -186,6 +195,14 @@ pub(super) async fn run(
             tell_restored(&settings.data, &restored, output);
             Ok(Exit::Done)
         }
+        ServerCommand::TakeOver { place } => {
+            let taken = server::take_over(&read_place(place, Vec::new(), environment)?.0).await?;
+            let text = format!(
+                "the packages in `{taken}` are this database's; no other copy of it removes any of them"
+            );
+            output.result(text, &json!({ "place": taken }));
+            Ok(Exit::Done)
+        }
         ServerCommand::RotateMasterKey { place, new_key } => {
             let settings = read_place(place, Vec::new(), environment)?.0;
             let rotated = server::rotate_master_key(&settings, new_key.as_deref()).await?;
@@ -279,18 +296,24 @@ fn tell_restored(data: &Path, restored: &Restored, output: Output) {
              empty database, and run in it: select setval('deployments_id_seq', nextval('deployments_id_seq') + 10000); so \
              that no number of a deployment means two things; and ",
         );
-        text.push_str(RESTORED);
-        text.push_str("; since that may have been deployed meanwhile");
+        text.push_str(&RESTORED.join("; "));
+        text.push_str(
+            "; the first of these two cancels what was queued when the dump was made, which may have been deployed \
+             meanwhile: deploy it again if it is still wanted; the second makes it known as another one than its original",
+        );
     }
     if !restored.has_blobs {
         text.push_str(
-            "\npackages and finished logs stay where they are, in the bucket: a copy that shall live beside the original \
-             needs a copy of its objects below another prefix, or each of the two deletes what the other has",
+            "\npackages and finished logs stay where they are, in the bucket: where the original is gone for good, run \
+             `octarm server take-over` before the server starts; a copy that shall live beside the original needs a copy of \
+             its objects below another prefix, or each of the two deletes what the other has",
         );
     }
-    text.push_str(
-        "\nwhat was queued when the backup was made is cancelled: deploy it again if it is still wanted",
-    );
+    if restored.has_database {
+        text.push_str(
+            "\nwhat was queued when the backup was made is cancelled: deploy it again if it is still wanted",
+        );
+    }
     if !restored.left_out.is_empty() {
         let _ = write!(
             text,

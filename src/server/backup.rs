@@ -5,6 +5,7 @@
 
 mod read;
 mod restore;
+mod work;
 mod write;
 
 use std::{io, path::PathBuf};
@@ -24,6 +25,9 @@ const HEAD: &str = "backup.json";
 const DIGESTS: &str = "digests.json";
 /// The folders in the data folder whose files are taken.
 const FOLDERS: [&str; 2] = [folder::PACKAGES, "logs"];
+
+/// The file that says whose the packages are.
+const OWNER: &str = "packages/installation";
 
 /// Why there is no backup, or none that can be restored.
 #[derive(Debug, thiserror::Error)]

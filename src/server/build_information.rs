@@ -109,18 +109,22 @@ pub(super) async fn add_to<'a>(
     shared: &Shared,
     releases: impl IntoIterator<Item = &'a mut Value>,
 ) -> Result<(), Problem> {
+    let releases: Vec<&mut Value> = releases.into_iter().collect();
+    let wanted: Vec<(String, String)> = releases.iter().flat_map(|release| packages(release)).collect();
+    let mut known = shared.store.build_information_for(&wanted).await?.into_iter();
     for release in releases {
-        let mut found = Vec::new();
-        for package in release["SelectedPackages"].as_array().into_iter().flatten() {
-            if let (Some(id), Some(version)) = (package["PackageId"].as_str(), package["Version"].as_str())
-                && let Some(row) = shared.store.build_information_for(id, version).await?
-            {
-                found.push(shown(&row)?);
-            }
-        }
+        let of_release = known.by_ref().take(packages(release).len()).flatten();
+        let found = of_release.map(|row| shown(&row)).collect::<Result<Vec<_>, _>>()?;
         release["BuildInformation"] = found.into();
     }
     Ok(())
+}
+
+/// The packages of a release, by id and version.
+fn packages(release: &Value) -> Vec<(String, String)> {
+    let selected = release["SelectedPackages"].as_array().into_iter().flatten();
+    let named = selected.filter_map(|one| Some((one["PackageId"].as_str()?, one["Version"].as_str()?)));
+    named.map(|(id, version)| (id.to_owned(), version.to_owned())).collect()
 }
 
 fn shown(row: &BuildInformationRow) -> Result<Value, Problem> {

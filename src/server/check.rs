@@ -5,8 +5,11 @@ use std::{io, path::Path};
 use rustix::fs::Access;
 use tokio::net::TcpListener;
 
-use super::{ServerError, Settings, TlsError, bucket, folder, tls};
-use crate::store::{Found, StoreError};
+use super::{ServerError, Settings, TlsError, bucket, folder, owner, tls};
+use crate::{
+    blobs::Blobs,
+    store::{Found, Installation, StoreError},
+};
 
 /// Finds out what would keep a server with these settings from starting; answers a sentence for each thing that is
 /// right.
@@ -21,7 +24,7 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
     let folder = folder::look(&settings.data, settings.database.as_ref());
     let keys = folder.keys(settings.master_key.as_ref())?;
     let found = Found::at(&folder.database, None).await?;
-    if found == Found::Used {
+    if let Found::Used { .. } = found {
         if keys.is_empty() {
             return Err(folder.key_missing());
         }
@@ -31,6 +34,11 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
     if let Some(bucket) = &bucket {
         bucket.check().await?;
     }
+    if let Found::Used { id, incarnation } = found {
+        // One that has no id of its own yet is another one than all that have.
+        let own = Installation { id, incarnation: incarnation.unwrap_or_default() };
+        owner::refuse_others(own, &Blobs::look(&folder.packages, bucket.clone())).await?;
+    }
     let address = settings.listen;
     let protected = protection(settings)?;
     TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
@@ -38,10 +46,10 @@ pub async fn check(settings: &Settings) -> Result<Vec<String>, ServerError> {
         format!("the data folder `{data}` {}", if is_there { "can be used" } else { "can be made" }),
         match found {
             Found::New => format!("the database `{}` is new: its tables will be made", folder.database),
-            Found::Used => format!("the database `{}` can be used", folder.database),
+            Found::Used { .. } => format!("the database `{}` can be used", folder.database),
         },
         match (found, keys.is_empty()) {
-            (Found::Used, _) => "the master key opens it".to_owned(),
+            (Found::Used { .. }, _) => "the master key opens it".to_owned(),
             (Found::New, false) => "there is a master key for it".to_owned(),
             (Found::New, true) => "a master key will be made in the data folder".to_owned(),
         },

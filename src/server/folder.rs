@@ -15,7 +15,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use super::ServerError;
-use crate::store::{Database, Found, Place, StoreError, Vault};
+use crate::{
+    blobs::give_to_owner_of,
+    store::{Database, Found, Place, StoreError, Vault},
+};
 
 /// The database's file, where it has no URL.
 pub(super) const DATABASE: &str = "octarm.db";
@@ -42,7 +45,7 @@ pub(super) struct Folder {
     pub(super) packages: PathBuf,
     master_key: PathBuf,
     /// Held while one server alone may use it: that is, while the database is a file in it.
-    pub(super) lock: Option<File>,
+    pub(super) lock: Option<Lock>,
 }
 
 /// Opens or makes the folder. One that the database is in has one owner; with a database elsewhere several servers may
@@ -224,18 +227,36 @@ fn read_key(text: &str, key: &Path) -> Result<[u8; 32], ServerError> {
 }
 
 pub(super) fn private_folder(path: &Path) -> io::Result<()> {
+    let new: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
         .map_err(|error| io::Error::new(error.kind(), format!("making `{}`: {error}", path.display())))?;
+    for folder in new.into_iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
+        own_as_its_folder(folder, fs::File::open(folder)?.file())?;
+    }
     if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(path, Permissions::from_mode(0o700))?;
     }
     Ok(())
 }
 
-pub(super) fn lock(data: &Path) -> Result<File, ServerError> {
+/// The lock of a data folder, held until this is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child that another thread is starting just now has it too, until it becomes
+        // another program.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the data folder could not be unlocked; the end of this process does it");
+        }
+    }
+}
+
+pub(super) fn lock(data: &Path) -> Result<Lock, ServerError> {
     let file = fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -245,11 +266,17 @@ pub(super) fn lock(data: &Path) -> Result<File, ServerError> {
         .map_err(ServerError::Folder)?
         .into_parts()
         .0;
+    own_as_its_folder(&data.join(LOCK), &file).map_err(ServerError::Folder)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(ServerError::Locked { folder: data.to_owned() }),
         Err(TryLockError::Error(error)) => Err(ServerError::Folder(error)),
     }
+}
+
+/// Gives what was just made at this path to whom the folder belongs that it is in.
+pub(super) fn own_as_its_folder(path: &Path, file: &File) -> io::Result<()> {
+    give_to_owner_of(path.parent().unwrap_or(Path::new("")), file)
 }
 
 /// Room on the disk that is kept for pruning, which must work when there is no other.
@@ -268,7 +295,10 @@ impl<'a> Spare<'a> {
         }
         let kept =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).and_then(
-                |file| Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, Self::BYTES)?),
+                |file| {
+                    own_as_its_folder(&path, file.file())?;
+                    Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, Self::BYTES)?)
+                },
             );
         if let Err(error) = kept {
             tracing::warn!(%error, "no room could be kept for pruning on a full disk");
@@ -317,6 +347,7 @@ pub(super) fn first_secret(path: &Path, text: &str) -> io::Result<String> {
 
 pub(super) fn create_secret(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    own_as_its_folder(path, file.file())?;
     if !text.is_empty() {
         writeln!(file, "{text}")?;
     }
@@ -326,4 +357,21 @@ pub(super) fn create_secret(path: &Path, text: &str) -> io::Result<()> {
 
 fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_with_its_holder_also_where_a_child_has_its_file_still() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        // What a child has between its beginning and the program that it becomes.
+        let inherited = held.0.try_clone().unwrap();
+        assert!(matches!(lock(folder.path()), Err(ServerError::Locked { .. })));
+        drop(held);
+        drop(lock(folder.path()).unwrap());
+        drop(inherited);
+    }
 }

@@ -91,8 +91,7 @@ pub(super) async fn of_project(
     let ids: Vec<i64> = releases.iter().map(|row| row.id).collect();
     let deployments = shared.store.deployments_of(&ids).await?;
     let mut items = Vec::with_capacity(releases.len());
-    for row in &releases {
-        let progress = shared.store.progress(row).await?;
+    for (row, progress) in releases.iter().zip(shared.store.progress_of(&releases).await?) {
         let mut by_environment: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for made in deployments.iter().filter(|made| made.release_id == row.id) {
             by_environment

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ServerError, Settings, bucket, folder};
+use super::{ServerError, Settings, bucket, folder, owner};
 use crate::{
     blobs::{Blob, Blobs},
     config::Retention,
@@ -50,7 +50,7 @@ pub async fn prune(settings: &Settings, dry_run: bool) -> Result<Vec<Judged>, Se
     let is_there = match &looked.database {
         Place::File(file) => file.exists(),
         // Else its tables would be made.
-        Place::Postgres(_) => Found::at(&looked.database, None).await? == Found::Used,
+        Place::Postgres(_) => Found::at(&looked.database, None).await? != Found::New,
     };
     if !is_there {
         return Err(nothing());
@@ -88,7 +88,7 @@ async fn look(
     retention: &Retention,
     company: Company,
 ) -> Result<Vec<Judged>, ServerError> {
-    refuse_foreign(store, blobs).await?;
+    owner::refuse_others(store.installation(), blobs).await?;
     let facts = store.facts().await?;
     let mut judged = facts.judge(retention);
     let named = facts.named_after(&judged);
@@ -111,8 +111,8 @@ pub(super) async fn run(
     stop: &CancellationToken,
 ) -> Result<Vec<Judged>, ServerError> {
     let find = async {
-        refuse_elsewhere(store, blobs).await?;
-        claim(store, blobs).await?;
+        owner::refuse_elsewhere(store, blobs).await?;
+        owner::claim(store, blobs).await?;
         store.adopt_blobs(&blobs.list().await?).await?;
         Ok::<_, ServerError>(())
     };
@@ -129,41 +129,6 @@ pub(super) async fn run(
         removed.extend(collect(store, blobs, company, stop).await?);
     }
     Ok(removed)
-}
-
-/// Says beside the bytes whose they are, and refuses those of others.
-pub(super) async fn claim(store: &Store, blobs: &Blobs) -> Result<(), ServerError> {
-    if refuse_foreign(store, blobs).await?.is_none() {
-        blobs.claim(&store.installation().to_string()).await?;
-        refuse_foreign(store, blobs).await?;
-    }
-    Ok(())
-}
-
-/// Refuses a place that cannot be the one: it belongs to others, or nobody, and has nothing of what the database names.
-pub(super) async fn refuse_elsewhere(store: &Store, blobs: &Blobs) -> Result<(), ServerError> {
-    if refuse_foreign(store, blobs).await?.is_some() {
-        return Ok(());
-    }
-    let named = store.named_blobs().await?;
-    if named.is_empty() || blobs.list().await?.iter().any(|blob| named.contains(&blob.sha256)) {
-        return Ok(());
-    }
-    Err(ServerError::BlobsElsewhere { place: blobs.to_string(), named: named.len() })
-}
-
-/// Refuses bytes that belong to another database: it may name them. Answers whose they are, if anybody said so.
-async fn refuse_foreign(store: &Store, blobs: &Blobs) -> Result<Option<String>, ServerError> {
-    let own = store.installation().to_string();
-    let owner = blobs.owner().await?;
-    match &owner {
-        Some(owner) if *owner != own => Err(ServerError::ForeignBlobs {
-            place: blobs.to_string(),
-            owner: owner.clone(),
-            installation: own,
-        }),
-        _ => Ok(owner),
-    }
 }
 
 /// Deletes the bytes that nothing names. It stops only between two batches: what is doomed keeps a push of the same bytes

@@ -82,7 +82,7 @@ pub(super) async fn document(State(shared): State<Shared>) -> impl IntoResponse 
         "Application": "octarm",
         "Version": OCTOPUS_VERSION,
         "ApiVersion": API_VERSION,
-        "InstallationId": shared.store.installation(),
+        "InstallationId": shared.store.installation().id,
         "OctarmVersion": env!("CARGO_PKG_VERSION"),
         // By this our own client knows that a request may be sent again.
         "IdempotencyKeys": true,

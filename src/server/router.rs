@@ -203,18 +203,31 @@ fn worker(shared: &Shared) -> Router<Shared> {
         .route("/deployments/{id}/package", get(workers::package))
         .route("/deployments/{id}/finish", post(workers::finish))
         .route("/registration", delete(workers::deregister))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(wrong_method)
+        .fallback(async |uri: Uri| nothing_at(&below(&uri)))
+        .method_not_allowed_fallback(async |method, uri: Uri| not_taken(&method, &below(&uri)))
+}
+
+/// The path as it was asked for: below the base the router knows the rest of it only.
+fn below(uri: &Uri) -> String {
+    format!("{BASE}{}", uri.path())
 }
 
 async fn nothing_here(uri: Uri) -> impl IntoResponse {
-    Problem::not_found(format!("there is nothing at `{}`", uri.path()))
+    nothing_at(uri.path())
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> impl IntoResponse {
+    not_taken(&method, uri.path())
+}
+
+fn nothing_at(path: &str) -> Problem {
+    Problem::not_found(format!("there is nothing at `{path}`"))
+}
+
+fn not_taken(method: &Method, path: &str) -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::Invalid,
-        format!("`{}` does not take the method {method}", uri.path()),
+        format!("`{path}` does not take the method {method}"),
     )
 }

@@ -1,7 +1,14 @@
 //! What builds say of the packages that they made: a document for each package version.
 
+use std::collections::HashMap;
+
+use sqlx::AssertSqlSafe;
+
 use super::{Overwrite, Store, StoreError, database::now, packages::version_key};
 use crate::model::BuildInformationId;
+
+/// How many package versions are asked for at once.
+const AT_ONCE: usize = 500;
 
 /// Build information as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -89,20 +96,28 @@ impl Store {
         .await?)
     }
 
-    /// What was said of one package version.
+    /// What was said of each of these package versions, given by id and version.
     pub async fn build_information_for(
         &self,
-        package: &str,
-        version: &str,
-    ) -> Result<Option<BuildInformationRow>, StoreError> {
-        Ok(sqlx::query_as(
-            "select id, package_id, version, document, created from build_information \
-             where package_key = $1 and version_key = $2",
-        )
-        .bind(package.to_lowercase())
-        .bind(version_key(version))
-        .fetch_optional(&self.database.reader)
-        .await?)
+        packages: &[(String, String)],
+    ) -> Result<Vec<Option<BuildInformationRow>>, StoreError> {
+        let wanted: Vec<(String, String)> = packages.iter().map(|(id, version)| keys(id, version)).collect();
+        let mut found = HashMap::new();
+        for keys in wanted.chunks(AT_ONCE) {
+            let places = (0..keys.len()).map(|number| format!("(${}, ${})", 2 * number + 1, 2 * number + 2));
+            let select = AssertSqlSafe(format!(
+                "select id, package_id, version, document, created from build_information \
+                 where (package_key, version_key) in (values {})",
+                places.collect::<Vec<_>>().join(", ")
+            ));
+            let mut select = sqlx::query_as(select).persistent(false);
+            for (package, version) in keys {
+                select = select.bind(package).bind(version);
+            }
+            let rows: Vec<BuildInformationRow> = select.fetch_all(&self.database.reader).await?;
+            found.extend(rows.into_iter().map(|row| (self::keys(&row.package_id, &row.version), row)));
+        }
+        Ok(wanted.iter().map(|keys| found.get(keys).cloned()).collect())
     }
 
     /// The build information of this id.
@@ -131,6 +146,11 @@ impl Store {
         }
         write.commit().await
     }
+}
+
+/// What package versions are compared by, however they are spelt.
+fn keys(package: &str, version: &str) -> (String, String) {
+    (package.to_lowercase(), version_key(version))
 }
 
 fn parse(named: &str) -> Result<BuildInformationId, StoreError> {

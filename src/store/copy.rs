@@ -4,7 +4,7 @@ use std::{path::Path, str::FromStr as _};
 
 use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
 
-use super::{Place, StoreError, blobs, database};
+use super::{Place, StoreError, blobs, database, keys};
 
 /// What a copy holds.
 #[derive(Debug)]
@@ -15,11 +15,14 @@ pub struct DatabaseCopy {
     pub blobs: Vec<String>,
 }
 
-/// What was queued when the copy was made may have been deployed since, and something newer after it: nobody hands it out
-/// again without having been asked.
-pub const RESTORED: &str = "update deployments set state = 'canceled', cancel_requested = 1, completed = created, \
-                            error_message = 'cancelled by a restore: it may have been deployed since the backup' \
-                            where state = 'queued'";
+/// What makes a copy a restored one. What was queued when it was made may have been deployed since, and something newer
+/// after it: nobody hands it out again without having been asked. And it is another one than its original, which may live
+/// on beside the same packages.
+pub const RESTORED: [&str; 2] = [
+    "update deployments set state = 'canceled', cancel_requested = 1, completed = created, \
+     error_message = 'cancelled by a restore: it may have been deployed since the backup' where state = 'queued'",
+    keys::ANOTHER_COPY,
+];
 
 impl DatabaseCopy {
     /// Copies the database in `file` to `to`, which exists and is empty, as it is at one moment.
@@ -28,12 +31,12 @@ impl DatabaseCopy {
         let mut connection = open(file).await?;
         sqlx::query("vacuum into $1").bind(place).execute(&mut connection).await?;
         connection.close().await?;
-        Self::at(to).await
+        Self::at(&Place::File(to.to_owned())).await
     }
 
-    /// What the copy in this file holds.
-    pub async fn at(file: &Path) -> Result<Self, StoreError> {
-        let mut connection = open(file).await?;
+    /// What the copy here holds, or a database that is in use, at this moment.
+    pub async fn at(place: &Place) -> Result<Self, StoreError> {
+        let mut connection = connect(place).await?;
         let schema: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations")
             .fetch_one(&mut connection)
             .await?;
@@ -53,8 +56,10 @@ impl DatabaseCopy {
             "insert into sqlite_sequence (name, seq) select 'deployments', 0 \
              where not exists (select 1 from sqlite_sequence where name = 'deployments')",
             "update sqlite_sequence set seq = seq + 10000",
-            RESTORED,
-        ] {
+        ]
+        .into_iter()
+        .chain(RESTORED)
+        {
             sqlx::query(text).execute(&mut connection).await?;
         }
         connection.close().await?;
@@ -68,9 +73,12 @@ impl DatabaseCopy {
 }
 
 async fn open(file: &Path) -> Result<AnyConnection, StoreError> {
+    connect(&Place::File(file.to_owned())).await
+}
+
+async fn connect(place: &Place) -> Result<AnyConnection, StoreError> {
     sqlx::any::install_default_drivers();
-    let place = Place::File(file.to_owned());
-    let url = database::url(&place)?
-        .ok_or_else(|| StoreError::Unusable(format!("its file `{}` does not exist", file.display())))?;
+    let url = database::url(place)?
+        .ok_or_else(|| StoreError::Unusable(format!("its file `{place}` does not exist")))?;
     Ok(AnyConnection::connect_with(&AnyConnectOptions::from_str(&url)?).await?)
 }

@@ -267,6 +267,9 @@ impl Store {
     /// person found is kept beside it and told with it.
     pub async fn resolve(&self, id: DeploymentId, found: Resolution) -> Result<(), StoreError> {
         let mut write = self.database.write().await?;
+        if found == Resolution::Success {
+            progress::lock_project(&mut write, id).await?;
+        }
         let now: i64 = sqlx::query_scalar(concat!("select ", now!())).fetch_one(&mut *write).await?;
         let time = Timestamp::from_millisecond(now).map(|time| time.to_string()).unwrap_or_default();
         let freed: Option<i64> = sqlx::query_scalar(
@@ -377,7 +380,7 @@ pub(super) async fn delete(write: &mut Write, column: &'static str, id: i64) -> 
     Ok(())
 }
 
-fn within(column: &str, ids: &[i64]) -> String {
+pub(super) fn within(column: &str, ids: &[i64]) -> String {
     let list: Vec<String> = ids.iter().map(i64::to_string).collect();
     // An empty list is no SQL; no id is below zero.
     format!(" and {column} in ({})", if list.is_empty() { "-1".to_owned() } else { list.join(", ") })

@@ -149,11 +149,6 @@ impl StoreError {
         matches!(self, Self::Busy(_) | Self::Unreachable(_) | Self::Raced(_) | Self::BlobGoing { .. })
     }
 
-    /// Whether the database answered, and what was asked for is not to be.
-    pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::NotFound(_) | Self::StaleFence { .. } | Self::LogOffset { .. })
-    }
-
     /// The same trouble of the database, for another one whose request it ended.
     pub(super) fn for_another(&self) -> Self {
         let kind: fn(Box<dyn Error + Send + Sync>) -> Self = match self {

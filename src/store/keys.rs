@@ -21,8 +21,11 @@ pub(super) async fn is_new(database: &Database) -> Result<bool, StoreError> {
     Ok(found.is_none())
 }
 
-/// Whether a server has used the database; refuses a master key that is not its own, where one is given.
-pub(super) async fn look(connection: &mut AnyConnection, vault: Option<&Vault>) -> Result<bool, StoreError> {
+/// The ids of the installation and of its copy, where a server has used the database; refuses a master key that is not its own, where one is given.
+pub(super) async fn look(
+    connection: &mut AnyConnection,
+    vault: Option<&Vault>,
+) -> Result<Option<(Uuid, Option<Uuid>)>, StoreError> {
     let rows: Vec<(String, String)> =
         sqlx::query_as("select name, value from settings").fetch_all(connection).await?;
     let value = |name: &str| rows.iter().find(|(found, _)| found == name).map(|(_, value)| value);
@@ -32,22 +35,44 @@ pub(super) async fn look(connection: &mut AnyConnection, vault: Option<&Vault>) 
     {
         return Err(StoreError::WrongKey);
     }
-    Ok(installation.is_some())
+    let Some(installation) = installation else { return Ok(None) };
+    let incarnation = value("incarnation").map(|text| read_id(text)).transpose()?;
+    Ok(Some((read_id(installation)?, incarnation)))
 }
+
+/// Which database this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Installation {
+    /// The id that it was given when it was new.
+    pub id: Uuid,
+    /// Which copy of it this is: a restored one has another than its original.
+    pub incarnation: Uuid,
+}
+
+/// The sentence by which a copy becomes one of its own: its next start makes a new id.
+pub(super) const ANOTHER_COPY: &str = "delete from settings where name = 'incarnation'";
 
 /// Reads the installation's id, made once when the database was new, and refuses a master key that is not the one that
 /// the database was first opened with.
-pub(super) async fn installation(database: &Database, vault: &Vault) -> Result<Uuid, StoreError> {
-    let mut bytes = [0; 16];
-    fill(&mut bytes)?;
-    let made = uuid::Builder::from_random_bytes(bytes).into_uuid();
+pub(super) async fn installation(database: &Database, vault: &Vault) -> Result<Installation, StoreError> {
     let mut write = database.write().await?;
-    let text = kept(&mut write, "installation", &made.to_string()).await?;
+    let text = kept(&mut write, "installation", &random_id()?.to_string()).await?;
     let check = kept(&mut write, CHECK, &vault.seal(CHECK, &text)?).await?;
     if vault.open(CHECK, &check).ok().as_ref() != Some(&text) {
         return Err(StoreError::WrongKey);
     }
+    let incarnation = kept(&mut write, "incarnation", &random_id()?.to_string()).await?;
     write.commit().await?;
+    Ok(Installation { id: read_id(&text)?, incarnation: read_id(&incarnation)? })
+}
+
+fn random_id() -> Result<Uuid, StoreError> {
+    let mut bytes = [0; 16];
+    fill(&mut bytes)?;
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+fn read_id(text: &str) -> Result<Uuid, StoreError> {
     text.parse().map_err(|error: uuid::Error| StoreError::corrupt("the installation's id", error))
 }
 

@@ -12,26 +12,13 @@ use sqlx::AssertSqlSafe;
 use super::{
     Look, Session, Store, StoreError,
     database::{Write, now},
+    held::hold,
     keys, logs, milliseconds, once, progress, signed, unsigned,
 };
 use crate::{
     model::{DeploymentId, DeploymentState, Fence, JournalEntry, Outcome, chain},
     protocol::{Assignment, FinishRequest, Recorded},
 };
-
-/// What a hand-out is told with every answer.
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct Held {
-    cancel_requested: i64,
-    pub(super) log_length: i64,
-    pub(super) log_offset: i64,
-}
-
-impl Held {
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.cancel_requested == 1
-    }
-}
 
 /// What a sweep changed, and when the next one is due.
 #[derive(Debug)]
@@ -288,6 +275,9 @@ impl Store {
             serde_json::to_vec(request).map_err(|error| StoreError::corrupt("the end's report", error))?;
         let digest = hex::encode(digest::digest(&digest::SHA256, &body));
         let mut write = self.database.write().await?;
+        if matches!(request.outcome, Outcome::Success { .. }) {
+            progress::lock_project(&mut write, deployment).await?;
+        }
         // Locked, so that a report that is sent again while the first is being recorded finds it recorded.
         let before: Option<Ended> = sqlx::query_as(write.locking(
             "select state, fence, finish_digest from deployments where id = $1 and machine_id = $2",
@@ -427,34 +417,4 @@ async fn expire(write: &mut Write) -> Result<u64, StoreError> {
     let lost = environments.len() as u64;
     write.announce_ready(environments);
     Ok(lost)
-}
-
-/// Locks the deployment's row for the hand-out, or says that the hand-out is not current.
-pub(super) async fn hold(
-    write: &mut Write,
-    machine: i64,
-    deployment: DeploymentId,
-    fence: Fence,
-) -> Result<Held, StoreError> {
-    let held: Option<Held> = sqlx::query_as(write.locking(concat!(
-        "select cancel_requested, log_length, log_offset from deployments where id = $1 and machine_id = $2 \
-         and fence = $3 and state in ('leased', 'cancelling') and lease_until > ",
-        now!()
-    )))
-    .bind(deployment.0)
-    .bind(machine)
-    .bind(signed(fence.0))
-    .fetch_optional(&mut **write)
-    .await?;
-    if let Some(held) = held {
-        return Ok(held);
-    }
-    let current: Option<i64> = sqlx::query_scalar("select fence from deployments where id = $1")
-        .bind(deployment.0)
-        .fetch_optional(&mut **write)
-        .await?;
-    let current =
-        current.ok_or_else(|| StoreError::NotFound(format!("deployment `{deployment}` does not exist")))?;
-    let current = Some(Fence(unsigned(current))).filter(|current| *current != fence);
-    Err(StoreError::StaleFence { deployment, fence, current })
 }

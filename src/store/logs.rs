@@ -1,13 +1,15 @@
 //! Deployment logs: rows of bytes at byte offsets, written under the fence, read from any offset.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::digest;
 use futures_util::TryStreamExt as _;
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
     Store, StoreError,
     database::{Write, now},
-    signed,
+    held, signed,
     together::Chunk,
     unsigned,
 };
@@ -45,32 +47,57 @@ impl Store {
     }
 }
 
-/// Appends whole lines where the stored log ends.
-pub(super) async fn append(write: &mut Write, chunk: &Chunk) -> Result<Recorded, StoreError> {
-    let Chunk { machine, deployment, fence, offset, bytes } = chunk;
-    let held = super::leases::hold(write, *machine, *deployment, *fence).await?;
-    if held.log_length != signed(*offset) {
-        return Err(StoreError::LogOffset { length: unsigned(held.log_length), found: *offset });
+/// Appends each chunk where its deployment's log ends, with so many statements for all of them as for one. Each is
+/// answered on its own: one that is refused is refused before anything of it is written.
+pub(super) async fn append(
+    write: &mut Write,
+    chunks: &[&Chunk],
+) -> Result<Vec<Result<Recorded, StoreError>>, StoreError> {
+    let mut held = held::lock_all(write, chunks.iter().map(|chunk| chunk.deployment)).await?;
+    let mut appended: BTreeMap<i64, i64> = BTreeMap::new();
+    let (mut answers, mut taken) = (Vec::new(), Vec::new());
+    for chunk in chunks {
+        let Chunk { machine, deployment, fence, offset, bytes } = *chunk;
+        let answer = held::current(&mut held, *machine, *deployment, *fence).and_then(|held| {
+            if held.log_length != signed(*offset) {
+                return Err(StoreError::LogOffset { length: unsigned(held.log_length), found: *offset });
+            }
+            held.log_length += i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+            appended.insert(deployment.0, held.log_length);
+            if !bytes.is_empty() {
+                taken.push(*chunk);
+            }
+            Ok(Recorded { length: unsigned(held.log_length), cancel: held.is_cancelled() })
+        });
+        answers.push(answer);
     }
-    if !bytes.is_empty() {
-        sqlx::query("insert into log_chunks (deployment_id, byte_offset, bytes) values ($1, $2, $3)")
-            .bind(deployment.0)
-            .bind(signed(*offset))
-            .bind(bytes.as_slice())
-            .execute(&mut **write)
-            .await?;
+    if !taken.is_empty() {
+        let rows = taken.iter().enumerate().map(|(number, chunk)| {
+            format!("({}, {}, ${})", chunk.deployment.0, signed(chunk.offset), number + 1)
+        });
+        let rows = rows.collect::<Vec<_>>().join(", ");
+        let insert = AssertSqlSafe(format!(
+            "insert into log_chunks (deployment_id, byte_offset, bytes) values {rows}"
+        ));
+        let mut insert = sqlx::query(insert).persistent(false);
+        for chunk in taken {
+            insert = insert.bind(chunk.bytes.as_slice());
+        }
+        insert.execute(&mut **write).await?;
     }
-    let length: i64 = sqlx::query_scalar(concat!(
-        "update deployments set log_length = log_length + $1, last_contact = ",
-        now!(),
-        " where id = $2 and fence = $3 returning log_length"
-    ))
-    .bind(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
-    .bind(deployment.0)
-    .bind(signed(fence.0))
-    .fetch_one(&mut **write)
-    .await?;
-    Ok(Recorded { length: unsigned(length), cancel: held.is_cancelled() })
+    if !appended.is_empty() {
+        // Both engines call the columns of such a list so.
+        let lengths = appended.iter().map(|(id, length)| format!("({id}, {length})"));
+        let lengths = lengths.collect::<Vec<_>>().join(", ");
+        let update = AssertSqlSafe(format!(
+            "update deployments set log_length = n.column2, last_contact = {} from (values {}) as n \
+             where deployments.id = n.column1",
+            now!(),
+            lengths,
+        ));
+        sqlx::query(update).persistent(false).execute(&mut **write).await?;
+    }
+    Ok(answers)
 }
 
 /// SHA-256 in hex over the stored bytes from `from` on.

@@ -4,6 +4,8 @@ use std::str::FromStr as _;
 
 use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
 
+use uuid::Uuid;
+
 use super::{Place, StoreError, Vault, database, keys};
 
 /// What was found.
@@ -12,7 +14,12 @@ pub enum Found {
     /// No server has used it yet.
     New,
     /// It is a server's.
-    Used,
+    Used {
+        /// The id that it was given when it was new.
+        id: Uuid,
+        /// Which copy of it this is; its next start makes an id where there is none.
+        incarnation: Option<Uuid>,
+    },
 }
 
 impl Found {
@@ -29,8 +36,8 @@ impl Found {
             }
         };
         let tables: i64 = sqlx::query_scalar(tables).fetch_one(&mut connection).await?;
-        let used = tables > 0 && keys::look(&mut connection, vault).await?;
+        let found = if tables > 0 { keys::look(&mut connection, vault).await? } else { None };
         connection.close().await?;
-        Ok(if used { Self::Used } else { Self::New })
+        Ok(found.map_or(Self::New, |(id, incarnation)| Self::Used { id, incarnation }))
     }
 }

@@ -2,16 +2,17 @@
 
 use std::collections::HashSet;
 
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::{
     EnvironmentRow, LifecycleRow, Phase, ReleaseRow, Store, StoreError,
     database::{Write, now},
+    deployments::within,
     environments,
     lifecycles::{self, name_of},
     prompts, releases,
 };
-use crate::model::DeploymentId;
+use crate::model::{DeploymentId, ReleaseId};
 
 /// Where a release stands.
 #[derive(Debug, Clone)]
@@ -118,6 +119,40 @@ impl Store {
     pub async fn progress(&self, release: &ReleaseRow) -> Result<Progress, StoreError> {
         of(&mut *self.database.reader.acquire().await?, release).await
     }
+
+    /// How far each of these has come, with as many statements for all of them as for one.
+    pub async fn progress_of(&self, releases: &[ReleaseRow]) -> Result<Vec<Progress>, StoreError> {
+        let lifecycles = self.lifecycles().await?;
+        let channels: Vec<i64> = releases.iter().map(|release| release.channel_id).collect();
+        let of_channels: Vec<(i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+            "select c.id, coalesce(c.lifecycle_id, p.lifecycle_id) from channels c join projects p on p.id = c.project_id \
+             where true{}",
+            within("c.id", &channels)
+        )))
+        .persistent(false)
+        .fetch_all(&self.database.reader)
+        .await?;
+        let ids: Vec<i64> = releases.iter().map(|release| release.id).collect();
+        let successes: Vec<(i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+            "select distinct release_id, environment_id from deployments \
+             where (state = 'success' or resolved = 'success'){}",
+            within("release_id", &ids)
+        )))
+        .persistent(false)
+        .fetch_all(&self.database.reader)
+        .await?;
+        let progress = releases.iter().map(|release| {
+            let of_channel = of_channels.iter().find(|(channel, _)| *channel == release.channel_id);
+            let lifecycle = lifecycles.iter().find(|row| of_channel.is_some_and(|(_, id)| *id == row.id));
+            // Either may have been deleted a moment ago.
+            let lifecycle = lifecycle.cloned().ok_or_else(|| {
+                StoreError::NotFound(format!("release `{}` does not exist", ReleaseId(release.id)))
+            })?;
+            let own = successes.iter().filter(|(id, _)| *id == release.id);
+            Ok(Progress { lifecycle, successes: own.map(|(_, environment)| *environment).collect() })
+        });
+        progress.collect()
+    }
 }
 
 /// How far the release has come, as its transaction sees it.
@@ -139,7 +174,20 @@ pub(super) async fn of(connection: &mut AnyConnection, release: &ReleaseRow) -> 
     Ok(Progress { lifecycle: lifecycles::read(lifecycle)?, successes: successes.into_iter().collect() })
 }
 
-/// After a deployment ended well: makes those that the lifecycle makes by itself in the phases behind it.
+/// Keeps the project of a deployment that is about to end well, before the deployment itself is locked: whoever deploys
+/// once more what is current looks first what is on its way, and must miss neither this end nor what it makes.
+pub(super) async fn lock_project(write: &mut Write, deployment: DeploymentId) -> Result<(), StoreError> {
+    let project: Option<i64> = sqlx::query_scalar("select project_id from deployments where id = $1")
+        .bind(deployment.0)
+        .fetch_optional(&mut **write)
+        .await?;
+    match project {
+        Some(project) => write.lock_row("projects", project).await,
+        None => Ok(()),
+    }
+}
+
+/// After a deployment ended well, whose project is locked: makes those that the lifecycle makes by itself in the phases behind it.
 pub(super) async fn promote(write: &mut Write, deployment: DeploymentId) -> Result<(), StoreError> {
     let found: Option<(i64, i64)> = sqlx::query_as(
         "select d.release_id, d.environment_id from deployments d join releases r on r.id = d.release_id \
@@ -162,7 +210,7 @@ pub(super) async fn promote(write: &mut Write, deployment: DeploymentId) -> Resu
     }
 }
 
-/// For a new release: makes the deployments of the phases that are open from the start.
+/// For a new release, whose project is locked: makes the deployments of the phases that are open from the start.
 pub(super) async fn begin(write: &mut Write, release: &ReleaseRow) -> Result<(), StoreError> {
     let progress = of(write, release).await?;
     enter(write, release, &progress, 0).await

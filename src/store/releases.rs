@@ -7,7 +7,7 @@ use super::{
     process::{self, FEED, PackagedAction, Process},
     progress,
     projects::{self, ProjectRow},
-    snapshots,
+    rules, snapshots,
 };
 use crate::{
     blobs::Blob,
@@ -83,6 +83,8 @@ pub struct NewRelease {
     pub version: Option<String>,
     /// The version of every package without one of its own.
     pub package_version: Option<String>,
+    /// An expression that the whole pre-release matches of what is chosen where no version is given.
+    pub prerelease: Option<String>,
     /// Versions of single packages.
     pub packages: Vec<PinnedPackage>,
     /// What is new in it.
@@ -113,6 +115,7 @@ impl Store {
         let mut write = self.database.write().await?;
         // It copies what is sealed.
         keys::refuse_replaced(&mut write, &self.vault).await?;
+        write.lock_row("projects", project.id).await?;
         let project = projects::by_id(&mut write, project.id).await?;
         let process = process::read(&project.name, &project.process)?;
         projects::refuse_disabled(&project, "release")?;
@@ -291,7 +294,19 @@ async fn pin(
         _ => Ok(()),
     };
     let Some(wanted) = wanted else {
-        let mut highest = None;
+        let wanted = new.prerelease.as_deref().map(str::trim).filter(|tag| !tag.is_empty());
+        let labelled = rules::read(None, wanted.map(|tag| format!("^(?:{tag})$")).as_deref())
+            .map_err(|errors| StoreError::Invalid(errors.join("; ")))?;
+        let (any, mut highest) = (versions.len(), None);
+        let versions: Vec<_> = versions
+            .into_iter()
+            .filter(|row| wanted.is_none() || row.order().is_some_and(|version| labelled.test(&version).tag))
+            .collect();
+        if let (Some(tag), true, true) = (wanted, versions.is_empty(), any > 0) {
+            return Err(StoreError::Invalid(format!(
+                "step `{step}` needs package `{package}`, of which no version has the pre-release `{tag}`"
+            )));
+        }
         for row in versions {
             match refuse(&row) {
                 Ok(()) => return Ok(row),

@@ -111,7 +111,8 @@ async fn write(database: &Database, batch: Vec<Asked>) {
     // In one order, so that no two nodes wait for each other; of one deployment in the order they came.
     chunks.sort_by_key(|(chunk, _)| chunk.deployment.0);
     let machines: Vec<i64> = seen.iter().map(|(machine, _)| *machine).collect();
-    match transact(database, &machines, chunks.iter().map(|(chunk, _)| chunk)).await {
+    let all: Vec<&Chunk> = chunks.iter().map(|(chunk, _)| chunk).collect();
+    match transact(database, &machines, &all).await {
         Ok(recorded) => {
             for (_, done) in seen {
                 drop(done.send(Ok(())));
@@ -131,21 +132,14 @@ async fn write(database: &Database, batch: Vec<Asked>) {
     }
 }
 
-/// A chunk that is refused is refused alone: it is, before anything of it is written.
 async fn transact(
     database: &Database,
     machines: &[i64],
-    chunks: impl Iterator<Item = &Chunk> + Send,
+    chunks: &[&Chunk],
 ) -> Result<Vec<Result<Recorded, StoreError>>, StoreError> {
     let mut write = database.write().await?;
     see(&mut write, machines).await?;
-    let mut recorded = Vec::new();
-    for chunk in chunks {
-        match logs::append(&mut write, chunk).await {
-            Err(error) if !error.is_refusal() => return Err(error),
-            answer => recorded.push(answer),
-        }
-    }
+    let recorded = if chunks.is_empty() { Vec::new() } else { logs::append(&mut write, chunks).await? };
     write.commit().await?;
     Ok(recorded)
 }

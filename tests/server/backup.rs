@@ -256,6 +256,69 @@ async fn what_a_newer_or_another_program_wrote_is_refused() {
     assert!(run.code == Some(65) && run.stderr.contains("is not a whole backup"), "{run:?}");
 }
 
+/// One entry of a tar, and so many bytes of content, of which `size` is what its head says.
+fn raw_entry(kind: u8, path: &str, size: u64, content: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+    header.set_entry_type(tar::EntryType::new(kind));
+    header.set_size(size);
+    header.set_cksum();
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.extend_from_slice(content);
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+#[tokio::test]
+async fn a_hostile_backup_is_refused_before_it_takes_memory_or_leaves_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.tar");
+    let usual = Settings::new(folder.path().join("data"), "127.0.0.1:0".parse().unwrap());
+    let head = json!({ "format": 1, "octarm": "9.9.9", "made": "2026-01-02T03:04:05Z", "database": "sqlite",
+                       "schema": 1, "left_out": [] })
+    .to_string();
+    let entry = |kind: u8, path: &str, content: &[u8]| raw_entry(kind, path, content.len() as u64, content);
+    let head = entry(b'0', "backup.json", head.as_bytes());
+    // Holes, which no disk has room for: a petabyte of digests, or of a head.
+    let huge = 1 << 50;
+    for (entries, words) in [
+        (vec![entry(b'L', "././@LongLink", b"packages/x"), head.clone()], "a long name for what follows"),
+        (vec![raw_entry(b'L', "././@LongLink", huge, b"packages/x")], "a long name for what follows"),
+        (vec![entry(b'K', "././@LongLink", b"packages/x")], "a long name for what follows"),
+        (
+            vec![raw_entry(b'x', "PaxHeaders/x", huge, b"10 path=a\n")],
+            "a list of attributes for what follows",
+        ),
+        (vec![raw_entry(b'g', "pax_global_header", huge, b"")], "a list of attributes for what follows"),
+        (vec![entry(b'S', "backup.json", b"{}")], "`backup.json`, which is a file with holes"),
+        (vec![head.clone(), entry(b'1', "packages/a", b"")], "`packages/a`, which is a hard link"),
+        (vec![head.clone(), entry(b'2', "packages/a", b"")], "`packages/a`, which is a symbolic link"),
+        (vec![head.clone(), entry(b'5', "packages", b"")], "`packages`, which is a folder"),
+        (vec![head.clone(), entry(b'3', "packages/a", b"")], "`packages/a`, which is a device"),
+        (vec![head.clone(), entry(b'6', "packages/a", b"")], "`packages/a`, which is a pipe"),
+        (vec![head.clone(), entry(b'Z', "packages/a", b"")], "`packages/a`, which is of no known kind"),
+        (vec![raw_entry(b'0', "backup.json", huge, &[b' '; 70_000])], "is longer than 65536 bytes"),
+        (
+            vec![head.clone(), raw_entry(b'0', "digests.json", huge, &[b' '; 4096])],
+            "is longer than 2048 bytes",
+        ),
+        (vec![head.clone(), raw_entry(b'0', "packages/a", huge, b"short")], "cannot be read as one"),
+        (vec![entry(b'0', "packages/a", b"x"), head.clone()], "it begins with `packages/a`"),
+    ] {
+        fs_err::write(&file, entries.concat()).unwrap();
+        let error = server::restore(&usual, &file).await.unwrap_err();
+        assert!(
+            matches!(error, ServerError::Backup(BackupError::Damaged { .. })),
+            "{words}: {}",
+            chain(&error)
+        );
+        assert!(chain(&error).contains(words), "{words}: {}", chain(&error));
+        let left: Vec<_> =
+            fs_err::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["backup.tar"], "{words}");
+    }
+}
+
 #[tokio::test]
 async fn a_folder_that_holds_something_is_left_alone() {
     let (folder, settings, server) = used().await;
@@ -291,14 +354,9 @@ async fn a_package_that_is_missing_is_told() {
     fs_err::write(settings.data.join("packages/x.part"), "an upload").unwrap();
     let file = folder.path().join("backup.tar");
     let made = server::backup(&settings, &file, false).await;
-    if settings.database.is_none() {
-        let text = made.unwrap_err().to_string();
-        assert!(text.contains(&format!("`packages/{}` does not exist", digest("one"))), "{text}");
-        assert!(text.contains(&format!("`packages/{}` is damaged", digest("other"))), "{text}");
-    } else {
-        // Which ones there must be, only the dump knows.
-        assert!(!made.unwrap().has_database);
-    }
+    let text = made.unwrap_err().to_string();
+    assert!(text.contains(&format!("`packages/{}` does not exist", digest("one"))), "{text}");
+    assert!(text.contains(&format!("`packages/{}` is damaged", digest("other"))), "{text}");
     let mut names = Vec::new();
     let mut archive = tar::Archive::new(fs_err::File::open(&file).unwrap());
     for entry in archive.entries().unwrap() {
@@ -335,10 +393,19 @@ async fn the_commands_say_what_is_left_to_do() {
     assert!(run.stdout.contains("master-key, first-api-key"), "{run:?}");
     assert_eq!(run.stdout.contains("pg_restore"), settings.database.is_some());
     if let Some(url) = &settings.database {
-        let statement = run.stdout.split_once("run in it: ").unwrap().1.split_once(';').unwrap().0;
+        assert!(!run.stdout.contains("is cancelled"), "{run:?}");
+        let queued = server.deploy("1.0.0").await;
         let mut database = PgConnection::connect(url.expose_secret()).await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut database).await.unwrap();
+        let statements = run.stdout.split_once("run in it: ").unwrap().1;
+        for statement in ["select setval", "update deployments", "delete from settings"] {
+            let begin = statements.find(statement).unwrap();
+            let text = statements[begin..].split_once(';').unwrap().0.to_owned();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut database).await.unwrap();
+        }
+        assert_eq!(server.task(queued).await["State"], "Canceled");
         assert!(server.deploy("1.0.0").await.0 > 10_000);
+    } else {
+        assert!(run.stdout.contains("when the backup was made is cancelled"), "{run:?}");
     }
     server.stop().await;
     // Ended in the middle, a backup leaves nothing that could be taken for one.
@@ -351,6 +418,22 @@ async fn the_commands_say_what_is_left_to_do() {
     while !is_begun() && !running.seen().has_ended() {}
     running.kill();
     running.wait();
+    // What is left of it the next one removes, but not what another one is at work in.
+    let (left, other) =
+        (folder.path().join(".octarm-backup-left"), folder.path().join(".octarm-backup-other"));
+    for path in [&left, &other] {
+        fs_err::create_dir(path).unwrap();
+        fs_err::write(path.join("master-key"), "secret").unwrap();
+    }
+    let at_work = fs_err::File::open(&other).unwrap();
+    at_work.file().try_lock().unwrap();
+    server::backup(&settings, &folder.path().join("next.tar"), false).await.unwrap();
+    let begun: Vec<_> = fs_err::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(".octarm-backup-"))
+        .collect();
+    assert_eq!(begun, [other]);
     if killed.exists() {
         server::restore(&elsewhere(&TempDir::new_in(folder.path()).unwrap(), &settings), &killed)
             .await
@@ -408,4 +491,80 @@ async fn what_was_queued_is_cancelled_by_a_restore() {
     let id = server.deploy("1.0.0").await;
     let worker = server.worker("w9", "m9").await;
     assert_eq!(worker.claim().await.unwrap().deployment, id);
+}
+
+/// What two servers share that take each other's packages for rubbish, if nobody keeps them from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_copy_leaves_its_originals_packages_alone() {
+    let (folder, settings, server) = used().await;
+    let file = folder.path().join("backup.tar");
+    server::backup(&settings, &file, true).await.unwrap();
+    server.stop().await;
+    // From now on the folder says whose it is.
+    server::prune(&settings, false).await.unwrap();
+    let restored = elsewhere(&folder, &settings);
+    server::restore(&restored, &file).await.unwrap();
+    fs_err::remove_dir_all(restored.data.join("packages")).unwrap();
+    std::os::unix::fs::symlink(settings.data.join("packages"), restored.data.join("packages")).unwrap();
+    if let Some(url) = &settings.database {
+        // One database cannot be the original and a copy of it: from here on it is the copy.
+        let mut database = PgConnection::connect(url.expose_secret()).await.unwrap();
+        sqlx::raw_sql(octarm::store::RESTORED[1]).execute(&mut database).await.unwrap();
+    }
+    let before = files(&settings.data.join("packages"));
+    for error in [
+        server::check(&restored).await.err(),
+        server::start(restored.clone()).await.err(),
+        server::prune(&restored, false).await.err(),
+    ] {
+        let error = error.unwrap();
+        assert!(matches!(error, ServerError::CopiedBlobs { .. }), "{}", chain(&error));
+        assert!(error.hint().unwrap().contains("octarm server take-over"));
+    }
+    assert_eq!(files(&settings.data.join("packages")), before);
+    // The original is gone: the copy takes over, and the original is refused if it comes back after all.
+    server::take_over(&restored).await.unwrap();
+    server::check(&restored).await.unwrap();
+    if settings.database.is_none() {
+        let error = server::start(settings.clone()).await.unwrap_err();
+        assert!(matches!(error, ServerError::CopiedBlobs { .. }), "{}", chain(&error));
+    }
+    assert_whole(&TestServer::with(restored).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_root_does_in_a_folder_of_the_servers_user_belongs_to_that_user() {
+    let (folder, settings, server) = used().await;
+    server.stop().await;
+    let file = folder.path().join("backup.tar");
+    server::backup(&settings, &file, true).await.unwrap();
+    if settings.database.is_some() {
+        return;
+    }
+    // All is root's but the folder, as where a package of the system made it.
+    let script = r#"
+        set -eu
+        mkdir "$2/theirs"
+        chown 12345:12346 "$2/theirs"
+        cp "$3" "$2/own.tar"
+        for command in restore\ "$2/own.tar" rotate-master-key prune take-over; do
+            "$1" server $command --data "$2/theirs" >&2
+            find "$2/theirs" ! -user 12345 -o ! -group 12346
+        done
+        ls "$2/theirs"
+    "#;
+    let mut command =
+        std::process::Command::new(if rustix::process::geteuid().is_root() { "sh" } else { "unshare" });
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user", "--map-auto", "sh"]);
+    }
+    let run = command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_octarm")]).arg(folder.path()).arg(&file);
+    let run = run.output().unwrap();
+    let told = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{run:?}");
+    let names: Vec<_> = told.lines().collect();
+    assert!(names.iter().all(|name| !name.starts_with('/')), "{told}");
+    for name in ["lock", "master-key", "octarm.db", "packages", "spare"] {
+        assert!(names.contains(&name), "{told}");
+    }
 }

@@ -270,3 +270,45 @@ fn who_shares_a_bucket_by_mistake_or_forgets_it_is_told_at_the_start() {
         assert!(refused.stderr.contains(part), "{part}: {refused:?}");
     }
 }
+
+#[test]
+fn a_restored_copy_takes_its_originals_bucket_only_when_it_is_told_to() {
+    let aws = fake();
+    let mut setup = start(&aws);
+    let (file, bytes, key) = large(&setup);
+    setup.run(&["package", "push", file.to_str().unwrap()]);
+    let folder = tempfile::tempdir().unwrap();
+    let (backup, copy) = (folder.path().join("backup.tar"), folder.path().join("copy"));
+    let octarm = |words: &[&str], data: &std::path::Path| {
+        let program = Program::octarm().args(["server"]).args(words).arg_pair("--data", data);
+        variables(&aws).iter().fold(program, |program, (name, value)| program.env(name, value)).run()
+    };
+    let made = octarm(&["backup", "--with-master-key", "--output", backup.to_str().unwrap()], &setup.data());
+    assert_eq!(made.code, Some(0), "{made:?}");
+    // What the original gets after it, the copy does not know.
+    let later = write(setup.folder(), "Later.1.0.0.zip", &zip(&[Raw::new("a", &b"later"[..])]));
+    setup.run(&["package", "push", later.to_str().unwrap()]);
+    let restored = octarm(&["restore", backup.to_str().unwrap()], &copy);
+    assert!(restored.code == Some(0) && restored.stdout.contains("octarm server take-over"), "{restored:?}");
+    for words in [
+        &["run", "--listen", "127.0.0.1:0"] as &[&str],
+        &["prune"],
+        &["check-config", "--listen", "127.0.0.1:0"],
+    ] {
+        let refused = octarm(words, &copy);
+        assert_eq!(refused.code, Some(64), "{refused:?}");
+        for part in ["belong to another copy of this database", "octarm server take-over"] {
+            assert!(refused.stderr.contains(part), "{part}: {refused:?}");
+        }
+    }
+    // The original does not notice.
+    assert_eq!(raw(&setup), (200, bytes));
+    setup.stop_server();
+    let taken = octarm(&["take-over"], &copy);
+    assert!(taken.code == Some(0) && taken.stdout.contains("are this database's"), "{taken:?}");
+    let pruned = octarm(&["prune", "--dry-run"], &copy);
+    assert_eq!(pruned.code, Some(0), "{pruned:?}");
+    let refused = octarm(&["run", "--listen", "127.0.0.1:0"], &setup.data());
+    assert!(refused.stderr.contains("belong to another copy"), "{refused:?}");
+    assert!(aws.objects(BUCKET).contains_key(&key));
+}

@@ -40,6 +40,36 @@ async fn a_release_shows_what_its_build_said_whichever_came_first() {
 }
 
 #[tokio::test]
+async fn each_release_of_a_list_shows_what_was_said_of_its_own_package() {
+    let server = TestServer::ready().await;
+    for version in ["1.1.0", "1.2.0", "1.3.0"] {
+        server.push(&format!("Orders.{version}.zip"), version.as_bytes(), "").await.expect(201);
+    }
+    for (version, package) in [("1", "1.0.0"), ("2", "1.1.0"), ("3", "1.2.0"), ("4", "1.3.0"), ("5", "1.1.0")]
+    {
+        let body = json!({ "ProjectName": "Orders", "ReleaseVersion": version, "PackageVersion": package });
+        server.post("releases/create/v1", body).await.expect(201);
+    }
+    for (version, number) in [("1.0.0", "10"), ("1.1", "11"), ("1.3.0", "13")] {
+        server.post("build-information", build(version, number)).await.expect(201);
+    }
+    let all = server.get("releases").await.expect(200);
+    let said = |item: &Value| {
+        let said = item["BuildInformation"].as_array().unwrap().iter().map(|one| one["BuildNumber"].clone());
+        (item["Version"].as_str().unwrap().to_owned(), Value::from(said.collect::<Vec<_>>()))
+    };
+    let said: Vec<_> = all["Items"].as_array().unwrap().iter().map(said).collect();
+    let expected = [
+        ("5", json!(["11"])),
+        ("4", json!(["13"])),
+        ("3", json!([])),
+        ("2", json!(["11"])),
+        ("1", json!(["10"])),
+    ];
+    assert_eq!(said, expected.map(|(version, said)| (version.to_owned(), said)));
+}
+
+#[tokio::test]
 async fn what_exists_is_refused_kept_or_replaced() {
     let server = TestServer::ready().await;
     server.post("build-information", build("1.0.0", "1")).await.expect(201);

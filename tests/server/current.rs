@@ -280,3 +280,33 @@ async fn the_commands_tell_and_wait() {
     let none = spawn_blocking(move || (empty.run(), none.run())).await.unwrap().1;
     assert!(none.code == Some(0) && none.stdout.contains("nothing is current in Prod"), "{none:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ends_at_the_same_moment_is_either_on_its_way_or_current() {
+    let (server, worker) = with_current().await;
+    for round in 3..=10 {
+        let version = format!("{round}.0.0");
+        server.release(&version).await;
+        let id = server.deploy(&version).await;
+        let hand_out = worker.claim().await.unwrap();
+        let (ended, answer) = tokio::join!(
+            worker.finish(&hand_out, success(), b""),
+            server.post("environments/dev/deploy-current", json!({ "Projects": ["Orders"] }))
+        );
+        ended.expect(200);
+        let answer = answer.expect(200);
+        let (outcome, words) = only(&answer);
+        match outcome {
+            // Seen before its end: it is still on its way, and another release is current.
+            "Busy" => assert!(words.contains(&format!("{id} of release {version}")), "{words}"),
+            // Seen after it: it is current itself, never the one before it.
+            "Queued" => {
+                assert_eq!(answer["Projects"][0]["ReleaseVersion"], *version, "{answer}");
+                let again = worker.claim().await.unwrap();
+                worker.finish(&again, success(), b"").await.expect(200);
+            }
+            _ => panic!("{answer}"),
+        }
+        assert!(worker.claim().await.is_none());
+    }
+}

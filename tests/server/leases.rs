@@ -105,6 +105,17 @@ async fn chunks_that_come_at_once_are_taken_or_refused_each_for_itself() {
     );
     assert_eq!((gap.code(416), fence.code(409)), ("log_offset".to_owned(), "stale_fence".to_owned()));
     assert_eq!(b.log(of_b, 0, &chunk).await.expect(200)["length"], end);
+    // Of one deployment each begins where the one before it ends, also when they are written together.
+    let again = tokio::join!(a.log(of_a, end, &chunk), a.log(of_a, end, &chunk), a.log(of_a, end, &chunk));
+    let mut answers: Vec<_> =
+        [again.0, again.1, again.2].map(|answer| (answer.status, answer.body.to_string())).into();
+    answers.sort();
+    assert_eq!(answers.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [200, 416, 416]);
+    assert!(answers[1].1.contains(&format!("\"length\":{}", 2 * end)), "{answers:?}");
+    let stale = with_fence(of_c, 9);
+    let both = tokio::join!(c.log(of_c, end, &chunk), c.log(&stale, end, &chunk), b.log(of_b, end, b""));
+    assert_eq!((both.0.expect(200)["length"].as_u64(), both.1.status), (Some(2 * end), 409));
+    assert_eq!(both.2.expect(200)["length"], end);
 }
 
 #[tokio::test]

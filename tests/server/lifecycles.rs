@@ -344,6 +344,26 @@ async fn progression_tells_how_far_a_release_is_and_where_it_may_go() {
     assert_eq!(release["Deployments"]["Environments-1"][0]["State"], "Success");
     assert_eq!(release["NextDeployments"], json!(["Environments-2"]));
     assert_eq!(project["Environments"][0], json!({ "Id": "Environments-1", "Name": "Dev" }));
+    // Each release of the list for itself, in the lifecycle of its own channel.
+    server
+        .post("lifecycles", json!({ "Name": "Short", "Phases": [phase("Only", &["Prod"])] }))
+        .await
+        .expect(201);
+    let channel = json!({ "Name": "Hotfix", "ProjectId": "Projects-1", "LifecycleId": "Lifecycles-3" });
+    server.post("channels", channel).await.expect(201);
+    server.release("2.0.0").await;
+    let hotfix = json!({ "ProjectName": "Orders", "ReleaseVersion": "1.0.1", "ChannelName": "Hotfix" });
+    server.post("releases/create/v1", hotfix).await.expect(201);
+    let listed = server.get("projects/Orders/progression").await.expect(200);
+    let next = |release: &Value| (release["Release"]["Version"].clone(), release["NextDeployments"].clone());
+    assert_eq!(
+        listed["Releases"].as_array().unwrap().iter().map(next).collect::<Vec<_>>(),
+        [
+            (json!("1.0.1"), json!(["Environments-2"])),
+            (json!("2.0.0"), json!(["Environments-1"])),
+            (json!("1.0.0"), json!(["Environments-2"])),
+        ]
+    );
     assert_eq!(project["ChannelEnvironments"]["Channels-1"].as_array().unwrap().len(), 2);
 }
 
@@ -510,4 +530,37 @@ async fn the_client_library_speaks_of_all_this() {
     client.delete(Collection::Channels, &id(&channel), false).await.unwrap();
     client.delete(Collection::Projects, "Orders", false).await.unwrap();
     client.delete(Collection::Lifecycles, "Way", false).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_phase_makes_by_itself_meets_deletions_and_changes_at_the_same_moment() {
+    let automatic = json!({ "Name": "Live", "AutomaticDeploymentTargets": ["Prod"] });
+    let server = with_phases(&["Prod"], json!([phase("Test", &["Dev"]), automatic])).await;
+    let (dev, live) = (worker(&server, "Dev").await, worker(&server, "Prod").await);
+    for round in 1..=6 {
+        let version = format!("{round}.0.0");
+        server.release(&version).await;
+        server.deploy(&version).await;
+        let hand_out = dev.claim().await.unwrap();
+        let process = server.get("projects/Orders/deploymentprocesses").await.expect(200);
+        let (ended, project, environment, changed, current) = tokio::join!(
+            dev.finish(&hand_out, success(), b""),
+            server.delete("projects/Orders"),
+            server.delete("environments/Prod"),
+            server.put("projects/Orders/deploymentprocesses", process),
+            server.post("environments/Prod/deploy-current", json!({ "Projects": ["Orders"] })),
+        );
+        ended.expect(200);
+        project.refused(409);
+        environment.refused(400);
+        changed.expect(200);
+        current.expect(200);
+        // Whatever else is deployed to it, this release comes last.
+        let mut last = None;
+        while let Some(hand_out) = live.claim().await {
+            live.finish(&hand_out, success(), b"").await.expect(200);
+            last = hand_out.variables.into_iter().find(|one| one.name == "Octopus.Release.Number");
+        }
+        assert_eq!(last.unwrap().value, version);
+    }
 }

@@ -11,6 +11,7 @@ use octarm::{
     server::{self, ServerError, Settings},
     store::{Database, Place, StoreError, Vault},
 };
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
@@ -270,7 +271,7 @@ async fn servers_that_start_together_make_one_installation() {
     let mut keys = 0;
     for server in futures_util::future::join_all(started).await {
         let server = server.unwrap();
-        installations.push(server.store().installation());
+        installations.push(server.store().installation().id);
         keys += usize::from(server.first_key().is_some());
     }
     installations.dedup();
@@ -449,4 +450,46 @@ async fn of_two_that_end_at_once_the_second_sees_the_first() {
     two_end.expect(200);
     let made = two.get("deployments?environments=Environments-3").await.expect(200);
     assert_eq!(made["TotalResults"], 1);
+}
+
+#[tokio::test]
+async fn what_ends_well_waits_for_whoever_holds_its_project() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = TestServer::settings(&folder).await;
+    let url = settings.database.clone().unwrap();
+    let server = TestServer::with(settings).await;
+    server.post("environments", json!({ "Name": "Dev" })).await.expect(201);
+    server.post("projects", json!({ "Name": "Orders" })).await.expect(201);
+    server.push("Orders.1.0.0.zip", b"one", "").await.expect(201);
+    server.release("1.0.0").await;
+    server.deploy("1.0.0").await;
+    let worker = server.worker("w1", "m1").await;
+    let hand_out = worker.claim().await.unwrap();
+    // As one does that looks what is on its way, and then what ended.
+    let mut holder = PgConnection::connect(url.expose_secret()).await.unwrap();
+    let hold = "begin; select id from projects for no key update";
+    sqlx::raw_sql(hold).execute(&mut holder).await.unwrap();
+    let look = async {
+        loop {
+            let waiting: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+            )
+            .fetch_one(&mut holder)
+            .await
+            .unwrap();
+            if waiting > 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let state: String =
+            sqlx::query_scalar("select state from deployments").fetch_one(&mut holder).await.unwrap();
+        sqlx::raw_sql("commit").execute(&mut holder).await.unwrap();
+        state
+    };
+    let (ended, seen) = tokio::join!(
+        worker.finish(&hand_out, success(), b""),
+        tokio::time::timeout(Duration::from_secs(4), look)
+    );
+    assert_eq!((ended.status, seen.unwrap().as_str()), (200, "leased"));
 }

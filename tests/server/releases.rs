@@ -105,3 +105,30 @@ async fn a_release_keeps_its_bytes_when_the_package_is_overwritten() {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &one);
     assert_eq!(hand_out.package.sha256, hex::encode(digest));
 }
+
+#[tokio::test]
+async fn where_no_version_is_given_a_pre_release_may_be() {
+    let server = TestServer::ready().await;
+    for version in ["1.1.0-beta", "1.1.0-beta.2", "1.2.0-alpha", "1.2.0"] {
+        server.push(&format!("Orders.{version}.zip"), version.as_bytes(), "").await.expect(201);
+    }
+    let create = |more: Value| {
+        let mut body = json!({ "ProjectName": "Orders" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.post("releases/create/v1", body)
+    };
+    for (more, version) in [
+        (json!({ "PackagePrerelease": "BETA" }), "1.1.0-beta"),
+        (json!({ "PackagePrerelease": "beta.*" }), "1.1.0-beta.2"),
+        (json!({ "PackagePrerelease": "alpha" }), "1.2.0-alpha"),
+        (json!({ "PackagePrerelease": " " }), "1.2.0"),
+        // A version that is given is the one.
+        (json!({ "PackagePrerelease": "beta", "PackageVersion": "1.0.0" }), "1.0.0"),
+    ] {
+        assert_eq!(create(more).await.expect(201)["ReleaseVersion"], version);
+    }
+    let none = create(json!({ "PackagePrerelease": "rc" })).await.refused(400);
+    assert!(none.contains("of which no version has the pre-release `rc`"), "{none}");
+    let unread = create(json!({ "PackagePrerelease": "(" })).await.refused(400);
+    assert!(unread.contains("cannot be read"), "{unread}");
+}

@@ -59,6 +59,10 @@ async fn one_resource_has_three_prefixes_and_any_case() {
 async fn errors_are_json_whatever_is_wrong() {
     let server = TestServer::start().await;
     assert!(server.get("nowhere").await.refused(404).contains("there is nothing at `/api/nowhere`"));
+    let nowhere = server.get("/api/worker/v1/nowhere").await.expect(404);
+    assert_eq!(nowhere["error"]["message"], "there is nothing at `/api/worker/v1/nowhere`");
+    let wrong = server.get("/api/worker/v1/claim").await.expect(405);
+    assert_eq!(wrong["error"]["message"], "`/api/worker/v1/claim` does not take the method GET");
     assert!(server.delete("projects").await.refused(405).contains("DELETE"));
     assert!(
         server.get("environments?take=many").await.refused(400).contains("`take` must be a whole number")

@@ -13,8 +13,12 @@ use serde::de::DeserializeOwned;
 use super::{BackupError, DIGESTS, Entry, FOLDERS, FORMAT, HEAD, Head};
 use crate::{server::folder, store::DatabaseCopy};
 
-/// The longest list of digests: more than ten million packages.
-const LIST_LIMIT: u64 = 2 * 1024 * 1024 * 1024;
+/// The longest a backup may say what it is.
+const HEAD_LIMIT: u64 = 64 * 1024;
+/// The longest that the list of digests may say of one file, and what is around them all.
+const LINE_LIMIT: u64 = 1024;
+/// The most files: each of them is remembered until the list of digests is read.
+const MOST_FILES: u64 = 2_000_000;
 
 /// A reader that makes the digest of what goes through it.
 pub(super) struct Digesting<R> {
@@ -54,21 +58,31 @@ pub(super) fn read(
     let mut archive = tar::Archive::new(BufReader::with_capacity(128 * 1024, opened));
     let mut head: Option<Head> = None;
     let (mut found, mut paths) = (BTreeSet::new(), HashSet::new());
-    for entry in archive.entries().map_err(unreadable)? {
+    let mut count = 0;
+    // As they are: the library would read names and attributes of other entries into memory, however long they are.
+    for entry in archive.entries().map_err(unreadable)?.raw(true) {
         let mut entry = entry.map_err(unreadable)?;
         let path = entry.path().map_err(unreadable)?.to_string_lossy().into_owned();
-        if !entry.header().entry_type().is_file() {
-            return Err(damaged(format!("`{path}` is not a regular file")));
+        let kind = entry.header().entry_type();
+        if kind != tar::EntryType::Regular {
+            let kind = kind_of(kind);
+            return Err(damaged(format!("it holds `{path}`, which is {kind}, expected a regular file")));
         }
+        if count > MOST_FILES {
+            return Err(damaged(format!("it holds more than {MOST_FILES} files")));
+        }
+        count += 1;
         if !paths.insert(path.clone()) {
             return Err(damaged(format!("it holds `{path}` twice")));
         }
         let mut reader = Digesting::new(&mut entry);
         match &head {
-            None if path == HEAD => head = Some(fitting(file, json(&mut reader).map_err(damaged)?)?),
+            None if path == HEAD => {
+                head = Some(fitting(file, json(&mut reader, HEAD_LIMIT).map_err(damaged)?)?);
+            }
             None => return Err(damaged(format!("it begins with `{path}`, expected `{HEAD}`"))),
             Some(head) if path == DIGESTS => {
-                let listed: BTreeSet<Entry> = json(&mut reader).map_err(damaged)?;
+                let listed: BTreeSet<Entry> = json(&mut reader, LINE_LIMIT * count).map_err(damaged)?;
                 if let Some(odd) = listed.symmetric_difference(&found).next() {
                     return Err(damaged(format!("`{}` is not what was written", odd.path)));
                 }
@@ -87,10 +101,29 @@ pub(super) fn read(
     Err(damaged(format!("it ends without `{DIGESTS}`")))
 }
 
-fn json<T: DeserializeOwned>(reader: &mut impl Read) -> Result<T, String> {
+fn json<T: DeserializeOwned>(reader: &mut impl Read, limit: u64) -> Result<T, String> {
     let mut bytes = Vec::new();
-    reader.take(LIST_LIMIT).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    reader.take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("what it says of itself is longer than {limit} bytes"));
+    }
     serde_json::from_slice(&bytes).map_err(|error| format!("what it says of itself cannot be read: {error}"))
+}
+
+/// What an entry is that is no file.
+fn kind_of(kind: tar::EntryType) -> &'static str {
+    use tar::EntryType as E;
+    match kind {
+        E::Link => "a hard link",
+        E::Symlink => "a symbolic link",
+        E::Directory => "a folder",
+        E::Char | E::Block => "a device",
+        E::Fifo => "a pipe",
+        E::GNULongName | E::GNULongLink => "a long name for what follows",
+        E::GNUSparse => "a file with holes",
+        E::XHeader | E::XGlobalHeader => "a list of attributes for what follows",
+        _ => "of no known kind",
+    }
 }
 
 /// Refuses what a newer octarm wrote before a byte of it is taken.
@@ -113,10 +146,12 @@ fn fitting(file: &Path, head: Head) -> Result<Head, BackupError> {
 }
 
 /// Whether a server keeps a file of that name in its folder: nothing is written to any other place.
-fn is_ours(path: &str) -> bool {
+pub(super) fn is_ours(path: &str) -> bool {
     let is_name =
         |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
     match path.split_once('/') {
+        // What is longer no entry has room for, and no file of a server is called so.
+        _ if path.len() > 100 => false,
         None => path == folder::DATABASE || folder::SECRETS.contains(&path),
         Some((folder, name)) => FOLDERS.contains(&folder) && is_name(name),
     }

@@ -8,10 +8,10 @@ use std::{
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
-use super::{BackupError, Engine, Head, read};
+use super::{BackupError, Engine, Head, OWNER, read};
 use crate::{
     server::{ServerError, Settings, folder},
-    store::DatabaseCopy,
+    store::{DatabaseCopy, Place},
 };
 
 /// What was restored.
@@ -96,7 +96,7 @@ async fn stage(settings: &Settings, file: &Path) -> Result<(Head, Vec<String>), 
         if !paths.iter().any(|path| path == folder::DATABASE) {
             return Err(damaged(format!("it has no `{}`", folder::DATABASE)).into());
         }
-        let copy = DatabaseCopy::at(&stage.join(folder::DATABASE)).await?;
+        let copy = DatabaseCopy::at(&Place::File(stage.join(folder::DATABASE))).await?;
         if Some(copy.schema) != head.schema {
             return Err(damaged("it is of another form than it says".to_owned()).into());
         }
@@ -108,6 +108,10 @@ async fn stage(settings: &Settings, file: &Path) -> Result<(Head, Vec<String>), 
 fn unpack(backup: &Path, stage: &Path) -> Result<(Head, Vec<String>), BackupError> {
     let mut paths = Vec::new();
     let head = read::read(backup, |path, content| {
+        // In backups of earlier versions it is: the original's.
+        if path == OWNER {
+            return Ok(());
+        }
         let failed = || BackupError::io(format!("writing `{path}` into `{}`", stage.display()));
         let to = stage.join(path);
         if let Some(parent) = to.parent() {
@@ -115,6 +119,7 @@ fn unpack(backup: &Path, stage: &Path) -> Result<(Head, Vec<String>), BackupErro
         }
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to);
         let mut file = file.map_err(failed())?;
+        folder::own_as_its_folder(&to, file.file()).map_err(failed())?;
         io::copy(content, &mut file).map_err(failed())?;
         file.sync_all().map_err(failed())?;
         paths.push(path.to_owned());

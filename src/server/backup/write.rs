@@ -3,23 +3,22 @@
 use std::{
     collections::{HashMap, HashSet},
     io::{self, BufWriter, Read, Write as _},
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use jiff::Timestamp;
-use tempfile::TempDir;
 
 use super::{
-    BackupError, DIGESTS, Engine, Entry, FOLDERS, FORMAT, HEAD, Head,
+    BackupError, DIGESTS, Engine, Entry, FOLDERS, FORMAT, HEAD, Head, OWNER,
     read::{self, Digesting},
+    work::Work,
 };
 use crate::{
     blobs::Blobs,
     server::{
-        ABANDONED, PACKAGE_LIMIT, ServerError, Settings,
+        ServerError, Settings,
         folder::{self, Folder},
     },
     store::{DatabaseCopy, Found, Place, StoreError},
@@ -55,12 +54,7 @@ pub async fn backup(settings: &Settings, output: &Path, secrets: bool) -> Result
         return Err(ServerError::NothingThere(folder.database.to_string()));
     }
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Private, on the disk of the backup, and gone with whatever happens.
-    let work = tempfile::Builder::new()
-        .prefix(".octarm-backup-")
-        .permissions(std::fs::Permissions::from_mode(0o700))
-        .tempdir_in(parent)
-        .map_err(BackupError::io("making a folder for the backup"))?;
+    let work = Work::new_in(parent).map_err(BackupError::io("making a folder for the backup"))?;
     // Before the packages: all that it names is durable, and stays.
     let copy = copy_database(&folder, &work).await?;
     let mut files = Vec::new();
@@ -89,7 +83,11 @@ pub async fn backup(settings: &Settings, output: &Path, secrets: bool) -> Result
     };
     // What lies in a bucket stays there: the copy names it, and for a day nobody deletes what lost its name since.
     let has_blobs = settings.blobs.is_none();
-    let named = copy.map(|(copy, _)| copy.blobs).unwrap_or_default();
+    // Of a database that is not in it, what it names now: all of that is durable before the files are looked at.
+    let named = match copy {
+        Some((copy, _)) => copy.blobs,
+        None => DatabaseCopy::at(&folder.database).await?.blobs,
+    };
     let missing = if has_blobs { Vec::new() } else { missing_in_bucket(settings, &folder, &named).await? };
     let has_database = head.database == Engine::Sqlite;
     let writing = Writing { data: settings.data.clone(), output: output.to_owned(), work, head, files };
@@ -110,16 +108,13 @@ async fn missing_in_bucket(
     named: &[String],
 ) -> Result<Vec<String>, ServerError> {
     let bucket = crate::server::bucket(settings).await?;
-    let blobs = Blobs::open(&folder.packages, bucket, PACKAGE_LIMIT, ABANDONED)?;
+    let blobs = Blobs::look(&folder.packages, bucket);
     let there: HashSet<String> = blobs.list().await?.into_iter().map(|blob| blob.sha256).collect();
     let missing = named.iter().filter(|sha256| !there.contains(*sha256));
     Ok(missing.map(|sha256| format!("`{sha256}` is not in {blobs}")).collect())
 }
 
-async fn copy_database(
-    folder: &Folder,
-    work: &TempDir,
-) -> Result<Option<(DatabaseCopy, PathBuf)>, ServerError> {
+async fn copy_database(folder: &Folder, work: &Work) -> Result<Option<(DatabaseCopy, PathBuf)>, ServerError> {
     let Place::File(file) = &folder.database else { return Ok(None) };
     let to = work.path().join(folder::DATABASE);
     folder::create_secret(&to, "").map_err(BackupError::io("making a copy of the database"))?;
@@ -131,7 +126,7 @@ async fn own_key(
     settings: &Settings,
     folder: &Folder,
     copy: Option<&(DatabaseCopy, PathBuf)>,
-    work: &TempDir,
+    work: &Work,
 ) -> Result<PathBuf, ServerError> {
     let keys = folder.keys(settings.master_key.as_ref())?;
     if keys.is_empty() {
@@ -164,7 +159,7 @@ struct Writing {
     data: PathBuf,
     output: PathBuf,
     /// Holds the unfinished backup, and what was made for it.
-    work: TempDir,
+    work: Work,
     head: Head,
     files: Vec<(String, PathBuf)>,
 }
@@ -227,7 +222,11 @@ fn kept(data: &Path) -> io::Result<Vec<(String, PathBuf)>> {
                 && !is_unfinished
                 && path.is_file()
             {
-                kept.push((format!("{folder}/{name}"), path));
+                let name = format!("{folder}/{name}");
+                // Whose they are says each server beside its own: what is restored belongs to another.
+                if name != OWNER && read::is_ours(&name) {
+                    kept.push((name, path));
+                }
             }
         }
     }

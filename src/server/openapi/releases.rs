@@ -104,6 +104,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
         &[
             ("ReleaseVersion", Like("1.2.0")),
             ("PackageVersion", Like("1.0.0")),
+            ("PackagePrerelease", Like("beta")),
             ("Packages", List(&Like("*:1.0.0"))),
             ("ReleaseNotes", Text),
             ("ChannelName", Like("Default")),
