@@ -42,6 +42,9 @@ pub struct RegisterRequest {
     /// The environment, by name or id.
     #[schemars(length(min = 1), example = "Environments-1")]
     pub environment: String,
+    /// The environment's space, by name or id; else the only one that the API key reaches, else the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
     /// The machine it runs on.
     pub machine: Machine,
     /// Take the name over from another machine; its token stops working.

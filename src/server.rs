@@ -35,6 +35,7 @@ mod rewrite;
 mod root;
 mod rotation;
 mod router;
+mod spaces;
 mod sweeper;
 mod tasks;
 mod tidy;
@@ -279,7 +280,8 @@ pub struct FirstKey {
 /// What all requests share.
 #[derive(Debug, Clone)]
 struct Shared {
-    store: Store,
+    /// What the server has in all its spaces: [`Shared::store`] is for requests.
+    everything: Store,
     blobs: Blobs,
     settings: Arc<Settings>,
     conventions: Arc<Conventions>,
@@ -292,6 +294,15 @@ struct Shared {
 }
 
 impl Shared {
+    /// The store with what is in the space of the request that is answered; with everything where it is none of the
+    /// Octopus side.
+    fn store(&self) -> Store {
+        match spaces::of_request() {
+            Some(space) => self.everything.in_space(space),
+            None => self.everything.clone(),
+        }
+    }
+
     /// A deployment changed: whoever watches one looks again.
     fn deployment_changed(&self) {
         self.news.notify_waiters();
@@ -343,7 +354,7 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
     let own = usable.map(|address| url(address, protection.is_some()));
     let shared = Shared {
         public_url: settings.public_url.clone().or(own).map(Into::into),
-        store,
+        everything: store,
         blobs,
         settings: Arc::new(settings),
         conventions: Arc::new(Conventions::load(None)?),
@@ -389,7 +400,7 @@ impl Server {
 
     /// The store below, for whoever started the server.
     pub fn store(&self) -> &Store {
-        &self.shared.store
+        &self.shared.everything
     }
 
     /// Serves until `shutdown`; then open long polls answer at once and other requests may end.
@@ -423,7 +434,7 @@ impl Server {
                 tracing::error!(%error, "the {name} failed");
             }
         }
-        shared.store.close().await;
+        shared.store().close().await;
         Ok(())
     }
 }

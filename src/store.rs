@@ -36,6 +36,7 @@ mod rotation;
 mod rules;
 mod scopes;
 mod snapshots;
+mod spaces;
 mod system;
 mod together;
 mod turns;
@@ -47,6 +48,8 @@ mod worker_pools;
 mod workers;
 
 use std::time::Duration;
+
+use crate::model::SpaceId;
 
 pub use api_keys::{ApiKeyRow, NewApiKey};
 pub use blobs::{GRACE, UnnamedBlob};
@@ -77,11 +80,12 @@ pub use retention::{Facts, Judged, Kind};
 pub use rotation::Alone;
 pub use rules::{ReadRule, Verdict, read as read_rule};
 pub use scopes::ScopeMember;
+pub use spaces::{NewSpace, SpaceChange, SpaceRow};
 pub use turns::{Look, Queue, Turn};
 pub use variables::{NewVariable, ShownVariable, VariableSet};
 pub use vault::Vault;
 pub use waiting::Waiting;
-pub use worker_pools::{DEFAULT_POOL, WorkerPoolRow};
+pub use worker_pools::WorkerPoolRow;
 pub use workers::{MachineChange, MachineRow, Session};
 
 /// The store. Clones share one database.
@@ -92,6 +96,8 @@ pub struct Store {
     installation: Installation,
     lease: Duration,
     together: together::Together,
+    /// The space whose things the verbs find and make; none is all of them, and makes nothing.
+    space: Option<i64>,
 }
 
 impl Store {
@@ -104,12 +110,25 @@ impl Store {
             write.commit().await?;
         }
         let together = together::Together::start(database.clone());
-        Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease, together })
+        Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease, together, space: None })
     }
 
     /// Which database it is.
     pub fn installation(&self) -> Installation {
         self.installation
+    }
+
+    /// The same store with nothing but this space in it.
+    #[must_use]
+    pub fn in_space(&self, space: SpaceId) -> Self {
+        Self { space: Some(space.0), ..self.clone() }
+    }
+
+    /// Begins a transaction in the store's space.
+    async fn write(&self) -> Result<database::Write, StoreError> {
+        let mut write = self.database.write().await?;
+        write.space = self.space;
+        Ok(write)
     }
 
     /// How long a hand-out lasts.

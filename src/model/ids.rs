@@ -59,10 +59,16 @@ macro_rules! id {
 }
 
 id!(
-    /// A hard partition of the server; release 0.1 has one, `Spaces-1`.
+    /// A part of the server that knows nothing of the others.
     SpaceId,
     "Spaces"
 );
+
+impl SpaceId {
+    /// The one that is always there.
+    pub const DEFAULT: Self = Self(1);
+}
+
 id!(
     /// A stage that releases are deployed to.
     EnvironmentId,

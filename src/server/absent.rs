@@ -12,7 +12,7 @@ use super::{
     json::{link, wanted},
     paging::Params,
     problem::Problem,
-    rewrite::SPACE,
+    spaces::here,
 };
 
 /// A list in which nothing is.
@@ -39,7 +39,7 @@ pub(super) async fn runbooks_of(
     Path(project): Path<String>,
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
-    shared.store.project(&project).await?;
+    shared.store().project(&project).await?;
     runbooks(params).await
 }
 
@@ -64,7 +64,7 @@ const POLICY_NAME: &str = "Default Machine Policy";
 /// The one policy of machines. It says nothing: workers call the server, nobody checks them from here.
 fn policy() -> Value {
     json!({
-        "Id": POLICY, "Name": POLICY_NAME, "Description": "", "IsDefault": true, "SpaceId": SPACE,
+        "Id": POLICY, "Name": POLICY_NAME, "Description": "", "IsDefault": true, "SpaceId": here(),
         "Links": { "Self": link(format_args!("machinepolicies/{POLICY}")) },
     })
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
-    let rows = shared.store.api_keys().await?;
+    let rows = shared.store().api_keys().await?;
     let items = rows.iter().filter(|row| wanted(&params, &row.id.to_string(), &row.name));
     params.envelope("ApiKey", items.map(api_key).collect()).map(Json)
 }
@@ -36,13 +36,18 @@ pub(super) async fn create(
     let days = fields.number("Days")?.map(|days| {
         u32::try_from(days).map_err(|_| Problem::invalid(format!("`Days` is {days}: expected 1 or more")))
     });
+    let space = match fields.text("Space")? {
+        Some(named) => Some(shared.store().space(&named).await?.id()),
+        None => None,
+    };
     let new = NewApiKey {
         name: fields.required("Name")?,
         permissions: permissions.map_err(|error| Problem::invalid(error.to_string()))?,
+        space,
         environments: fields.texts("Environments")?,
         days: days.transpose()?,
     };
-    let (made, row) = shared.store.create_api_key(&new).await?;
+    let (made, row) = shared.store().create_api_key(&new).await?;
     tracing::info!(id = %row.id, name = row.name, "API key made");
     let mut answer = api_key(&row);
     answer["ApiKey"] = made.expose_secret().into();
@@ -53,7 +58,7 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.delete_api_key(&id).await?;
+    let row = shared.store().delete_api_key(&id).await?;
     tracing::info!(id = %row.id, name = row.name, "API key deleted");
     Ok(Json(api_key(&row)))
 }
@@ -61,7 +66,7 @@ pub(super) async fn remove(
 fn api_key(row: &ApiKeyRow) -> Value {
     json!({
         "Id": row.id, "Name": row.name, "Hint": row.hint, "Permissions": row.permissions,
-        "Environments": row.environments, "Created": time(row.created), "Expires": time(row.expires),
+        "Space": row.space, "Environments": row.environments, "Created": time(row.created), "Expires": time(row.expires),
         "Links": { "Self": link(format_args!("apikeys/{}", row.id)) },
     })
 }

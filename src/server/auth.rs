@@ -9,9 +9,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::{Shared, problem::Problem};
+use super::{Shared, problem::Problem, spaces};
 use crate::{
-    model::{EnvironmentId, Permission},
+    model::{EnvironmentId, Permission, SpaceId},
     protocol::INSTANCE_HEADER,
     store::{ApiKeyRow, Session},
 };
@@ -22,7 +22,8 @@ const KEY_HEADER: &str = "x-octopus-apikey";
 /// an environment.
 pub(super) async fn require_key(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let needed = needed(request.method(), request.uri().path());
-    match check_key(&shared, request.headers(), needed).await {
+    let is_about_all = spaces::is_about_all(request.method(), resource(request.uri().path()));
+    match check_key(&shared, request.headers(), needed, is_about_all).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -31,13 +32,18 @@ pub(super) async fn require_key(State(shared): State<Shared>, mut request: Reque
     }
 }
 
-async fn check_key(shared: &Shared, headers: &HeaderMap, needed: Permission) -> Result<Caller, Problem> {
+async fn check_key(
+    shared: &Shared,
+    headers: &HeaderMap,
+    needed: Permission,
+    is_about_all: bool,
+) -> Result<Caller, Problem> {
     let Some(key) = credential(headers) else {
         return Err(Problem::unauthorised(
             "no API key was sent: put one into the header X-Octopus-ApiKey or Authorization: Bearer",
         ));
     };
-    let row = shared.store.api_key(key).await?.ok_or_else(|| {
+    let row = shared.store().api_key(key).await?.ok_or_else(|| {
         Problem::unauthorised("the API key that was sent is not one of this server's, or its time is over")
     })?;
     if !row.allows(needed) {
@@ -48,7 +54,18 @@ async fn check_key(shared: &Shared, headers: &HeaderMap, needed: Permission) -> 
             has.join(", ")
         )));
     }
+    if let Some(space) = row.space.filter(|_| is_about_all) {
+        return Err(Problem::forbidden(format!(
+            "the API key `{}` reaches space `{space}` alone; this call is about all spaces",
+            row.name
+        )));
+    }
     Ok(Caller(Arc::new(row)))
+}
+
+/// The first word of a path below `/api`.
+fn resource(path: &str) -> &str {
+    path.strip_prefix("/api/").and_then(|rest| rest.split('/').next()).unwrap_or_default()
 }
 
 /// The API key that was sent.
@@ -59,8 +76,7 @@ pub(super) fn credential(headers: &HeaderMap) -> Option<&str> {
 
 /// What a call needs. Whatever is not listed here changes how the server is set up.
 pub(super) fn needed(method: &Method, path: &str) -> Permission {
-    let resource = path.strip_prefix("/api/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
-    match (method, resource) {
+    match (method, resource(path)) {
         (_, "apikeys") => Permission::Administer,
         (&Method::GET | &Method::HEAD, _) => Permission::Read,
         // Questions that are too long for a query.
@@ -84,6 +100,11 @@ impl Caller {
     /// The name of the key.
     pub(super) fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// The only space that the key reaches, if it is limited to one.
+    pub(super) fn space(&self) -> Option<SpaceId> {
+        self.0.space
     }
 
     /// Refuses a key that may not do what a part of a request needs beyond the request itself.
@@ -133,7 +154,7 @@ impl FromRequestParts<Shared> for Worker {
         let token = bearer(&parts.headers).ok_or_else(|| {
             Problem::unauthorised("no worker token was sent: put it into Authorization: Bearer")
         })?;
-        Ok(Self(shared.store.session_of(token).await?))
+        Ok(Self(shared.store().session_of(token).await?))
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
-use super::{Shared, problem::Problem};
+use super::{Shared, problem::Problem, spaces};
 use crate::protocol::ErrorCode;
 
 /// Properties whose own keys are names that somebody chose, not property names.
@@ -48,7 +48,10 @@ impl FromRequest<Shared> for Document {
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
         let Whole(bytes) = Whole::from_request(request, shared).await?;
         match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(map)) => Ok(Self(map)),
+            Ok(Value::Object(map)) => {
+                spaces::refuse_another(&map)?;
+                Ok(Self(map))
+            }
             Ok(_) => Err(Problem::invalid("the request's body must be a JSON object")),
             Err(error) => Err(Problem::invalid(format!("the request's body is not JSON: {error}"))),
         }

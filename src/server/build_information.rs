@@ -41,7 +41,7 @@ pub(super) async fn push(
         .ok_or_else(|| Problem::invalid("`OctopusBuildInformation` is missing"))?;
     let document = Value::Object(of_build(&build)?).to_string();
     let row = shared
-        .store
+        .store()
         .push_build_information(&NewBuildInformation { package_id, version, document }, overwrite)
         .await?;
     tracing::info!(package = row.package_id, version = row.version, "build information pushed");
@@ -65,7 +65,7 @@ fn of_build(build: &Fields) -> Result<Map<String, Value>, Problem> {
 }
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
-    let mut rows = shared.store.build_information(params.get("packageId")).await?;
+    let mut rows = shared.store().build_information(params.get("packageId")).await?;
     if let Some(part) = params.get("filter") {
         let part = part.to_lowercase();
         rows.retain(|row| format!("{} {}", row.package_id, row.version).to_lowercase().contains(&part));
@@ -84,14 +84,14 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    shown(&shared.store.build_information_by_id(&id).await?).map(Json)
+    shown(&shared.store().build_information_by_id(&id).await?).map(Json)
 }
 
 pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    shared.store.delete_build_information(&[&id]).await?;
+    shared.store().delete_build_information(&[&id]).await?;
     Ok(Json(json!({ "Id": id })))
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn remove_all(
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
     let ids = params.list("ids").ok_or_else(|| Problem::invalid("`ids` is missing: say what to delete"))?;
-    shared.store.delete_build_information(&ids).await?;
+    shared.store().delete_build_information(&ids).await?;
     Ok(Json(json!({ "Ids": ids })))
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn add_to<'a>(
 ) -> Result<(), Problem> {
     let releases: Vec<&mut Value> = releases.into_iter().collect();
     let wanted: Vec<(String, String)> = releases.iter().flat_map(|release| packages(release)).collect();
-    let mut known = shared.store.build_information_for(&wanted).await?.into_iter();
+    let mut known = shared.store().build_information_for(&wanted).await?.into_iter();
     for release in releases {
         let of_release = known.by_ref().take(packages(release).len()).flatten();
         let found = of_release.map(|row| shown(&row)).collect::<Result<Vec<_>, _>>()?;

@@ -9,7 +9,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    Shared, body::Fields, json::link, paging::Params, problem::Problem, releases::release, rewrite::SPACE,
+    Shared, body::Fields, json::link, paging::Params, problem::Problem, releases::release, spaces::here,
 };
 use crate::{
     model::{ChannelId, LifecycleId, ProjectId, chain},
@@ -18,12 +18,12 @@ use crate::{
 };
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
-    let rows = shared.store.channels().await?;
+    let rows = shared.store().channels().await?;
     params.page_of("Channel", &rows, |row| (ChannelId(row.id), &row.name), channel)
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(shared.store.channels().await?.iter().map(channel).collect::<Vec<_>>()))
+    Ok(Json(shared.store().channels().await?.iter().map(channel).collect::<Vec<_>>()))
 }
 
 pub(super) async fn of_project(
@@ -31,8 +31,8 @@ pub(super) async fn of_project(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
-    let project = shared.store.project(&id).await?;
-    let mut rows = shared.store.channels().await?;
+    let project = shared.store().project(&id).await?;
+    let mut rows = shared.store().channels().await?;
     rows.retain(|row| row.project_id == project.id);
     params.page_of("Channel", &rows, |row| (ChannelId(row.id), &row.name), channel)
 }
@@ -41,7 +41,7 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(channel(&shared.store.channel(&id).await?)))
+    Ok(Json(channel(&shared.store().channel(&id).await?)))
 }
 
 pub(super) async fn create(
@@ -49,7 +49,7 @@ pub(super) async fn create(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let project = fields.required("ProjectId")?;
-    let row = shared.store.create_channel(&project, &read(&fields, false)?).await?;
+    let row = shared.store().create_channel(&project, &read(&fields, false)?).await?;
     Ok((StatusCode::CREATED, Json(channel(&row))))
 }
 
@@ -58,7 +58,7 @@ pub(super) async fn create_in(
     Path(project): Path<String>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.create_channel(&project, &read(&fields, false)?).await?;
+    let row = shared.store().create_channel(&project, &read(&fields, false)?).await?;
     Ok((StatusCode::CREATED, Json(channel(&row))))
 }
 
@@ -67,15 +67,15 @@ pub(super) async fn put(
     Path(id): Path<String>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    let before = shared.store.channel(&id).await?;
-    Ok(Json(channel(&shared.store.put_channel(&id, &read(&fields, before.is_default)?).await?)))
+    let before = shared.store().channel(&id).await?;
+    Ok(Json(channel(&shared.store().put_channel(&id, &read(&fields, before.is_default)?).await?)))
 }
 
 pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(channel(&shared.store.delete_channel(&id).await?)))
+    Ok(Json(channel(&shared.store().delete_channel(&id).await?)))
 }
 
 pub(super) async fn releases(
@@ -83,12 +83,12 @@ pub(super) async fn releases(
     Path((project, id)): Path<(String, String)>,
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
-    let project = shared.store.project(&project).await?;
-    let channel = shared.store.channel(&id).await?;
+    let project = shared.store().project(&project).await?;
+    let channel = shared.store().channel(&id).await?;
     if channel.project_id != project.id {
         return Err(StoreError::NotFound(format!("project `{}` has no channel `{id}`", project.name)).into());
     }
-    let rows = shared.store.releases(Some(project.id)).await?;
+    let rows = shared.store().releases(Some(project.id)).await?;
     let items = rows.iter().filter(|row| row.channel_id == channel.id);
     params.envelope("Release", items.map(release).collect()).map(Json)
 }
@@ -154,7 +154,7 @@ pub(super) fn channel(row: &ChannelRow) -> Value {
     json!({
         "Id": id, "Name": row.name, "Description": row.description, "ProjectId": project,
         "LifecycleId": row.lifecycle_id.map(LifecycleId), "IsDefault": row.is_default, "Rules": rules,
-        "TenantTags": [], "SpaceId": SPACE,
+        "TenantTags": [], "SpaceId": here(),
         "Links": {
             "Self": link(format_args!("channels/{id}")), "Project": link(format_args!("projects/{project}")),
             "Releases": link(format_args!("projects/{project}/channels/{id}/releases{{?skip,take}}")),

@@ -15,7 +15,7 @@ use super::{
     json::{link, time},
     paging::Params,
     problem::Problem,
-    rewrite::SPACE,
+    spaces::here,
     tasks,
 };
 use crate::{
@@ -34,7 +34,7 @@ pub(super) async fn create(
     if update_variables {
         caller.allow(Permission::Publish, "`UpdateVariableSnapshot`, which changes the release,")?;
     }
-    let release = shared.store.release_of(&project, &fields.required("ReleaseVersion")?).await?;
+    let release = shared.store().release_of(&project, &fields.required("ReleaseVersion")?).await?;
     let new = NewDeployment {
         release,
         environments: fields.texts("EnvironmentNames")?,
@@ -56,10 +56,10 @@ fn given(fields: &Fields, property: &str, by: fn(String) -> Asked) -> Result<Vec
 
 async fn make(shared: &Shared, caller: &Caller, new: &NewDeployment) -> Result<Vec<DeploymentId>, Problem> {
     for named in &new.environments {
-        let environment = shared.store.environment(named).await?;
+        let environment = shared.store().environment(named).await?;
         caller.reach(EnvironmentId(environment.id), &environment.name)?;
     }
-    let made = shared.store.create_deployments(new).await?;
+    let made = shared.store().create_deployments(new).await?;
     shared.deployment_changed();
     Ok(made)
 }
@@ -77,7 +77,7 @@ pub(super) async fn create_classic(
     if fields.text("TenantId")?.is_some() {
         return Err(tenanted().await);
     }
-    let release = shared.store.release(&fields.required("ReleaseId")?).await?;
+    let release = shared.store().release(&fields.required("ReleaseId")?).await?;
     let new = NewDeployment {
         release,
         environments: vec![fields.required("EnvironmentId")?],
@@ -88,7 +88,7 @@ pub(super) async fn create_classic(
     };
     let made = make(&shared, &caller, &new).await?;
     let id = made.first().copied().ok_or_else(|| Problem::invalid("no deployment was made"))?;
-    Ok((StatusCode::CREATED, Json(deployment(&shared.store.deployment(id).await?))))
+    Ok((StatusCode::CREATED, Json(deployment(&shared.store().deployment(id).await?))))
 }
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
@@ -105,7 +105,7 @@ pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result
         .unwrap_or_default(),
         active: None,
     };
-    let (rows, total) = shared.store.deployments(&filter, page).await?;
+    let (rows, total) = shared.store().deployments(&filter, page).await?;
     Ok(Json(params.wrap("Deployment", page, total, &rows.iter().map(deployment).collect::<Vec<_>>())))
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(deployment(&shared.store.deployment(parse(&id)?).await?)))
+    Ok(Json(deployment(&shared.store().deployment(parse(&id)?).await?)))
 }
 
 /// Ours: a person says what an unknown end was.
@@ -124,16 +124,16 @@ pub(super) async fn resolve(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let id = parse(&id)?;
-    let row = shared.store.deployment(id).await?;
+    let row = shared.store().deployment(id).await?;
     caller.reach(EnvironmentId(row.environment_id), &row.environment_name)?;
     let found = match fields.required("As")?.to_lowercase().as_str() {
         "success" => Resolution::Success,
         "failed" => Resolution::Failed,
         other => return Err(Problem::invalid(format!("`As` is `{other}`: expected `success` or `failed`"))),
     };
-    shared.store.resolve(id, found).await?;
+    shared.store().resolve(id, found).await?;
     shared.deployment_changed();
-    Ok(Json(deployment(&shared.store.deployment(id).await?)))
+    Ok(Json(deployment(&shared.store().deployment(id).await?)))
 }
 
 fn parse(id: &str) -> Result<DeploymentId, StoreError> {
@@ -154,14 +154,14 @@ pub(super) fn deployment(row: &DeploymentRow) -> Value {
         "Name": format!("Deploy to {}", row.environment_name), "Created": time(row.created),
         "Comments": row.comments, "DeployedBy": row.created_by, "FormValues": {}, "SkipActions": [],
         "SpecificMachineIds": [], "ExcludedMachineIds": [], "UseGuidedFailure": false, "ForcePackageDownload": false, "TenantId": null,
-        "SpaceId": SPACE, "IsBlocking": row.blocked == 1, "ResolvedAs": row.resolved,
+        "SpaceId": here(), "IsBlocking": row.blocked == 1, "ResolvedAs": row.resolved,
         "Links": {
             "Self": link(format_args!("deployments/{id}")), "Task": link(format_args!("tasks/{task}")),
             "Release": link(format_args!("releases/{release}")),
             "Environment": link(format_args!("environments/{environment}")),
             "Project": link(format_args!("projects/{project}")),
             "Variables": link(format_args!("variables/{}", row.variables_id())),
-            "Web": format!("/app#/{SPACE}/deployments/{id}"),
+            "Web": format!("/app#/{}/deployments/{id}", here()),
         },
     })
 }

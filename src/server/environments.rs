@@ -8,9 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    Shared, auth::Caller, body::Fields, json::link, paging::Params, problem::Problem, rewrite::SPACE,
-};
+use super::{Shared, auth::Caller, body::Fields, json::link, paging::Params, problem::Problem, spaces::here};
 use crate::{
     model::{EnvironmentId, TaskId},
     protocol::{CurrentOutcome, CurrentRelease},
@@ -22,7 +20,7 @@ const KIND: &str = "Environment";
 const TYPE: &str = "Static";
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<Json<Value>, Problem> {
-    let rows = shared.store.environments().await?;
+    let rows = shared.store().environments().await?;
     params.page_of(KIND, &rows, |row| (EnvironmentId(row.id), &row.name), environment)
 }
 
@@ -35,7 +33,7 @@ pub(super) async fn list_typed(State(shared): State<Shared>, params: Params) -> 
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(shared.store.environments().await?.iter().map(environment).collect::<Vec<_>>()))
+    Ok(Json(shared.store().environments().await?.iter().map(environment).collect::<Vec<_>>()))
 }
 
 pub(super) async fn create(
@@ -43,7 +41,7 @@ pub(super) async fn create(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let description = fields.raw_text("Description")?.unwrap_or_default();
-    let row = shared.store.create_environment(&fields.required("Name")?, &description).await?;
+    let row = shared.store().create_environment(&fields.required("Name")?, &description).await?;
     Ok((StatusCode::CREATED, Json(environment(&row))))
 }
 
@@ -51,7 +49,7 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(environment(&shared.store.environment(&id).await?)))
+    Ok(Json(environment(&shared.store().environment(&id).await?)))
 }
 
 pub(super) async fn change(
@@ -62,7 +60,7 @@ pub(super) async fn change(
     let name = fields.required("Name")?;
     let description = fields.raw_text("Description")?;
     let order = fields.number("SortOrder")?;
-    let row = shared.store.change_environment(&id, &name, description.as_deref(), order).await?;
+    let row = shared.store().change_environment(&id, &name, description.as_deref(), order).await?;
     Ok(Json(environment(&row)))
 }
 
@@ -70,7 +68,7 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(environment(&shared.store.delete_environment(&id).await?)))
+    Ok(Json(environment(&shared.store().delete_environment(&id).await?)))
 }
 
 /// Ours: deploys what is current in the environment once more.
@@ -80,11 +78,11 @@ pub(super) async fn deploy_current(
     caller: Caller,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.environment(&id).await?;
+    let row = shared.store().environment(&id).await?;
     let id = EnvironmentId(row.id);
     caller.reach(id, &row.name)?;
     let found =
-        shared.store.deploy_current(&id.to_string(), &fields.texts("Projects")?, caller.name()).await?;
+        shared.store().deploy_current(&id.to_string(), &fields.texts("Projects")?, caller.name()).await?;
     shared.deployment_changed();
     let queued = found.iter().filter(|one| one.outcome == CurrentOutcome::Queued);
     let tasks: Vec<Value> = queued
@@ -108,7 +106,7 @@ fn environment(row: &EnvironmentRow) -> Value {
     json!({
         "Id": id, "Name": row.name, "Slug": row.slug, "Description": row.description, "SortOrder": row.sort_order,
         "UseGuidedFailure": false, "AllowDynamicInfrastructure": false, "ExtensionSettings": [], "Type": TYPE,
-        "SpaceId": SPACE, "Links": {
+        "SpaceId": here(), "Links": {
             "Self": link(format_args!("environments/{id}")),
             "Machines": link(format_args!("machines?environmentIds={id}")),
         },

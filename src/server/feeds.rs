@@ -12,7 +12,7 @@ use super::{
     json::{link, time, wanted},
     paging::Params,
     problem::Problem,
-    rewrite::SPACE,
+    spaces::here,
 };
 use crate::store::{self, FEED, PackageRow};
 
@@ -25,7 +25,7 @@ fn feed() -> Value {
         "feeds/{FEED}/packages/versions{{?packageId,take,skip,includePreRelease,versionRange,preReleaseTag,filter}}"
     ));
     json!({
-        "Id": FEED, "Name": NAME, "Slug": "octopus-server-built-in", "FeedType": KIND, "SpaceId": SPACE,
+        "Id": FEED, "Name": NAME, "Slug": "octopus-server-built-in", "FeedType": KIND, "SpaceId": here(),
         "PackageAcquisitionLocationOptions": ["Server"],
         "Links": {
             "Self": link(format_args!("feeds/{FEED}")),
@@ -64,7 +64,7 @@ pub(super) async fn packages(
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
     known(&id)?;
-    let mut rows = shared.store.packages().await?;
+    let mut rows = shared.store().packages().await?;
     if let Some(term) = params.get("term") {
         rows.retain(|row| row.package_id.to_lowercase().contains(&term.to_lowercase()));
     }
@@ -94,7 +94,7 @@ pub(super) async fn versions(
         .ok_or_else(|| Problem::invalid("`packageId` is missing: say whose versions are asked for"))?;
     let rule = store::read_rule(params.get("versionRange"), params.get("preReleaseTag"))
         .map_err(|wrong| Problem::invalid(wrong.join("; ")))?;
-    let mut rows = shared.store.package_versions(package).await?;
+    let mut rows = shared.store().package_versions(package).await?;
     // Clients that want releases only say so; those that say nothing get all.
     let releases_only = params.get("includePreRelease").is_some() && !params.flag("includePreRelease");
     rows.retain(|row| {

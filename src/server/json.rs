@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{paging::Params, rewrite::SPACE};
+use super::{paging::Params, spaces::here};
 
 /// A link to something in the space.
 pub(super) fn link(path: impl std::fmt::Display) -> String {
-    format!("/api/{SPACE}/{path}")
+    format!("/api/{}/{path}", here())
 }
 
 /// A time as Octopus writes it; null when there is none.

@@ -58,11 +58,11 @@ pub(super) async fn read(
     from: u64,
     limit: usize,
 ) -> Result<Vec<u8>, LogError> {
-    let bytes = shared.store.read_log(deployment, from, limit).await?;
+    let bytes = shared.store().read_log(deployment, from, limit).await?;
     if !bytes.is_empty() {
         return Ok(bytes);
     }
-    match shared.store.kept_log(deployment).await? {
+    match shared.store().kept_log(deployment).await? {
         Some(log) if from < log.length => read_blob(shared, deployment, &log, from, limit).await,
         _ => Ok(bytes),
     }
@@ -127,7 +127,7 @@ pub(super) async fn keep(shared: &Shared) -> Result<u64, LogError> {
     let mut kept = 0;
     let mut after = DeploymentId(0);
     loop {
-        let batch = shared.store.logs_to_keep(after, BATCH).await?;
+        let batch = shared.store().logs_to_keep(after, BATCH).await?;
         let Some((last, _)) = batch.last() else { return Ok(kept) };
         after = *last;
         for (deployment, length) in batch {
@@ -143,7 +143,7 @@ async fn keep_one(shared: &Shared, deployment: DeploymentId, length: u64) -> Res
     let mut blocks = Vec::new();
     let (mut from, mut at) = (0, 0);
     while from < length {
-        let lines = shared.store.read_log(deployment, from, BLOCK).await?;
+        let lines = shared.store().read_log(deployment, from, BLOCK).await?;
         if lines.is_empty() {
             // Another node was faster.
             return Ok(false);
@@ -158,5 +158,5 @@ async fn keep_one(shared: &Shared, deployment: DeploymentId, length: u64) -> Res
     let sealed = incoming.seal().await.map_err(unwritten)?;
     packages::expect(shared, sealed.blob()).await?;
     let blob = sealed.keep().await.map_err(unwritten)?;
-    Ok(shared.store.keep_log(deployment, &KeptLog { blob, blocks, length }).await?)
+    Ok(shared.store().keep_log(deployment, &KeptLog { blob, blocks, length }).await?)
 }

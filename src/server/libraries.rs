@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Shared, body::Fields, json::link, paging::Params, problem::Problem, rewrite::SPACE};
+use super::{Shared, body::Fields, json::link, paging::Params, problem::Problem, spaces::here};
 use crate::{
     model::{LibraryVariableSetId, SetOwner, VariableSetId},
     store::LibraryRow,
@@ -22,19 +22,19 @@ pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result
     if !params.lets("contentType", CONTENT) {
         return params.envelope(KIND, Vec::new()).map(Json);
     }
-    let rows = shared.store.libraries().await?;
+    let rows = shared.store().libraries().await?;
     params.page_of(KIND, &rows, |row| (LibraryVariableSetId(row.id), &row.name), library)
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(shared.store.libraries().await?.iter().map(library).collect::<Vec<_>>()))
+    Ok(Json(shared.store().libraries().await?.iter().map(library).collect::<Vec<_>>()))
 }
 
 pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(library(&shared.store.library(&id).await?)))
+    Ok(Json(library(&shared.store().library(&id).await?)))
 }
 
 pub(super) async fn create(
@@ -49,7 +49,7 @@ pub(super) async fn create(
         )));
     }
     let description = fields.raw_text("Description")?.unwrap_or_default();
-    let row = shared.store.create_library(&fields.required("Name")?, &description).await?;
+    let row = shared.store().create_library(&fields.required("Name")?, &description).await?;
     Ok((StatusCode::CREATED, Json(library(&row))))
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn put(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let (name, description) = (fields.raw_text("Name")?, fields.raw_text("Description")?);
-    let row = shared.store.change_library(&id, name.as_deref(), description.as_deref()).await?;
+    let row = shared.store().change_library(&id, name.as_deref(), description.as_deref()).await?;
     Ok(Json(library(&row)))
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(library(&shared.store.delete_library(&id).await?)))
+    Ok(Json(library(&shared.store().delete_library(&id).await?)))
 }
 
 /// The sets that a project is to include; none where the request does not say.
@@ -81,7 +81,7 @@ fn library(row: &LibraryRow) -> Value {
     let id = LibraryVariableSetId(row.id);
     let variables = VariableSetId::of(SetOwner::Library(id));
     json!({
-        "Id": id, "Name": row.name, "Description": row.description, "SpaceId": SPACE, "ContentType": CONTENT,
+        "Id": id, "Name": row.name, "Description": row.description, "SpaceId": here(), "ContentType": CONTENT,
         "VariableSetId": variables, "Templates": [],
         "Links": {
             "Self": link(format_args!("libraryvariablesets/{id}")),

@@ -8,33 +8,33 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Shared, body::Fields, json::link, paging::Params, problem::Problem, rewrite::SPACE};
+use super::{Shared, body::Fields, json::link, paging::Params, problem::Problem, spaces::here};
 use crate::{
     model::{EnvironmentId, LifecycleId},
     store::{LifecycleRow, NewLifecycle, NewPhase, Phase},
 };
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
-    let rows = shared.store.lifecycles().await?;
+    let rows = shared.store().lifecycles().await?;
     params.page_of("Lifecycle", &rows, |row| (LifecycleId(row.id), &row.name), lifecycle)
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(shared.store.lifecycles().await?.iter().map(lifecycle).collect::<Vec<_>>()))
+    Ok(Json(shared.store().lifecycles().await?.iter().map(lifecycle).collect::<Vec<_>>()))
 }
 
 pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(lifecycle(&shared.store.lifecycle(&id).await?)))
+    Ok(Json(lifecycle(&shared.store().lifecycle(&id).await?)))
 }
 
 pub(super) async fn create(
     State(shared): State<Shared>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.create_lifecycle(&read(&fields)?).await?;
+    let row = shared.store().create_lifecycle(&read(&fields)?).await?;
     Ok((StatusCode::CREATED, Json(lifecycle(&row))))
 }
 
@@ -43,14 +43,14 @@ pub(super) async fn put(
     Path(id): Path<String>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(lifecycle(&shared.store.put_lifecycle(&id, &read(&fields)?).await?)))
+    Ok(Json(lifecycle(&shared.store().put_lifecycle(&id, &read(&fields)?).await?)))
 }
 
 pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(lifecycle(&shared.store.delete_lifecycle(&id).await?)))
+    Ok(Json(lifecycle(&shared.store().delete_lifecycle(&id).await?)))
 }
 
 fn read(fields: &Fields) -> Result<NewLifecycle, Problem> {
@@ -76,7 +76,7 @@ fn read(fields: &Fields) -> Result<NewLifecycle, Problem> {
 pub(super) fn lifecycle(row: &LifecycleRow) -> Value {
     let id = LifecycleId(row.id);
     json!({
-        "Id": id, "Name": row.name, "Description": row.description, "SpaceId": SPACE,
+        "Id": id, "Name": row.name, "Description": row.description, "SpaceId": here(),
         "Phases": row.phases.iter().map(phase).collect::<Vec<_>>(),
         "ReleaseRetentionPolicy": keep(), "TentacleRetentionPolicy": keep(),
         "Links": { "Self": link(format_args!("lifecycles/{id}")) },

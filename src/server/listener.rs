@@ -9,7 +9,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Listens until the server closes; ends at once where there can be no other nodes.
 pub(super) async fn run(shared: Shared) {
-    let Some(mut listener) = shared.store.listener() else { return };
+    let Some(mut listener) = shared.store().listener() else { return };
     loop {
         let heard = tokio::select! {
             heard = listener.next() => heard,
@@ -17,7 +17,7 @@ pub(super) async fn run(shared: Shared) {
         };
         match heard {
             Ok(change) => {
-                shared.store.wake(change);
+                shared.store().wake(change);
                 shared.deployment_changed();
             }
             Err(error) => {

@@ -15,7 +15,7 @@ use super::{
     json::{link, time, wanted},
     paging::Params,
     problem::Problem,
-    rewrite::SPACE,
+    spaces::here,
 };
 use crate::{
     model::{EnvironmentId, MachineId, WorkerId},
@@ -28,7 +28,7 @@ const STYLE: &str = "None";
 const FRESH: Duration = Duration::from_secs(90);
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
-    let rows = shared.store.machines().await?;
+    let rows = shared.store().machines().await?;
     let items = rows.iter().filter(|row| {
         is_wanted(&shared, &params, &MachineId(row.id).to_string(), row)
             && params.lets("environmentIds", &EnvironmentId(row.environment_id).to_string())
@@ -49,14 +49,14 @@ pub(super) fn is_wanted(shared: &Shared, params: &Params, id: &str, row: &Machin
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(shared.store.machines().await?.iter().map(|row| machine(&shared, row)).collect::<Vec<_>>()))
+    Ok(Json(shared.store().machines().await?.iter().map(|row| machine(&shared, row)).collect::<Vec<_>>()))
 }
 
 pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(machine(&shared, &shared.store.machine(&id).await?)))
+    Ok(Json(machine(&shared, &shared.store().machine(&id).await?)))
 }
 
 /// An administrator deregisters the worker: its token stops working now. One that is at work only with `force`.
@@ -65,14 +65,14 @@ pub(super) async fn remove(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.machine(&id).await?;
+    let row = shared.store().machine(&id).await?;
     deregister(&shared, &row, params.flag("force")).await?;
     Ok(Json(machine(&shared, &row)))
 }
 
 /// Forgets the worker; its token stops working now.
 pub(super) async fn deregister(shared: &Shared, row: &MachineRow, force: bool) -> Result<(), Problem> {
-    shared.store.deregister(row.id, force).await?;
+    shared.store().deregister(row.id, force).await?;
     tracing::info!(worker = row.name, "worker deregistered by an administrator");
     Ok(())
 }
@@ -89,10 +89,10 @@ pub(super) async fn change(
     Path(id): Path<String>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.machine(&id).await?;
+    let row = shared.store().machine(&id).await?;
     let change = wanted_change(&fields, &row)?;
     apply(&shared, row.id, change).await?;
-    Ok(Json(machine(&shared, &shared.store.machine(&id).await?)))
+    Ok(Json(machine(&shared, &shared.store().machine(&id).await?)))
 }
 
 /// What a machine that was read, changed and sent back is to become. What cannot be changed must be as it was.
@@ -120,7 +120,7 @@ pub(super) fn wanted_change(fields: &Fields, row: &MachineRow) -> Result<Machine
 }
 
 pub(super) async fn apply(shared: &Shared, machine: i64, change: MachineChange) -> Result<(), Problem> {
-    shared.store.change_machine(machine, change).await?;
+    shared.store().change_machine(machine, change).await?;
     shared.deployment_changed();
     Ok(())
 }
@@ -146,7 +146,7 @@ pub(super) fn common(shared: &Shared, row: &MachineRow) -> Value {
         format!("octarm {} on {}", row.version, row.host)
     };
     json!({
-        "Name": row.name, "SpaceId": SPACE, "MachinePolicyId": "MachinePolicies-1", "IsDisabled": row.disabled == 1,
+        "Name": row.name, "SpaceId": here(), "MachinePolicyId": "MachinePolicies-1", "IsDisabled": row.disabled == 1,
         "IsInProcess": false, "HasLatestCalamari": true, "OperatingSystem": null, "ShellName": null, "Thumbprint": null,
         "Uri": null, "HealthStatus": health, "Status": status, "StatusSummary": summary,
         "Endpoint": { "CommunicationStyle": STYLE, "DefaultWorkerPoolId": null, "Links": {} },

@@ -15,7 +15,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
-use super::{Shared, auth, body::Whole, problem::Problem};
+use super::{Shared, auth, body::Whole, problem::Problem, spaces};
 use crate::{
     model::Permission,
     protocol::{BASE, ErrorBody, ErrorCode, IDEMPOTENCY_HEADER},
@@ -70,18 +70,21 @@ async fn of_key(
     }
     let credential = auth::credential(request.headers()).unwrap_or_default();
     let route = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    let key = OnceKey::new(credential, &route, key)?;
+    // The path alone no longer says which space it is in.
+    let space = spaces::of_request().map(|space| space.to_string()).unwrap_or_default();
+    let key = OnceKey::new(credential, &format!("{space}{route}"), key)?;
     let (parts, body) = request.into_parts();
     let Whole(bytes) = Whole::from_request(Request::from_parts(parts.clone(), body), &shared).await?;
     let sent = hex::encode(digest(&SHA256, &bytes));
-    let claim = match shared.store.take_turn(&key, &sent).await? {
+    let claim = match shared.store().take_turn(&key, &sent).await? {
         Attempt::Do(claim) => claim,
         Attempt::Done(answer) => return again(&answer),
         turn => return Err(refused(&turn)),
     };
     let request = Request::from_parts(parts, Body::from(bytes));
     // To its end, also when whoever asked has gone: they will come back for the answer.
-    let done = tokio::spawn(finish(shared, key, claim, request, next).in_current_span());
+    let work = spaces::along(spaces::baggage(), finish(shared, key, claim, request, next));
+    let done = tokio::spawn(work.in_current_span());
     done.await.unwrap_or_else(|error| Err(Problem::internal(&error)))
 }
 
@@ -100,7 +103,7 @@ async fn finish(
         || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
         || problem.is_some_and(|problem| problem.body.retry_after_ms.is_some());
     if passes {
-        shared.store.give_turn_back(&claim).await?;
+        shared.store().give_turn_back(&claim).await?;
         return Ok(response);
     }
     let kept = if let Some(Problem { status, body }) = response.extensions_mut().remove::<Problem>() {
@@ -113,7 +116,7 @@ async fn finish(
         Kept::Answer { status: status.as_u16(), content_type, body: BASE64_STANDARD.encode(body) }
     };
     let text = serde_json::to_string(&kept).map_err(|error| Problem::internal(&error))?;
-    shared.store.keep_answer(&key, &claim, &text).await?;
+    shared.store().keep_answer(&key, &claim, &text).await?;
     again(&text)
 }
 

@@ -71,14 +71,14 @@ pub(super) async fn push(
         }
     }
     check(&shared, &mut incoming, &file_name).await?;
-    if let Some(kept) = shared.store.before_push(&name, overwrite).await? {
+    if let Some(kept) = shared.store().before_push(&name, overwrite).await? {
         return Ok((StatusCode::OK, Json(package(&kept.row))));
     }
     let sealed = incoming.seal().await?;
     expect(&shared, sealed.blob()).await?;
     let blob = sealed.keep().await?;
     let new = NewPackage { name: &name, file_name: &file_name, sha256: &blob.sha256, size: blob.size };
-    let pushed = shared.store.push_package(&new, overwrite).await?;
+    let pushed = shared.store().push_package(&new, overwrite).await?;
     let status = if pushed.stored { StatusCode::CREATED } else { StatusCode::OK };
     tracing::info!(package = file_name, sha256 = blob.sha256, stored = pushed.stored, "package pushed");
     Ok((status, Json(package(&pushed.row))))
@@ -88,7 +88,7 @@ pub(super) async fn push(
 pub(super) async fn expect(shared: &Shared, blob: &Blob) -> Result<(), StoreError> {
     let deadline = Instant::now() + GOING;
     loop {
-        match shared.store.expect_blob(blob).await {
+        match shared.store().expect_blob(blob).await {
             Err(StoreError::BlobGoing { .. }) if Instant::now() < deadline => {
                 tokio::time::sleep(GOING_PAUSE).await;
             }
@@ -166,7 +166,7 @@ async fn receive(shared: &Shared, mut field: Field<'_>) -> Result<Incoming, Prob
 }
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
-    let mut rows = shared.store.packages().await?;
+    let mut rows = shared.store().packages().await?;
     if let Some(id) = params.get("nuGetPackageId") {
         rows.retain(|row| row.package_id.eq_ignore_ascii_case(id));
     }
@@ -184,11 +184,11 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(package(&shared.store.package(&id).await?)))
+    Ok(Json(package(&shared.store().package(&id).await?)))
 }
 
 pub(super) async fn bytes(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let row = shared.store.package(&id).await?;
+    let row = shared.store().package(&id).await?;
     let blob = Blob { sha256: row.sha256, size: u64::try_from(row.size).unwrap_or(0) };
     stream(&shared, &row.file_name, &blob).await
 }
@@ -225,7 +225,7 @@ pub(super) async fn remove_all(
 }
 
 async fn delete(shared: &Shared, ids: &[&str]) -> Result<Json<Value>, Problem> {
-    let rows = shared.store.delete_packages(ids).await?;
+    let rows = shared.store().delete_packages(ids).await?;
     for row in &rows {
         tracing::info!(package = row.file_name, sha256 = row.sha256, "package deleted");
     }

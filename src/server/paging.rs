@@ -10,7 +10,7 @@ use axum::{
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{Shared, json::wanted, problem::Problem, rewrite::SPACE};
+use super::{Shared, json::wanted, problem::Problem, spaces::here};
 use crate::store::Page;
 
 /// How many items a page has unless the client says otherwise.
@@ -124,7 +124,7 @@ impl Params {
 
     fn base(&self) -> String {
         let rest = self.path.strip_prefix("/api").unwrap_or(&self.path);
-        format!("/api/{SPACE}{rest}")
+        format!("/api/{}{rest}", here())
     }
 
     fn link(&self, skip: u64, take: u64) -> String {

@@ -8,19 +8,19 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Shared, body::Fields, json::link, machines, paging::Params, problem::Problem, rewrite::SPACE};
+use super::{Shared, body::Fields, json::link, machines, paging::Params, problem::Problem, spaces::here};
 use crate::{
     model::{MachineId, WorkerId, WorkerPoolId},
-    store::{DEFAULT_POOL, MachineRow, StoreError, WorkerPoolRow},
+    store::{MachineRow, StoreError, WorkerPoolRow},
 };
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
-    let rows = shared.store.worker_pools().await?;
+    let rows = shared.store().worker_pools().await?;
     params.page_of("WorkerPool", &rows, |row| (WorkerPoolId(row.id), &row.name), pool)
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(shared.store.worker_pools().await?.iter().map(pool).collect::<Vec<_>>()))
+    Ok(Json(shared.store().worker_pools().await?.iter().map(pool).collect::<Vec<_>>()))
 }
 
 pub(super) async fn create(
@@ -28,7 +28,7 @@ pub(super) async fn create(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let description = fields.raw_text("Description")?.unwrap_or_default();
-    let row = shared.store.create_worker_pool(&fields.required("Name")?, &description).await?;
+    let row = shared.store().create_worker_pool(&fields.required("Name")?, &description).await?;
     Ok((StatusCode::CREATED, Json(pool(&row))))
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(pool(&shared.store.worker_pool(&id).await?)))
+    Ok(Json(pool(&shared.store().worker_pool(&id).await?)))
 }
 
 pub(super) async fn change(
@@ -44,14 +44,14 @@ pub(super) async fn change(
     Path(id): Path<String>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.worker_pool(&id).await?;
-    if fields.flag("IsDefault")? && WorkerPoolId(row.id) != DEFAULT_POOL {
-        return Err(Problem::invalid(format!(
-            "`IsDefault`: the default pool of this server is always `{DEFAULT_POOL}`"
-        )));
+    let row = shared.store().worker_pool(&id).await?;
+    if fields.flag("IsDefault")? && row.is_default == 0 {
+        return Err(Problem::invalid(
+            "`IsDefault`: the default pool of a space is the one that was made with it",
+        ));
     }
     let description = fields.raw_text("Description")?.unwrap_or(row.description);
-    let row = shared.store.change_worker_pool(&id, &fields.required("Name")?, &description).await?;
+    let row = shared.store().change_worker_pool(&id, &fields.required("Name")?, &description).await?;
     Ok(Json(pool(&row)))
 }
 
@@ -59,15 +59,15 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(pool(&shared.store.delete_worker_pool(&id).await?)))
+    Ok(Json(pool(&shared.store().delete_worker_pool(&id).await?)))
 }
 
 fn pool(row: &WorkerPoolRow) -> Value {
     let id = WorkerPoolId(row.id);
     json!({
         "Id": id, "Name": row.name, "Slug": row.slug, "Description": row.description,
-        "IsDefault": id == DEFAULT_POOL, "CanAddWorkers": true, "SortOrder": row.id,
-        "WorkerPoolType": "StaticWorkerPool", "SpaceId": SPACE,
+        "IsDefault": row.is_default == 1, "CanAddWorkers": true, "SortOrder": row.id,
+        "WorkerPoolType": "StaticWorkerPool", "SpaceId": here(),
         "Links": {
             "Self": link(format_args!("workerpools/{id}")),
             "Workers": link(format_args!("workers?workerPoolIds={id}")),
@@ -79,7 +79,7 @@ pub(super) async fn workers(
     State(shared): State<Shared>,
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
-    let rows = shared.store.machines().await?;
+    let rows = shared.store().machines().await?;
     let items = rows.iter().filter(|row| {
         machines::is_wanted(&shared, &params, &WorkerId(row.id).to_string(), row)
             && params.lets("workerPoolIds", &WorkerPoolId(row.worker_pool_id).to_string())
@@ -88,7 +88,7 @@ pub(super) async fn workers(
 }
 
 pub(super) async fn all_workers(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(shared.store.machines().await?.iter().map(|row| worker(&shared, row)).collect::<Vec<_>>()))
+    Ok(Json(shared.store().machines().await?.iter().map(|row| worker(&shared, row)).collect::<Vec<_>>()))
 }
 
 pub(super) async fn show_worker(
@@ -108,7 +108,7 @@ pub(super) async fn change_worker(
     let mut change = machines::wanted_change(&fields, &row)?;
     match fields.texts("WorkerPoolIds")?.as_slice() {
         [] => {}
-        [pool] => change.pool = Some(shared.store.worker_pool(pool).await?.id),
+        [pool] => change.pool = Some(shared.store().worker_pool(pool).await?.id),
         _ => return Err(Problem::invalid("`WorkerPoolIds` names several: a worker is in one pool")),
     }
     machines::apply(&shared, row.id, change).await?;
@@ -128,7 +128,7 @@ pub(super) async fn remove_worker(
 async fn find(shared: &Shared, id: &str) -> Result<MachineRow, Problem> {
     let missing = || StoreError::NotFound(format!("worker `{id}` does not exist"));
     let number = id.parse::<WorkerId>().map_err(|_| missing())?;
-    shared.store.machine(&MachineId(number.0).to_string()).await.map_err(|error| match error {
+    shared.store().machine(&MachineId(number.0).to_string()).await.map_err(|error| match error {
         StoreError::NotFound(_) => missing().into(),
         other => other.into(),
     })

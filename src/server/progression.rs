@@ -37,10 +37,10 @@ pub(super) async fn of_release(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.release(&id).await?;
-    let progress = shared.store.progress(&row).await?;
-    let environments = shared.store.environments().await?;
-    let deployments = shared.store.deployments_of(&[row.id]).await?;
+    let row = shared.store().release(&id).await?;
+    let progress = shared.store().progress(&row).await?;
+    let environments = shared.store().environments().await?;
+    let deployments = shared.store().deployments_of(&[row.id]).await?;
     let tasks = tasks(&shared, &deployments).await?;
     let phases = progress.lifecycle.phases.iter().enumerate();
     let phases: Vec<Value> = phases
@@ -81,17 +81,17 @@ pub(super) async fn of_project(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
-    let project = shared.store.project(&id).await?;
-    let environments = shared.store.environments().await?;
-    let mut channels = shared.store.channels().await?;
+    let project = shared.store().project(&id).await?;
+    let environments = shared.store().environments().await?;
+    let mut channels = shared.store().channels().await?;
     channels.retain(|row| row.project_id == project.id);
-    let mut releases = shared.store.releases(Some(project.id)).await?;
+    let mut releases = shared.store().releases(Some(project.id)).await?;
     let asked = params.number("releaseHistoryCount")?.and_then(|count| usize::try_from(count).ok());
     releases.truncate(asked.unwrap_or(RELEASES).min(RELEASES));
     let ids: Vec<i64> = releases.iter().map(|row| row.id).collect();
-    let deployments = shared.store.deployments_of(&ids).await?;
+    let deployments = shared.store().deployments_of(&ids).await?;
     let mut items = Vec::with_capacity(releases.len());
-    for (row, progress) in releases.iter().zip(shared.store.progress_of(&releases).await?) {
+    for (row, progress) in releases.iter().zip(shared.store().progress_of(&releases).await?) {
         let mut by_environment: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for made in deployments.iter().filter(|made| made.release_id == row.id) {
             by_environment
@@ -108,7 +108,7 @@ pub(super) async fn of_project(
     let shown = |rows: &mut dyn Iterator<Item = &EnvironmentRow>| -> Vec<Value> {
         rows.map(|row| json!({ "Id": EnvironmentId(row.id), "Name": row.name })).collect()
     };
-    let lifecycles = shared.store.lifecycles().await?;
+    let lifecycles = shared.store().lifecycles().await?;
     let mut of_channels = Map::new();
     for channel in &channels {
         let lifecycle = channel.lifecycle_id.unwrap_or(project.lifecycle_id);
@@ -148,12 +148,12 @@ pub(super) async fn deployment_template(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.release(&id).await?;
+    let row = shared.store().release(&id).await?;
     let id = ReleaseId(row.id);
-    let project = shared.store.project(&ProjectId(row.project_id).to_string()).await?;
-    let environments = shared.store.environments().await?;
-    let libraries = shared.store.has_newer_libraries(&project, &row).await?;
-    let progress = shared.store.progress(&row).await?;
+    let project = shared.store().project(&ProjectId(row.project_id).to_string()).await?;
+    let environments = shared.store().environments().await?;
+    let libraries = shared.store().has_newer_libraries(&project, &row).await?;
+    let progress = shared.store().progress(&row).await?;
     let targets = progress.open(&environments).into_iter().map(|row| {
         let environment = EnvironmentId(row.id);
         json!({
@@ -177,7 +177,7 @@ pub(super) async fn preview(
     State(shared): State<Shared>,
     Path((id, environment)): Path<(String, String)>,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.release(&id).await?;
+    let row = shared.store().release(&id).await?;
     preview_of(&shared, &row, &environment).await.map(Json)
 }
 
@@ -187,7 +187,7 @@ pub(super) async fn previews(
     Path(id): Path<String>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.release(&id).await?;
+    let row = shared.store().release(&id).await?;
     let mut previews = Vec::new();
     for asked in fields.objects("DeploymentPreviews")? {
         if asked.text("TenantId")?.is_some() {
@@ -199,8 +199,8 @@ pub(super) async fn previews(
 }
 
 async fn preview_of(shared: &Shared, release: &ReleaseRow, environment: &str) -> Result<Value, Problem> {
-    let environment = shared.store.environment(environment).await?;
-    let Preview { actions, machines, prompts } = shared.store.preview(release, &environment).await?;
+    let environment = shared.store().environment(environment).await?;
+    let Preview { actions, machines, prompts } = shared.store().preview(release, &environment).await?;
     let machines: Vec<Value> =
         machines.into_iter().map(|(id, name)| json!({ "Id": MachineId(id), "Name": name })).collect();
     let steps = actions.iter().enumerate().map(|(place, action)| {
@@ -245,7 +245,7 @@ pub(super) async fn missing_packages(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = shared.store.release(&id).await?;
+    let row = shared.store().release(&id).await?;
     let missing = match shared.blobs.read(&row.blob(), 0).await {
         Ok(_) => Vec::new(),
         Err(BlobError::Missing { .. }) => {
@@ -264,10 +264,10 @@ pub(super) async fn release_template(
 ) -> Result<impl IntoResponse, Problem> {
     let project = project_of_process(&shared, &id).await?;
     let channel = match params.get("channel") {
-        Some(id) => Some(shared.store.channel(id).await?.id),
+        Some(id) => Some(shared.store().channel(id).await?.id),
         None => None,
     };
-    let Template { step, action, package, last } = shared.store.release_template(&project, channel).await?;
+    let Template { step, action, package, last } = shared.store().release_template(&project, channel).await?;
     let is_same = |last: &&ReleaseRow| last.package_id.eq_ignore_ascii_case(&package);
     let selected = last.as_ref().filter(is_same).map(|last| &last.package_version);
     Ok(Json(json!({

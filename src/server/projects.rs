@@ -15,7 +15,7 @@ use super::{
     libraries,
     paging::Params,
     problem::Problem,
-    rewrite::SPACE,
+    spaces::here,
 };
 use crate::{
     model::{LifecycleId, ProjectGroupId, ProjectId},
@@ -26,12 +26,12 @@ use crate::{
 pub(super) const PROCESS: &str = "deploymentprocess-";
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
-    let rows = shared.store.projects().await?;
+    let rows = shared.store().projects().await?;
     params.page_of("Project", &rows, |row| (ProjectId(row.id), &row.name), project)
 }
 
 pub(super) async fn all(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(shared.store.projects().await?.iter().map(project).collect::<Vec<_>>()))
+    Ok(Json(shared.store().projects().await?.iter().map(project).collect::<Vec<_>>()))
 }
 
 pub(super) async fn create(
@@ -39,13 +39,13 @@ pub(super) async fn create(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     if let Some(group) = fields.text("ProjectGroupId")? {
-        shared.store.project_group(&group).await?;
+        shared.store().project_group(&group).await?;
     }
     let description = fields.raw_text("Description")?.unwrap_or_default();
     let lifecycle = fields.text("LifecycleId")?;
     let libraries = libraries::included(&fields)?.unwrap_or_default();
     let name = fields.required("Name")?;
-    let row = shared.store.create_project(&name, &description, lifecycle.as_deref(), &libraries).await?;
+    let row = shared.store().create_project(&name, &description, lifecycle.as_deref(), &libraries).await?;
     Ok((StatusCode::CREATED, Json(project(&row))))
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(project(&shared.store.project(&id).await?)))
+    Ok(Json(project(&shared.store().project(&id).await?)))
 }
 
 /// What is not sent stays as it is.
@@ -63,7 +63,7 @@ pub(super) async fn put(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     if let Some(group) = fields.text("ProjectGroupId")? {
-        shared.store.project_group(&group).await?;
+        shared.store().project_group(&group).await?;
     }
     let change = ProjectChange {
         name: fields.raw_text("Name")?,
@@ -72,19 +72,19 @@ pub(super) async fn put(
         libraries: libraries::included(&fields)?,
         is_disabled: fields.sent_flag("IsDisabled")?,
     };
-    Ok(Json(project(&shared.store.change_project(&id, &change).await?)))
+    Ok(Json(project(&shared.store().change_project(&id, &change).await?)))
 }
 
 pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(project(&shared.store.delete_project(&id).await?)))
+    Ok(Json(project(&shared.store().delete_project(&id).await?)))
 }
 
 /// The project of a process, which is named by its own id or by the project's.
 pub(super) async fn project_of_process(shared: &Shared, id: &str) -> Result<ProjectRow, Problem> {
-    Ok(shared.store.project(id.strip_prefix(PROCESS).unwrap_or(id)).await?)
+    Ok(shared.store().project(id.strip_prefix(PROCESS).unwrap_or(id)).await?)
 }
 
 /// A process by its own id or below its project.
@@ -119,7 +119,7 @@ pub(super) async fn put_process(
     if !kept.get("Steps").is_some_and(Value::is_array) {
         return Err(Problem::invalid("`Steps` must be a list"));
     }
-    let row = shared.store.put_process(row.id, &Value::Object(kept).to_string(), version).await?;
+    let row = shared.store().put_process(row.id, &Value::Object(kept).to_string(), version).await?;
     process_document(&row).map(Json)
 }
 
@@ -135,7 +135,7 @@ fn process_document(row: &ProjectRow) -> Result<Value, Problem> {
     for (name, value) in [
         ("Id", json!(format!("{PROCESS}{project}"))),
         ("ProjectId", json!(project)),
-        ("SpaceId", json!(SPACE)),
+        ("SpaceId", json!(here())),
         ("Version", json!(row.process_version)),
         (
             "Links",
@@ -174,25 +174,25 @@ pub(super) async fn groups(
     State(shared): State<Shared>,
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
-    let rows = shared.store.project_groups().await?;
+    let rows = shared.store().project_groups().await?;
     params.page_of("ProjectGroup", &rows, |row| (ProjectGroupId(row.id), &row.name), group)
 }
 
 pub(super) async fn all_groups(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(shared.store.project_groups().await?.iter().map(group).collect::<Vec<_>>()))
+    Ok(Json(shared.store().project_groups().await?.iter().map(group).collect::<Vec<_>>()))
 }
 
 pub(super) async fn group_by_id(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(group(&shared.store.project_group(&id).await?)))
+    Ok(Json(group(&shared.store().project_group(&id).await?)))
 }
 
 fn group(row: &GroupRow) -> Value {
     let id = ProjectGroupId(row.id);
     json!({
-        "Id": id, "Name": row.name, "Description": row.description, "EnvironmentIds": [], "SpaceId": SPACE,
+        "Id": id, "Name": row.name, "Description": row.description, "EnvironmentIds": [], "SpaceId": here(),
         "Links": { "Self": link(format_args!("projectgroups/{id}")) },
     })
 }
@@ -200,7 +200,7 @@ fn group(row: &GroupRow) -> Value {
 fn project(row: &ProjectRow) -> Value {
     let id = ProjectId(row.id);
     json!({
-        "Id": id, "Name": row.name, "Slug": row.slug, "Description": row.description, "SpaceId": SPACE,
+        "Id": id, "Name": row.name, "Slug": row.slug, "Description": row.description, "SpaceId": here(),
         "VariableSetId": format!("variableset-{id}"), "DeploymentProcessId": format!("{PROCESS}{id}"),
         "LifecycleId": LifecycleId(row.lifecycle_id), "ProjectGroupId": ProjectGroupId(row.project_group_id),
         "IsDisabled": row.is_disabled == 1, "IncludedLibraryVariableSetIds": row.libraries(),
@@ -213,7 +213,7 @@ fn project(row: &ProjectRow) -> Value {
             "Variables": link(format_args!("variables/variableset-{id}")),
             "DeploymentProcess": link(format_args!("deploymentprocesses/{PROCESS}{id}")),
             "Runbooks": link(format_args!("projects/{id}/runbooks{{?skip,take}}")),
-            "Web": format!("/app#/{SPACE}/projects/{}", row.slug),
+            "Web": format!("/app#/{}/projects/{}", here(), row.slug),
             "Progression": link(format_args!("projects/{id}/progression")),
         },
     })

@@ -15,7 +15,7 @@ use super::{
     json::{link, time},
     paging::Params,
     problem::Problem,
-    rewrite::SPACE,
+    spaces::here,
 };
 use crate::{
     model::{ChannelId, ProjectId, ReleaseId},
@@ -45,7 +45,7 @@ pub(super) async fn create(
 
 /// Makes the release; its lifecycle may have made deployments of it.
 async fn make(shared: &Shared, new: &NewRelease) -> Result<ReleaseRow, Problem> {
-    let row = shared.store.create_release(new).await?;
+    let row = shared.store().create_release(new).await?;
     shared.deployment_changed();
     Ok(row)
 }
@@ -91,7 +91,7 @@ pub(super) async fn create_classic(
 }
 
 pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result<impl IntoResponse, Problem> {
-    let mut rows = shared.store.releases(None).await?;
+    let mut rows = shared.store().releases(None).await?;
     rows.retain(|row| params.lets("ids", &ReleaseId(row.id).to_string()));
     let mut answer = params.envelope("Release", rows.iter().map(release).collect())?;
     build_information::add_to(&shared, answer["Items"].as_array_mut().into_iter().flatten()).await?;
@@ -102,7 +102,7 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let mut answer = release(&shared.store.release(&id).await?);
+    let mut answer = release(&shared.store().release(&id).await?);
     build_information::add_to(&shared, [&mut answer]).await?;
     Ok(Json(answer))
 }
@@ -111,7 +111,7 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(release(&shared.store.delete_release(&id).await?)))
+    Ok(Json(release(&shared.store().delete_release(&id).await?)))
 }
 
 /// Copies the variables again, and nothing else.
@@ -119,7 +119,7 @@ pub(super) async fn snapshot_variables(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let mut answer = release(&shared.store.refresh_variables(&id).await?);
+    let mut answer = release(&shared.store().refresh_variables(&id).await?);
     build_information::add_to(&shared, [&mut answer]).await?;
     Ok(Json(answer))
 }
@@ -129,8 +129,8 @@ pub(super) async fn of_project(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
-    let project = shared.store.project(&id).await?;
-    let mut rows = shared.store.releases(Some(project.id)).await?;
+    let project = shared.store().project(&id).await?;
+    let mut rows = shared.store().releases(Some(project.id)).await?;
     if let Some(part) = params.get("searchByVersion") {
         rows.retain(|row| row.version.to_lowercase().contains(&part.to_lowercase()));
     }
@@ -143,7 +143,7 @@ pub(super) async fn by_version(
     State(shared): State<Shared>,
     Path((project, version)): Path<(String, String)>,
 ) -> Result<impl IntoResponse, Problem> {
-    let mut answer = release(&shared.store.release_of(&project, &version).await?);
+    let mut answer = release(&shared.store().release_of(&project, &version).await?);
     build_information::add_to(&shared, [&mut answer]).await?;
     Ok(Json(answer))
 }
@@ -153,7 +153,7 @@ pub(super) fn release(row: &ReleaseRow) -> Value {
     let project = ProjectId(row.project_id);
     json!({
         "Id": id, "Version": row.version, "ProjectId": project, "ChannelId": ChannelId(row.channel_id),
-        "SpaceId": SPACE, "ReleaseNotes": row.notes, "Assembled": time(row.assembled),
+        "SpaceId": here(), "ReleaseNotes": row.notes, "Assembled": time(row.assembled),
         "SelectedPackages": [{
             "ActionName": row.action_name, "StepName": row.action_name, "PackageReferenceName": "",
             "PackageId": row.package_id, "Version": row.package_version, "Hash": row.package_sha256,
@@ -165,7 +165,7 @@ pub(super) fn release(row: &ReleaseRow) -> Value {
         "IgnoreChannelRules": row.ignore_channel_rules == 1,
         "Links": {
             "Self": link(format_args!("releases/{id}")), "Project": link(format_args!("projects/{project}")),
-            "Web": format!("/app#/{SPACE}/releases/{id}"),
+            "Web": format!("/app#/{}/releases/{id}", here()),
             "Progression": link(format_args!("releases/{id}/progression")),
             "SnapshotVariables": link(format_args!("releases/{id}/snapshot-variables")),
             "ProjectVariableSnapshot": link(format_args!("variables/{}", row.variables_id())),

@@ -6,14 +6,16 @@ use axum::{
     http::{Uri, uri::PathAndQuery},
 };
 
+use percent_encoding::percent_decode_str;
+
 use crate::{model::SpaceId, protocol::BASE};
 
-/// The only space of this version.
-pub(super) const SPACE: SpaceId = SpaceId(1);
 /// Where a request for the space itself goes.
 pub(super) const SPACE_ROOT: &str = "/api/-space";
-/// Where a request for a space that does not exist goes; the space's name follows.
-pub(super) const NO_SPACE: &str = "/api/-no-space";
+
+/// The space that the path of a request named, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Prefix(pub(super) String);
 
 /// Rewrites the path of the request. The worker API has one spelling and is left alone.
 pub(super) fn request(mut request: Request) -> Request {
@@ -21,7 +23,10 @@ pub(super) fn request(mut request: Request) -> Request {
     if path.starts_with(BASE) {
         return request;
     }
-    let path = one_spelling(path);
+    let (prefix, path) = one_spelling(path);
+    if let Some(prefix) = prefix {
+        request.extensions_mut().insert(prefix);
+    }
     let path = match request.uri().query() {
         Some(query) => format!("{path}?{query}"),
         None => path,
@@ -36,11 +41,12 @@ pub(super) fn request(mut request: Request) -> Request {
     request
 }
 
-fn one_spelling(path: &str) -> String {
+/// The space that a path names, and the rest of the path.
+fn one_spelling(path: &str) -> (Option<Prefix>, String) {
     let path = path.to_ascii_lowercase();
     let mut segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     if segments.first() != Some(&"api") {
-        return path;
+        return (None, path);
     }
     segments.remove(0);
     // `/api/spaces/{id}` alone is the space as a resource; with more behind it, it is a prefix.
@@ -50,12 +56,12 @@ fn one_spelling(path: &str) -> String {
         _ => None,
     };
     let Some((length, space, has_rest)) = prefix else {
-        return format!("/api/{}", segments.join("/")).trim_end_matches('/').to_owned();
+        return (None, format!("/api/{}", segments.join("/")).trim_end_matches('/').to_owned());
     };
-    if space != SPACE.to_string().to_lowercase() && space != "default" {
-        return format!("{NO_SPACE}/{space}");
-    }
-    if has_rest { format!("/api/{}", segments[length..].join("/")) } else { SPACE_ROOT.to_owned() }
+    let space = Prefix(percent_decode_str(space).decode_utf8_lossy().into_owned());
+    let path =
+        if has_rest { format!("/api/{}", segments[length..].join("/")) } else { SPACE_ROOT.to_owned() };
+    (Some(space), path)
 }
 
 #[cfg(test)]
@@ -65,17 +71,23 @@ mod tests {
     #[test]
     fn three_prefixes_any_case_and_a_slash_are_one_path() {
         for path in [
-            "/api/deploymentprocesses/x",
             "/api/Spaces-1/deploymentProcesses/X/",
             "/API/spaces/spaces-1/deploymentprocesses/x",
-            "/api/spaces/Default/deploymentprocesses/x",
+            "/api/spaces/Spaces-1/deploymentprocesses/x",
         ] {
-            assert_eq!(one_spelling(path), "/api/deploymentprocesses/x", "{path}");
+            let space = Some(Prefix("spaces-1".to_owned()));
+            assert_eq!(one_spelling(path), (space, "/api/deploymentprocesses/x".to_owned()), "{path}");
         }
-        assert_eq!(one_spelling("/api/"), "/api");
-        assert_eq!(one_spelling("/api/Spaces-1/"), SPACE_ROOT);
-        assert_eq!(one_spelling("/api/spaces/Spaces-1"), "/api/spaces/spaces-1");
-        assert_eq!(one_spelling("/api/spaces/all"), "/api/spaces/all");
-        assert_eq!(one_spelling("/api/Spaces-2/tasks"), "/api/-no-space/spaces-2");
+        let of = |path: &str| {
+            let (space, path) = one_spelling(path);
+            (space.map_or_else(String::new, |Prefix(name)| name), path)
+        };
+        let is = |space: &str, path: &str| (space.to_owned(), path.to_owned());
+        assert_eq!(of("/api/deploymentprocesses/x"), is("", "/api/deploymentprocesses/x"));
+        assert_eq!(of("/api/"), is("", "/api"));
+        assert_eq!(of("/api/Spaces-2/"), is("spaces-2", SPACE_ROOT));
+        assert_eq!(of("/api/spaces/Spaces-1"), is("", "/api/spaces/spaces-1"));
+        assert_eq!(of("/api/spaces/all"), is("", "/api/spaces/all"));
+        assert_eq!(of("/api/spaces/Two%20Words/tasks"), is("two words", "/api/tasks"));
     }
 }

@@ -1,4 +1,4 @@
-//! The root document, the one space, and who is asking.
+//! The root documents, and who is asking.
 
 use axum::{
     Json,
@@ -9,17 +9,19 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Shared,
+    auth::Caller,
     json::{link, wanted},
     paging::Params,
     problem::Problem,
-    rewrite::SPACE,
+    spaces::{self, here},
 };
 
 /// Clients gate features by this number and refuse what is too low or not a version, so it is not octarm's own; it
 /// is the lowest that lets every supported client use what this server has.
 const OCTOPUS_VERSION: &str = "2024.4.0";
 const API_VERSION: &str = "3.0.0";
-const USER: &str = "Users-1";
+/// The id of the one user.
+pub(super) const USER: &str = "Users-1";
 
 /// What may be linked to in the space: the link's name, the path, and its query parameters.
 const RESOURCES: [(&str, &str); 31] = [
@@ -82,7 +84,7 @@ pub(super) async fn document(State(shared): State<Shared>) -> impl IntoResponse 
         "Application": "octarm",
         "Version": OCTOPUS_VERSION,
         "ApiVersion": API_VERSION,
-        "InstallationId": shared.store.installation().id,
+        "InstallationId": shared.store().installation().id,
         "OctarmVersion": env!("CARGO_PKG_VERSION"),
         // By this our own client knows that a request may be sent again.
         "IdempotencyKeys": true,
@@ -92,14 +94,8 @@ pub(super) async fn document(State(shared): State<Shared>) -> impl IntoResponse 
 
 pub(super) async fn space_document() -> impl IntoResponse {
     let mut links = links();
-    links.insert("Self".to_owned(), format!("/api/{SPACE}").into());
-    Json(json!({ "Id": SPACE, "Links": links }))
-}
-
-pub(super) async fn no_space(Path(space): Path<String>) -> Problem {
-    Problem::not_found(format!(
-        "space `{space}` does not exist: this server has one, `{SPACE}` named `Default`"
-    ))
+    links.insert("Self".to_owned(), format!("/api/{}", here()).into());
+    Json(json!({ "Id": here(), "Links": links }))
 }
 
 /// The one user: whoever has a key.
@@ -125,9 +121,14 @@ pub(super) async fn user(Path(id): Path<String>) -> Result<impl IntoResponse, Pr
     Ok(Json(the_user()))
 }
 
-pub(super) async fn spaces_of(Path(id): Path<String>) -> Result<impl IntoResponse, Problem> {
+pub(super) async fn spaces_of(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
     known_user(&id)?;
-    Ok(Json([the_space()]))
+    let spaces = spaces::reached(&shared, &caller).await?;
+    Ok(Json(spaces.iter().map(spaces::document).collect::<Vec<_>>()))
 }
 
 fn known_user(id: &str) -> Result<(), Problem> {
@@ -137,34 +138,4 @@ fn known_user(id: &str) -> Result<(), Problem> {
     Err(Problem::not_found(format!(
         "user `{id}` does not exist: this server has keys and one user, `{USER}`"
     )))
-}
-
-fn the_space() -> Value {
-    json!({
-        "Id": SPACE, "Name": "Default", "Slug": "default", "Description": "", "IsDefault": true,
-        "TaskQueueStopped": false, "SpaceManagersTeams": [], "SpaceManagersTeamMembers": [USER],
-        "Links": {
-            "Self": format!("/api/spaces/{SPACE}"), "SpaceHome": format!("/api/{SPACE}"), "Web": format!("/app#/{SPACE}"),
-        },
-    })
-}
-
-pub(super) async fn spaces(params: Params) -> Result<impl IntoResponse, Problem> {
-    let named = params.get("partialName").is_none_or(|part| "default".contains(&part.to_lowercase()));
-    let id = SPACE.to_string();
-    let asked = params.lets("ids", &id);
-    let items = if named && asked { vec![the_space()] } else { Vec::new() };
-    params.envelope("Space", items).map(Json)
-}
-
-pub(super) async fn all_spaces() -> impl IntoResponse {
-    Json([the_space()])
-}
-
-pub(super) async fn space(Path(id): Path<String>) -> Result<impl IntoResponse, Problem> {
-    if id.eq_ignore_ascii_case(&SPACE.to_string()) || id.eq_ignore_ascii_case("default") {
-        Ok(Json(the_space()))
-    } else {
-        Err(no_space(Path(id)).await)
-    }
 }

@@ -16,8 +16,8 @@ use super::{
     libraries, lifecycles, machines, once, openapi, packages, pools,
     problem::Problem,
     progression, projects, releases,
-    rewrite::{self, NO_SPACE, SPACE_ROOT},
-    root, tasks, unread, variables, workers,
+    rewrite::{self, SPACE_ROOT},
+    root, spaces, tasks, unread, variables, workers,
 };
 use crate::protocol::{BASE, ErrorCode};
 
@@ -57,14 +57,13 @@ fn octopus(shared: &Shared) -> Router<Shared> {
     Router::new()
         .route("/api", get(root::document))
         .route(SPACE_ROOT, get(root::space_document))
-        .route(&format!("{NO_SPACE}/{{space}}"), any(root::no_space))
         .route("/api/users", get(root::users))
         .route("/api/users/me", get(root::me))
         .route("/api/users/{id}", get(root::user))
         .route("/api/users/{id}/spaces", get(root::spaces_of))
-        .route("/api/spaces", get(root::spaces))
-        .route("/api/spaces/all", get(root::all_spaces))
-        .route("/api/spaces/{id}", get(root::space))
+        .route("/api/spaces", get(spaces::list).post(spaces::create))
+        .route("/api/spaces/all", get(spaces::all))
+        .route("/api/spaces/{id}", get(spaces::show).put(spaces::change).delete(spaces::remove))
         .route("/api/apikeys", get(api_keys::list).post(api_keys::create))
         .route("/api/apikeys/{id}", delete(api_keys::remove))
         .route("/api/packages", get(packages::list))
@@ -150,6 +149,7 @@ fn octopus(shared: &Shared) -> Router<Shared> {
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(shared.clone(), once::once))
+        .layer(from_fn_with_state(shared.clone(), spaces::enter))
         .layer(from_fn_with_state(shared.clone(), auth::require_key))
 }
 

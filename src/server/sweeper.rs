@@ -11,7 +11,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Sweeps until the server closes.
 pub(super) async fn run(shared: Shared) {
     loop {
-        let pause = match shared.store.sweep(shared.settings.unknown_after).await {
+        let pause = match shared.store().sweep(shared.settings.unknown_after).await {
             Ok(swept) => {
                 if swept.changed > 0 {
                     tracing::warn!(changed = swept.changed, "deployments lost their worker");

@@ -21,7 +21,7 @@ use super::{
     kept_logs::{self, LogError},
     paging::Params,
     problem::Problem,
-    rewrite::SPACE,
+    spaces::here,
 };
 use crate::{
     model::{DeploymentId, EnvironmentId, Level, LogLine, ProjectId, TaskId, TaskState},
@@ -75,7 +75,7 @@ fn parse(id: &str) -> Result<DeploymentId, StoreError> {
 
 async fn find(shared: &Shared, id: &str) -> Result<DeploymentRow, Problem> {
     let deployment = parse(id)?;
-    shared.store.deployment(deployment).await.map_err(|error| match error {
+    shared.store().deployment(deployment).await.map_err(|error| match error {
         StoreError::NotFound(_) => StoreError::NotFound(format!("task `{id}` does not exist")).into(),
         other => other.into(),
     })
@@ -98,7 +98,8 @@ pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result
     };
     // All tasks deploy.
     let named = params.get("name").is_none_or(|name| name.eq_ignore_ascii_case(NAME));
-    let (rows, total) = if named { shared.store.deployments(&filter, page).await? } else { (Vec::new(), 0) };
+    let (rows, total) =
+        if named { shared.store().deployments(&filter, page).await? } else { (Vec::new(), 0) };
     Ok(Json(params.wrap("Task", page, total, &tasks(&shared, &rows).await?)))
 }
 
@@ -118,7 +119,7 @@ pub(super) async fn queued_behind(
             ..TaskFilter::default()
         };
         rows = shared
-            .store
+            .store()
             .deployments(&filter, Page { skip: 0, take: i32::MAX.unsigned_abs().into() })
             .await?
             .0;
@@ -142,9 +143,9 @@ pub(super) async fn cancel(
     let row = find(&shared, &id).await?;
     caller.reach(EnvironmentId(row.environment_id), &row.environment_name)?;
     let deployment = DeploymentId(row.id);
-    shared.store.cancel(deployment).await?;
+    shared.store().cancel(deployment).await?;
     shared.deployment_changed();
-    one(&shared, &shared.store.deployment(deployment).await?).await.map(Json)
+    one(&shared, &shared.store().deployment(deployment).await?).await.map(Json)
 }
 
 pub(super) async fn details(
@@ -280,7 +281,7 @@ pub(super) async fn log(
         let bytes = if state.is_completed() {
             kept_logs::read(&shared, deployment, from, LOG_PART).await?
         } else {
-            shared.store.read_log(deployment, from, LOG_PART).await?
+            shared.store().read_log(deployment, from, LOG_PART).await?
         };
         if !bytes.is_empty()
             || state.is_completed()
@@ -300,7 +301,7 @@ pub(super) async fn log(
         tokio::select! {
             () = news => {}
             // Another node tells of a new state, and not of a log that grows: that would be a message for each chunk.
-            () = tokio::time::sleep_until(next_look(&shared.store, deadline)) => {}
+            () = tokio::time::sleep_until(next_look(&shared.store(), deadline)) => {}
             () = shared.closing.cancelled() => {}
         }
     }
@@ -322,12 +323,12 @@ fn category(level: Level) -> &'static str {
 
 /// The documents of these tasks.
 pub(super) async fn tasks(shared: &Shared, rows: &[DeploymentRow]) -> Result<Vec<Value>, Problem> {
-    let waiting = shared.store.waiting(rows).await?;
+    let waiting = shared.store().waiting(rows).await?;
     rows.iter().map(|row| task(row, waiting.get(&row.id))).collect()
 }
 
 async fn one(shared: &Shared, row: &DeploymentRow) -> Result<Value, Problem> {
-    let waiting = shared.store.waiting(std::slice::from_ref(row)).await?;
+    let waiting = shared.store().waiting(std::slice::from_ref(row)).await?;
     task(row, waiting.get(&row.id))
 }
 
@@ -337,7 +338,7 @@ fn task(row: &DeploymentRow, waiting: Option<&Waiting>) -> Result<Value, Problem
     let completed = state.is_completed();
     let seconds = row.started.zip(row.completed).map(|(start, end)| (end - start).max(0) / 1000);
     Ok(json!({
-        "Id": id, "SpaceId": SPACE, "Name": NAME, "Description": row.description(), "State": state,
+        "Id": id, "SpaceId": here(), "Name": NAME, "Description": row.description(), "State": state,
         "WaitingReason": waiting.map(ToString::to_string),
         "IsCompleted": completed, "FinishedSuccessfully": state == TaskState::Success,
         "HasPendingInterruptions": false, "HasWarningsOrErrors": state == TaskState::Failed,
@@ -354,7 +355,7 @@ fn task(row: &DeploymentRow, waiting: Option<&Waiting>) -> Result<Value, Problem
             "QueuedBehind": link(format_args!("tasks/{id}/queued-behind{{?skip,take}}")),
             "Artifacts": link(format_args!("artifacts?regarding={id}")),
             "Interruptions": link(format_args!("interruptions?regarding={id}")),
-            "Web": format!("/app#/{SPACE}/tasks/{id}"),
+            "Web": format!("/app#/{}/tasks/{id}", here()),
         },
     }))
 }

@@ -43,7 +43,7 @@ pub(super) async fn run(shared: Shared) {
 }
 
 async fn prune(shared: &Shared) {
-    let company = Company::of_server(shared.store.has_other_nodes());
+    let company = Company::of_server(shared.store().has_other_nodes());
     let Shared { store, blobs, settings, closing, .. } = shared;
     match prune::run(store, blobs, &settings.retention, company, closing).await {
         Ok(removed) => {
@@ -56,7 +56,7 @@ async fn prune(shared: &Shared) {
 }
 
 async fn is_our_turn(shared: &Shared, work: &str, length: Duration) -> bool {
-    shared.store.take_work(work, length).await.unwrap_or_else(|error| {
+    shared.store().take_work(work, length).await.unwrap_or_else(|error| {
         tracing::error!(error = &error as &dyn Error, "the housekeeping did not begin");
         false
     })

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Shared, body::Fields, json::link, paging::Params, problem::Problem, rewrite::SPACE};
+use super::{Shared, body::Fields, json::link, paging::Params, problem::Problem, spaces::here};
 use crate::{
     conventions::Conventions,
     model::{ProjectId, ScopeType, SetOwner, VariableSetId, VariableSetIdError},
@@ -22,7 +22,7 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let set = shared.store.variables(set_of(&id)?).await?;
+    let set = shared.store().variables(set_of(&id)?).await?;
     Ok(Json(document(&set)))
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn put(
         .iter()
         .map(|fields| variable(fields, &shared.conventions))
         .collect::<Result<_, _>>()?;
-    let set = shared.store.put_variables(id.owner, version, new).await?;
+    let set = shared.store().put_variables(id.owner, version, new).await?;
     Ok(Json(document(&set)))
 }
 
@@ -56,10 +56,10 @@ pub(super) async fn names(
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
     let project = match params.get("project") {
-        Some(project) => Some(shared.store.project(project).await?),
+        Some(project) => Some(shared.store().project(project).await?),
         None => None,
     };
-    Ok(Json(shared.store.variable_names(project.as_ref()).await?))
+    Ok(Json(shared.store().variable_names(project.as_ref()).await?))
 }
 
 /// The values of a project that would hold, in the form of a set.
@@ -70,7 +70,7 @@ pub(super) async fn preview(
     let project = params.get("project").ok_or_else(|| {
         Problem::invalid("`project` is missing: give the project whose variables are to be shown")
     })?;
-    let project = shared.store.project(project).await?;
+    let project = shared.store().project(project).await?;
     let wanted: Vec<(ScopeType, Vec<String>)> = [
         ("environment", ScopeType::Environment),
         ("channel", ScopeType::Channel),
@@ -82,7 +82,7 @@ pub(super) async fn preview(
     .into_iter()
     .filter_map(|(name, kind)| Some((kind, vec![params.get(name)?.to_owned()])))
     .collect();
-    let Resolved { variables, members } = shared.store.resolved(&project, &wanted).await?;
+    let Resolved { variables, members } = shared.store().resolved(&project, &wanted).await?;
     let owner = SetOwner::Project(ProjectId(project.id));
     let variables: Vec<Value> = variables
         .iter()
@@ -93,7 +93,7 @@ pub(super) async fn preview(
         })
         .collect();
     Ok(Json(json!({
-        "Id": VariableSetId::of(owner), "OwnerId": owner, "Version": 0, "SpaceId": SPACE, "Variables": variables,
+        "Id": VariableSetId::of(owner), "OwnerId": owner, "Version": 0, "SpaceId": here(), "Variables": variables,
         "ScopeValues": scope_values(&members), "Links": {},
     })))
 }
@@ -167,7 +167,7 @@ fn document(set: &VariableSet) -> Value {
         .collect();
     let VariableSet { id, version, members, .. } = set;
     json!({
-        "Id": id, "OwnerId": id.owner, "Version": version, "SpaceId": SPACE, "Variables": variables,
+        "Id": id, "OwnerId": id.owner, "Version": version, "SpaceId": here(), "Variables": variables,
         "ScopeValues": scope_values(members), "Links": { "Self": link(format_args!("variables/{id}")) },
     })
 }

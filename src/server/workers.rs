@@ -17,6 +17,7 @@ use super::{
     body::Whole,
     packages,
     problem::Problem,
+    spaces,
 };
 use crate::{
     model::{DeploymentId, Fence, LogLine, MachineId, ReleaseId, Variable},
@@ -51,7 +52,8 @@ pub(super) async fn register(
     caller: Caller,
     Body(request): Body<RegisterRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    let registered = shared.store.register(&request, caller.name()).await?;
+    let space = spaces::choose(&shared, &caller, request.space.as_deref()).await?.id();
+    let registered = shared.everything.in_space(space).register(&request, caller.name()).await?;
     tracing::info!(
         worker = registered.name,
         environment = registered.environment,
@@ -71,7 +73,7 @@ pub(super) async fn session(
     Worker(worker): Worker,
     Body(request): Body<SessionRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    let environment = shared.store.start_session(worker.id, &request).await?;
+    let environment = shared.store().start_session(worker.id, &request).await?;
     tracing::info!(worker = worker.name, instance = %request.instance, "worker session started");
     Ok(Json(SessionResponse {
         worker_id: MachineId(worker.id),
@@ -88,10 +90,10 @@ pub(super) async fn claim(
     Instance(session): Instance,
     Body(request): Body<ClaimRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    shared.store.touch(session.id).await?;
+    shared.store().touch(session.id).await?;
     let wait = Duration::from_millis(request.wait_ms).min(shared.settings.poll_wait);
     let deadline = Instant::now() + wait;
-    let queue = shared.store.queue_of(&session);
+    let queue = shared.store().queue_of(&session);
     let mut turn = queue.turn();
     let (mut own, mut resting) = (true, false);
     loop {
@@ -102,13 +104,13 @@ pub(super) async fn claim(
             turn.give();
         }
         let closing = shared.closing.is_cancelled();
-        let look = if closing { Look::Nothing } else { shared.store.look(&session, own).await? };
+        let look = if closing { Look::Nothing } else { shared.store().look(&session, own).await? };
         let found = look == Look::Work;
         if found {
             // Whatever becomes of this claim, somebody looks.
             turn.give();
         }
-        if found && let Some(mut assignment) = shared.store.claim(&session, own).await? {
+        if found && let Some(mut assignment) = shared.store().claim(&session, own).await? {
             // There may be more, for others.
             turn.pass_on();
             let uri = shared.public_url.as_deref();
@@ -151,8 +153,8 @@ pub(super) async fn renew(
     Path(deployment): Path<String>,
     Body(request): Body<RenewRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    let cancel = shared.store.renew(session.id, parse(&deployment)?, request.fence).await?;
-    Ok(Json(RenewResponse { lease_ms: milliseconds(shared.store.lease()), cancel }))
+    let cancel = shared.store().renew(session.id, parse(&deployment)?, request.fence).await?;
+    Ok(Json(RenewResponse { lease_ms: milliseconds(shared.store().lease()), cancel }))
 }
 
 pub(super) async fn journal(
@@ -162,7 +164,7 @@ pub(super) async fn journal(
     Body(request): Body<JournalRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let deployment = parse(&deployment)?;
-    Ok(Json(shared.store.append_journal(session.id, deployment, request.fence, &request.entry).await?))
+    Ok(Json(shared.store().append_journal(session.id, deployment, request.fence, &request.entry).await?))
 }
 
 /// The query of a log chunk.
@@ -197,7 +199,8 @@ pub(super) async fn log(
         })?;
     }
     let deployment = parse(&deployment)?;
-    let recorded = shared.store.append_log(session.id, deployment, place.fence, place.offset, &bytes).await?;
+    let recorded =
+        shared.store().append_log(session.id, deployment, place.fence, place.offset, &bytes).await?;
     shared.news.notify_waiters();
     Ok(Json(recorded))
 }
@@ -215,9 +218,9 @@ pub(super) async fn package(
     Query(OfFence { fence }): Query<OfFence>,
 ) -> Result<Response, Problem> {
     let deployment = parse(&deployment)?;
-    shared.store.check_fence(session.id, deployment, fence).await?;
-    let row = shared.store.deployment(deployment).await?;
-    let release = shared.store.release(&ReleaseId(row.release_id).to_string()).await?;
+    shared.store().check_fence(session.id, deployment, fence).await?;
+    let row = shared.store().deployment(deployment).await?;
+    let release = shared.store().release(&ReleaseId(row.release_id).to_string()).await?;
     packages::stream(&shared, &release.package_file, &release.blob()).await
 }
 
@@ -228,7 +231,7 @@ pub(super) async fn finish(
     Body(request): Body<FinishRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let deployment = parse(&deployment)?;
-    shared.store.finish(session.id, deployment, &request).await?;
+    shared.store().finish(session.id, deployment, &request).await?;
     tracing::info!(%deployment, state = %request.outcome.task_state(), worker = session.name, "deployment ended");
     shared.deployment_changed();
     Ok(Json(Finished {}))
@@ -247,7 +250,7 @@ pub(super) async fn deregister(
     Worker(worker): Worker,
     Query(Force { force }): Query<Force>,
 ) -> Result<impl IntoResponse, Problem> {
-    shared.store.deregister(worker.id, force).await?;
+    shared.store().deregister(worker.id, force).await?;
     tracing::info!(worker = worker.name, force, "worker deregistered");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,7 +11,7 @@ use super::{
     key,
     keys::{hash, random_word},
 };
-use crate::model::{ApiKeyId, EnvironmentId, Permission};
+use crate::model::{ApiKeyId, EnvironmentId, Permission, SpaceId};
 
 /// How many characters of a key tell it from others without giving it away: `API-` and four of 32.
 const HINT: usize = 8;
@@ -25,6 +25,8 @@ pub struct NewApiKey {
     pub name: String,
     /// What it allows.
     pub permissions: Vec<Permission>,
+    /// The only space it reaches; none means every one.
+    pub space: Option<SpaceId>,
     /// Where it may deploy, by name or id; none means everywhere.
     pub environments: Vec<String>,
     /// After how many days it stops working.
@@ -42,6 +44,8 @@ pub struct ApiKeyRow {
     pub hint: String,
     /// What it allows.
     pub permissions: Vec<Permission>,
+    /// The only space it reaches; none means every one.
+    pub space: Option<SpaceId>,
     /// Where it may deploy; empty means everywhere.
     pub environments: Vec<EnvironmentId>,
     /// When it was made, in milliseconds since 1970.
@@ -56,6 +60,11 @@ impl ApiKeyRow {
         self.permissions.iter().any(|has| has.allows(needed))
     }
 
+    /// Whether it may change whatever there is.
+    pub fn administers_all(&self) -> bool {
+        self.allows(Permission::Administer) && self.space.is_none()
+    }
+
     /// Whether it may change this environment, where it allows to change any.
     pub fn reaches(&self, environment: EnvironmentId) -> bool {
         self.environments.is_empty() || self.environments.contains(&environment)
@@ -68,6 +77,7 @@ struct Stored {
     name: String,
     hint: String,
     permissions: String,
+    space_id: Option<i64>,
     environments: String,
     created: i64,
     expires: Option<i64>,
@@ -79,6 +89,7 @@ impl Stored {
         Ok(ApiKeyRow {
             id: ApiKeyId(self.id),
             permissions: serde_json::from_str(&self.permissions).map_err(unreadable)?,
+            space: self.space_id.map(SpaceId),
             environments: serde_json::from_str(&self.environments).map_err(unreadable)?,
             name: self.name,
             hint: self.hint,
@@ -88,7 +99,7 @@ impl Stored {
     }
 }
 
-const COLUMNS: &str = "id, name, hint, permissions, environments, created, expires";
+const COLUMNS: &str = "id, name, hint, permissions, space_id, environments, created, expires";
 
 impl Store {
     /// Makes the first API key if there is none; it may do everything. `keep` runs before the key counts, so that a
@@ -104,7 +115,7 @@ impl Store {
         if keys > 0 {
             return Ok(None);
         }
-        let (made, _) = insert(&mut write, "first", &[Permission::Administer], &[], None).await?;
+        let (made, _) = insert(&mut write, "first", &[Permission::Administer], None, &[], None).await?;
         if let Err(error) = keep(&made) {
             return Ok(Some(Err(error)));
         }
@@ -135,6 +146,8 @@ impl Store {
         }
         let mut write = self.database.write().await?;
         write.lock_table("api_keys").await?;
+        // The environments of a key are in its space, if it has one.
+        write.space = new.space.map(|space| space.0);
         let known = environments::all(&mut write).await?;
         let mut reached = Vec::new();
         for named in &new.environments {
@@ -152,7 +165,7 @@ impl Store {
                 ApiKeyId(id)
             )));
         }
-        let made = insert(&mut write, name, &permissions, &reached, new.days).await?;
+        let made = insert(&mut write, name, &permissions, new.space, &reached, new.days).await?;
         write.commit().await?;
         Ok(made)
     }
@@ -188,10 +201,10 @@ impl Store {
             .or_else(|| rows.iter().position(|row| key(&row.name) == key(named)))
             .ok_or_else(|| StoreError::NotFound(format!("API key `{named}` does not exist")))?;
         let row = rows.remove(place);
-        let others = rows.iter().any(|other| other.allows(Permission::Administer) && other.expires.is_none());
-        if row.allows(Permission::Administer) && !others {
+        let lasting = |row: &ApiKeyRow| row.administers_all() && row.expires.is_none();
+        if row.administers_all() && !rows.iter().any(lasting) {
             return Err(StoreError::Conflict(format!(
-                "`{}` is the last API key without an end that may administer: make another one first",
+                "`{}` is the last API key without an end that may administer every space: make another one first",
                 row.name
             )));
         }
@@ -217,14 +230,15 @@ async fn insert(
     write: &mut Write,
     name: &str,
     permissions: &[Permission],
+    space: Option<SpaceId>,
     environments: &[EnvironmentId],
     days: Option<u32>,
 ) -> Result<(SecretString, ApiKeyRow), StoreError> {
     let made = SecretString::from(format!("API-{}", random_word(32)?));
     let stored = |error| StoreError::corrupt("a new API key", error);
     let row: Stored = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "insert into api_keys (name, name_key, hash, hint, permissions, environments, created, expires) \
-         values ($1, $2, $3, $4, $5, $6, {0}, {0} + $7 * 86400000) returning {COLUMNS}",
+        "insert into api_keys (name, name_key, hash, hint, permissions, environments, created, expires, space_id) \
+         values ($1, $2, $3, $4, $5, $6, {0}, {0} + $7 * 86400000, $8) returning {COLUMNS}",
         now!()
     )))
     .bind(name)
@@ -234,6 +248,7 @@ async fn insert(
     .bind(serde_json::to_string(permissions).map_err(stored)?)
     .bind(serde_json::to_string(environments).map_err(stored)?)
     .bind(days.map(i64::from))
+    .bind(space.map(|space| space.0))
     .fetch_one(&mut **write)
     .await?;
     Ok((made, row.read()?))

@@ -72,7 +72,7 @@ impl Store {
     /// Says that this blob is about to be stored and named: nobody deletes it from now on, for [`GRACE`]. Refused while
     /// somebody is deleting the same bytes.
     pub async fn expect_blob(&self, blob: &Blob) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         let spared = sqlx::query(concat!(
             "insert into blobs as b (sha256, size, unnamed_since) values ($1, $2, ",
             now!(),
@@ -98,7 +98,7 @@ impl Store {
         let known: HashSet<String> = known.into_iter().collect();
         let mut adopted = 0;
         for blob in stored.iter().filter(|blob| !known.contains(&blob.sha256)) {
-            let mut write = self.database.write().await?;
+            let mut write = self.write().await?;
             adopted += sqlx::query(concat!(
                 "insert into blobs (sha256, size, unnamed_since) values ($1, $2, ",
                 now!(),
@@ -135,7 +135,7 @@ impl Store {
     /// Takes note of what nothing names any more: since now, which is later than it was so. A release that is being made of
     /// a package while that is deleted still finds its bytes: it has all of [`GRACE`] to get them named.
     pub async fn mark_unnamed_blobs(&self) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         for text in [
             concat!(
                 "update blobs set unnamed_since = null where sha256 in (select sha256 from blobs b where \
@@ -165,7 +165,7 @@ impl Store {
         abandoned: Duration,
         most: u32,
     ) -> Result<Vec<Blob>, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         // The rows are looked at once more after they were locked: a push that spared one in between has the last word.
         let doomed: Vec<(String, i64)> = sqlx::query_as(AssertSqlSafe(format!(
             "update blobs set doomed = {now} where sha256 in (select sha256 from blobs b where \
@@ -186,7 +186,7 @@ impl Store {
 
     /// A doomed blob is gone: it may be stored anew.
     pub async fn forget_blob(&self, sha256: &str) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         sqlx::query("delete from blobs where sha256 = $1 and doomed is not null")
             .bind(sha256)
             .execute(&mut *write)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::AssertSqlSafe;
 
-use super::{Overwrite, Store, StoreError, database::now, packages::version_key};
+use super::{Overwrite, Store, StoreError, database::now, packages::version_key, spaces};
 use crate::model::BuildInformationId;
 
 /// How many package versions are asked for at once.
@@ -45,12 +45,13 @@ impl Store {
     ) -> Result<BuildInformationRow, StoreError> {
         let (package, version) = (new.package_id.trim(), new.version.trim());
         let (package_key, version_key) = (package.to_lowercase(), version_key(version));
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
+        let home = spaces::home(&write)?;
         let stored: Option<BuildInformationRow> = sqlx::query_as(concat!(
-            "insert into build_information (package_id, package_key, version, version_key, document, created) \
+            "insert into build_information (package_id, package_key, version, version_key, document, created, space_id) \
              values ($1, $2, $3, $4, $5, ",
             now!(),
-            ") on conflict (package_key, version_key) do update set version = excluded.version, \
+            ", $7) on conflict (space_id, package_key, version_key) do update set version = excluded.version, \
              document = excluded.document, created = excluded.created where $6 = 1 \
              returning id, package_id, version, document, created"
         ))
@@ -60,6 +61,7 @@ impl Store {
         .bind(&version_key)
         .bind(&new.document)
         .bind(i64::from(overwrite == Overwrite::Replace))
+        .bind(home)
         .fetch_optional(&mut *write)
         .await?;
         if let Some(stored) = stored {
@@ -74,10 +76,11 @@ impl Store {
         }
         Ok(sqlx::query_as(
             "select id, package_id, version, document, created from build_information \
-             where package_key = $1 and version_key = $2",
+             where package_key = $1 and version_key = $2 and space_id = $3",
         )
         .bind(package_key)
         .bind(version_key)
+        .bind(home)
         .fetch_one(&mut *write)
         .await?)
     }
@@ -89,9 +92,10 @@ impl Store {
     ) -> Result<Vec<BuildInformationRow>, StoreError> {
         Ok(sqlx::query_as(
             "select id, package_id, version, document, created from build_information \
-             where $1 is null or package_key = $1 order by id desc",
+             where ($1 is null or package_key = $1) and space_id = coalesce($2, space_id) order by id desc",
         )
         .bind(package.map(str::to_lowercase))
+        .bind(self.space)
         .fetch_all(&self.database.reader)
         .await?)
     }
@@ -104,13 +108,13 @@ impl Store {
         let wanted: Vec<(String, String)> = packages.iter().map(|(id, version)| keys(id, version)).collect();
         let mut found = HashMap::new();
         for keys in wanted.chunks(AT_ONCE) {
-            let places = (0..keys.len()).map(|number| format!("(${}, ${})", 2 * number + 1, 2 * number + 2));
+            let places = (0..keys.len()).map(|number| format!("(${}, ${})", 2 * number + 2, 2 * number + 3));
             let select = AssertSqlSafe(format!(
                 "select id, package_id, version, document, created from build_information \
-                 where (package_key, version_key) in (values {})",
+                 where space_id = coalesce($1, space_id) and (package_key, version_key) in (values {})",
                 places.collect::<Vec<_>>().join(", ")
             ));
-            let mut select = sqlx::query_as(select).persistent(false);
+            let mut select = sqlx::query_as(select).bind(self.space).persistent(false);
             for (package, version) in keys {
                 select = select.bind(package).bind(version);
             }
@@ -124,9 +128,11 @@ impl Store {
     pub async fn build_information_by_id(&self, named: &str) -> Result<BuildInformationRow, StoreError> {
         let id = parse(named)?;
         sqlx::query_as(
-            "select id, package_id, version, document, created from build_information where id = $1",
+            "select id, package_id, version, document, created from build_information \
+             where id = $1 and space_id = coalesce($2, space_id)",
         )
         .bind(id.0)
+        .bind(self.space)
         .fetch_optional(&self.database.reader)
         .await?
         .ok_or_else(|| missing(named))
@@ -134,12 +140,15 @@ impl Store {
 
     /// Removes build information, all or none.
     pub async fn delete_build_information(&self, named: &[&str]) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         for name in named {
-            let gone = sqlx::query("delete from build_information where id = $1")
-                .bind(parse(name)?.0)
-                .execute(&mut *write)
-                .await?;
+            let gone = sqlx::query(
+                "delete from build_information where id = $1 and space_id = coalesce($2, space_id)",
+            )
+            .bind(parse(name)?.0)
+            .bind(self.space)
+            .execute(&mut *write)
+            .await?;
             if gone.rows_affected() == 0 {
                 return Err(missing(name));
             }

@@ -88,7 +88,7 @@ struct Raw {
 impl Store {
     /// All channels in the order in which they were made.
     pub async fn channels(&self) -> Result<Vec<ChannelRow>, StoreError> {
-        all(&mut *self.database.reader.acquire().await?).await
+        all(&mut *self.database.reader.acquire().await?, self.space).await
     }
 
     /// The channel of this id.
@@ -99,7 +99,7 @@ impl Store {
     /// Makes a channel of a project.
     pub async fn create_channel(&self, project: &str, new: &NewChannel) -> Result<ChannelRow, StoreError> {
         let project = self.project(project).await?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         // Of the project's channels one is the default one, and no two have one name.
         write.lock_row("projects", project.id).await?;
         let project = projects::by_id(&mut write, project.id).await?;
@@ -112,7 +112,7 @@ impl Store {
     /// Replaces a channel. Releases that are in it stay in it.
     pub async fn put_channel(&self, id: &str, new: &NewChannel) -> Result<ChannelRow, StoreError> {
         let row = self.channel(id).await?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         write.lock_row("projects", row.project_id).await?;
         let row = by_id(&mut write, row.id).await?;
         let project = projects::by_id(&mut write, row.project_id).await?;
@@ -131,7 +131,7 @@ impl Store {
     /// Removes a channel without releases that is not the default one.
     pub async fn delete_channel(&self, id: &str) -> Result<ChannelRow, StoreError> {
         let row = self.channel(id).await?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         write.lock_row("projects", row.project_id).await?;
         write.lock_to_delete("channels", row.id).await?;
         let row = by_id(&mut write, row.id).await?;
@@ -309,11 +309,12 @@ impl ChannelRow {
     }
 }
 
-const SELECT: &str =
-    "select id, project_id, name, description, lifecycle_id, is_default, rules from channels order by id";
+const SELECT: &str = "select c.id, c.project_id, c.name, c.description, c.lifecycle_id, c.is_default, c.rules \
+                      from channels c join projects p on p.id = c.project_id \
+                      where p.space_id = coalesce($1, p.space_id) order by c.id";
 
-async fn all(connection: &mut AnyConnection) -> Result<Vec<ChannelRow>, StoreError> {
-    let rows: Vec<Raw> = sqlx::query_as(SELECT).fetch_all(connection).await?;
+async fn all(connection: &mut AnyConnection, space: Option<i64>) -> Result<Vec<ChannelRow>, StoreError> {
+    let rows: Vec<Raw> = sqlx::query_as(SELECT).bind(space).fetch_all(connection).await?;
     let read = |raw: Raw| {
         let rules = serde_json::from_str(&raw.rules)
             .map_err(|error| StoreError::corrupt(format!("the rules of channel `{}`", raw.name), error))?;
@@ -331,11 +332,11 @@ async fn all(connection: &mut AnyConnection) -> Result<Vec<ChannelRow>, StoreErr
 }
 
 async fn of_project(write: &mut Write, project: i64) -> Result<Vec<ChannelRow>, StoreError> {
-    Ok(all(write).await?.into_iter().filter(|row| row.project_id == project).collect())
+    Ok(all(write, None).await?.into_iter().filter(|row| row.project_id == project).collect())
 }
 
 async fn by_id(write: &mut Write, id: i64) -> Result<ChannelRow, StoreError> {
-    find(all(write).await?, &ChannelId(id).to_string())
+    find(all(write, None).await?, &ChannelId(id).to_string())
 }
 
 fn find(rows: Vec<ChannelRow>, named: &str) -> Result<ChannelRow, StoreError> {

@@ -40,7 +40,7 @@ impl Store {
         for named in projects {
             wanted.push(self.project(named).await?.id);
         }
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         keys::refuse_replaced(&mut write, &self.vault).await?;
         let environment = environments::find(environments::all(&mut write).await?, environment)?;
         let made =

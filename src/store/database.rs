@@ -75,6 +75,8 @@ pub(super) struct Write {
     turns: Arc<Turns>,
     /// What others are to know of it.
     announced: Vec<Change>,
+    /// The space that it reads and changes; none is all of them.
+    pub(super) space: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -233,7 +235,7 @@ impl Database {
             .after_release(|connection, _| Box::pin(async { Ok(clean(connection).await) }))
             .connect_with(options.clone())
             .await?;
-        migrator(SQLITE_STEPS).run(&writer).await.map_err(|source| StoreError::Migrate(Box::new(source)))?;
+        migrate(&writer).await?;
         let reader = AnyPoolOptions::new()
             .max_connections(4)
             .after_connect(|connection, _| {
@@ -285,7 +287,7 @@ impl Database {
                 Open::Postgres { transaction: self.reader.begin().await?, node: *node }
             }
         };
-        Ok(Write { open, turns: self.turns.clone(), announced: Vec::new() })
+        Ok(Write { open, turns: self.turns.clone(), announced: Vec::new(), space: None })
     }
 
     /// Where to hear what other nodes change, and what this one is called; none where there are no others.
@@ -303,6 +305,23 @@ impl Database {
             writer.close().await;
         }
     }
+}
+
+/// Brings the tables of SQLite up to date. A step may make a table anew that others refer to: meanwhile they refer to
+/// nothing, so references are not looked after until the end, and then all of them are.
+async fn migrate(writer: &AnyPool) -> Result<(), StoreError> {
+    raw_sql("pragma foreign_keys = off").execute(writer).await?;
+    migrator(SQLITE_STEPS).run(writer).await.map_err(|source| StoreError::Migrate(Box::new(source)))?;
+    let broken: i64 =
+        sqlx::query_scalar("select count(*) from pragma_foreign_key_check").fetch_one(writer).await?;
+    if broken > 0 {
+        return Err(StoreError::Corrupt {
+            what: format!("the database: {broken} rows refer to rows that do not exist"),
+            source: None,
+        });
+    }
+    raw_sql("pragma foreign_keys = on").execute(writer).await?;
+    Ok(())
 }
 
 /// The URL of the database; none where its file does not exist.
@@ -368,6 +387,7 @@ const SQLITE_STEPS: Steps = &[
     (6, "library", include_str!("migrations/0006_library.sql")),
     (7, "retention", include_str!("migrations/0007_retention.sql")),
     (8, "ops", include_str!("migrations/0008_ops.sql")),
+    (9, "spaces", include_str!("migrations/0009_spaces.sql")),
 ];
 const POSTGRES_STEPS: Steps = &[
     (1, "first", include_str!("migrations/postgres/0001_first.sql")),
@@ -376,6 +396,7 @@ const POSTGRES_STEPS: Steps = &[
     (6, "library", include_str!("migrations/postgres/0006_library.sql")),
     (7, "retention", include_str!("migrations/postgres/0007_retention.sql")),
     (8, "ops", include_str!("migrations/postgres/0008_ops.sql")),
+    (9, "spaces", include_str!("migrations/postgres/0009_spaces.sql")),
 ];
 
 /// The number of the last step on SQLite.

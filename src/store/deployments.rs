@@ -161,7 +161,7 @@ impl Store {
                 "no environment is given to deploy to: `EnvironmentNames` is empty".into(),
             ));
         }
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         if new.update_variables || !new.prompted.is_empty() {
             keys::refuse_replaced(&mut write, &self.vault).await?;
         }
@@ -216,7 +216,7 @@ impl Store {
         filter: &TaskFilter,
         page: Page,
     ) -> Result<(Vec<DeploymentRow>, u64), StoreError> {
-        let narrowed = narrowed(filter);
+        let narrowed = narrowed(filter, self.space);
         let total: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select count(*) {narrowed}")))
             .persistent(false)
             .fetch_one(&self.database.reader)
@@ -233,8 +233,10 @@ impl Store {
 
     /// All deployments of these releases, the newest first.
     pub async fn deployments_of(&self, releases: &[i64]) -> Result<Vec<DeploymentRow>, StoreError> {
-        let select =
-            AssertSqlSafe(format!("{SELECT} {FROM}{} order by d.id desc", within("d.release_id", releases)));
+        let select = AssertSqlSafe(format!(
+            "{SELECT} {} order by d.id desc",
+            [from(self.space), within("d.release_id", releases)].concat()
+        ));
         Ok(sqlx::query_as(select).persistent(false).fetch_all(&self.database.reader).await?)
     }
 
@@ -247,16 +249,19 @@ impl Store {
 
     /// Asks for a cancel: one that nobody took ends at once, one that runs is told, one that ended stays as it is.
     pub async fn cancel(&self, id: DeploymentId) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         let environment: Option<i64> = sqlx::query_scalar(concat!(
             "update deployments set cancel_requested = 1, \
              error_message = case state when 'queued' then 'cancelled before a worker took it' end, \
              completed = case state when 'queued' then ",
             now!(),
             " end, state = case state when 'queued' then 'canceled' when 'leased' then 'cancelling' else state end \
-             where id = $1 and state in ('queued', 'leased', 'cancelling', 'lost') returning environment_id"
+             where id = $1 and state in ('queued', 'leased', 'cancelling', 'lost') \
+             and project_id in (select id from projects where space_id = coalesce($2, space_id)) \
+             returning environment_id"
         ))
         .bind(id.0)
+        .bind(self.space)
         .fetch_optional(&mut *write)
         .await?;
         write.announce_ready(environment);
@@ -266,7 +271,7 @@ impl Store {
     /// Frees the target of a deployment whose end is unknown. Its task stays Failed, for an end is final; what the
     /// person found is kept beside it and told with it.
     pub async fn resolve(&self, id: DeploymentId, found: Resolution) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         if found == Resolution::Success {
             progress::lock_project(&mut write, id).await?;
         }
@@ -380,6 +385,12 @@ pub(super) async fn delete(write: &mut Write, column: &'static str, id: i64) -> 
     Ok(())
 }
 
+/// All deployments of a space.
+fn from(space: Option<i64>) -> String {
+    let space = space.map(|space| format!(" and p.space_id = {space}"));
+    format!("{FROM}{}", space.unwrap_or_default())
+}
+
 pub(super) fn within(column: &str, ids: &[i64]) -> String {
     let list: Vec<String> = ids.iter().map(i64::to_string).collect();
     // An empty list is no SQL; no id is below zero.
@@ -388,7 +399,7 @@ pub(super) fn within(column: &str, ids: &[i64]) -> String {
 
 /// The deployments that the filter lets through. All that it names is numbers, or words of ours: no text of anybody
 /// else gets into the statement.
-fn narrowed(filter: &TaskFilter) -> String {
+fn narrowed(filter: &TaskFilter, space: Option<i64>) -> String {
     let some = |column, ids: &Vec<i64>| (!ids.is_empty()).then(|| within(column, ids));
     let states = DeploymentState::ALL.into_iter().filter(|state| {
         (filter.states.is_empty() || filter.states.contains(&state.task_state()))
@@ -396,7 +407,7 @@ fn narrowed(filter: &TaskFilter) -> String {
     });
     let states: Vec<&str> = states.map(DeploymentState::as_str).collect();
     [
-        Some(FROM.to_owned()),
+        Some(from(space)),
         filter.ids.as_ref().map(|ids| within("d.id", ids)),
         some("d.project_id", &filter.projects),
         some("d.environment_id", &filter.environments),

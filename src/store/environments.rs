@@ -1,6 +1,8 @@
 //! Environments: the stages that releases are deployed to.
 
-use super::{Store, StoreError, database::Write, free_slug, is_deceptive, key, lifecycles, meant, slug};
+use super::{
+    Store, StoreError, database::Write, free_slug, is_deceptive, key, lifecycles, meant, slug, spaces,
+};
 use crate::model::{DeploymentId, EnvironmentId};
 
 /// An environment as stored.
@@ -16,15 +18,17 @@ pub struct EnvironmentRow {
     pub description: String,
     /// Its place among the environments.
     pub sort_order: i64,
+    /// The number of its space.
+    pub space_id: i64,
 }
 
-const COLUMNS: &str =
-    "select id, name, slug, description, sort_order from environments order by sort_order, id";
+const COLUMNS: &str = "select id, name, slug, description, sort_order, space_id from environments \
+                       where space_id = coalesce($1, space_id) order by sort_order, id";
 
 impl Store {
     /// All environments in their order.
     pub async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
-        Ok(sqlx::query_as(COLUMNS).fetch_all(&self.database.reader).await?)
+        Ok(sqlx::query_as(COLUMNS).bind(self.space).fetch_all(&self.database.reader).await?)
     }
 
     /// The environment with this id, name or slug.
@@ -39,20 +43,24 @@ impl Store {
         description: &str,
     ) -> Result<EnvironmentRow, StoreError> {
         let name = checked_name("environment", name, &["all", "v2"])?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
+        let home = spaces::home(&write)?;
         // The slug and the place in the order depend on all others.
         write.lock_table("environments").await?;
-        let taken: Vec<String> =
-            sqlx::query_scalar("select slug from environments").fetch_all(&mut *write).await?;
+        let taken: Vec<String> = sqlx::query_scalar("select slug from environments where space_id = $1")
+            .bind(home)
+            .fetch_all(&mut *write)
+            .await?;
         let made: Option<EnvironmentRow> = sqlx::query_as(
-            "insert into environments (name, name_key, slug, description, sort_order) \
-             select $1, $2, $3, $4, coalesce(max(sort_order) + 1, 0) from environments where true \
-             on conflict (name_key) do nothing returning id, name, slug, description, sort_order",
+            "insert into environments (space_id, name, name_key, slug, description, sort_order) \
+             select $5, $1, $2, $3, $4, coalesce(max(sort_order) + 1, 0) from environments where space_id = $5 \
+             on conflict (space_id, name_key) do nothing returning id, name, slug, description, sort_order, space_id",
         )
         .bind(name)
         .bind(key(name))
         .bind(free_slug(name, &taken))
         .bind(description)
+        .bind(home)
         .fetch_optional(&mut *write)
         .await?;
         let made =
@@ -70,7 +78,7 @@ impl Store {
         sort_order: Option<i64>,
     ) -> Result<EnvironmentRow, StoreError> {
         let name = checked_name("environment", name, &["all", "v2"])?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         write.lock_table("environments").await?;
         let rows = all(&mut write).await?;
         let row = find(rows.clone(), named)?;
@@ -80,7 +88,7 @@ impl Store {
         let changed = sqlx::query_as(
             "update environments set name = $2, name_key = $3, description = coalesce($4, description), \
              sort_order = coalesce($5, sort_order) where id = $1 \
-             returning id, name, slug, description, sort_order",
+             returning id, name, slug, description, sort_order, space_id",
         )
         .bind(row.id)
         .bind(name)
@@ -95,10 +103,10 @@ impl Store {
 
     /// Removes an environment that nothing depends on.
     pub async fn delete_environment(&self, named: &str) -> Result<EnvironmentRow, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         // Nobody names it in a phase meanwhile.
         write.lock_table("lifecycles").await?;
-        let row = find(sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?, named)?;
+        let row = find(all(&mut write).await?, named)?;
         lifecycles::refuse_named(&mut write, &row).await?;
         let machines: Vec<String> =
             sqlx::query_scalar("select name from machines where environment_id = $1 order by id")
@@ -144,9 +152,9 @@ impl Store {
     }
 }
 
-/// All environments, inside a transaction.
+/// All environments of its space, inside a transaction.
 pub(super) async fn all(write: &mut Write) -> Result<Vec<EnvironmentRow>, StoreError> {
-    Ok(sqlx::query_as(COLUMNS).fetch_all(&mut **write).await?)
+    Ok(sqlx::query_as(COLUMNS).bind(write.space).fetch_all(&mut **write).await?)
 }
 
 /// The one that is meant by an id, a name or a slug.

@@ -1,12 +1,13 @@
 //! The built-in feed: the packages that were pushed, as a feed shows them.
 
-use super::{PackageRow, Store, StoreError, packages};
+use super::{PackageRow, Store, StoreError, packages, spaces};
 
 impl Store {
     /// All versions of one package, the highest first.
     pub async fn package_versions(&self, package: &str) -> Result<Vec<PackageRow>, StoreError> {
         let rows = sqlx::query_as(packages::OF_ONE)
             .bind(package.trim().to_lowercase())
+            .bind(self.space)
             .fetch_all(&self.database.reader)
             .await?;
         Ok(packages::sorted(rows))
@@ -19,16 +20,18 @@ impl Store {
         for name in named {
             rows.push(self.package(name).await?);
         }
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
+        let home = spaces::home(&write)?;
         // A release that is being made counts, or is made after this.
         write.lock_table("releases").await?;
         for row in &rows {
             let (package, version) = row.keys();
             let pinned: Vec<(String, String, String)> = sqlx::query_as(
                 "select p.name, r.version, r.package_version from releases r join projects p on p.id = r.project_id \
-                 where lower(r.package_id) = $1 order by r.id desc",
+                 where lower(r.package_id) = $1 and p.space_id = $2 order by r.id desc",
             )
             .bind(&package)
+            .bind(home)
             .fetch_all(&mut *write)
             .await?;
             let by = pinned.iter().find(|(_, _, pinned)| packages::version_key(pinned) == version);
@@ -38,9 +41,10 @@ impl Store {
                     row.package_id, row.version
                 )));
             }
-            sqlx::query("delete from packages where package_key = $1 and version_key = $2")
+            sqlx::query("delete from packages where package_key = $1 and version_key = $2 and space_id = $3")
                 .bind(package)
                 .bind(version)
+                .bind(home)
                 .execute(&mut *write)
                 .await?;
         }

@@ -58,7 +58,7 @@ impl Store {
     pub async fn keep_log(&self, deployment: DeploymentId, log: &KeptLog) -> Result<bool, StoreError> {
         let index = serde_json::to_string(&log.blocks)
             .map_err(|error| StoreError::corrupt("the index of a log", error))?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         let changed = sqlx::query(concat!(
             "update deployments set log_sha256 = $2, log_index = $3 where id = $1 and log_length = $4 and ",
             ended!()
@@ -98,7 +98,7 @@ impl Store {
 
     /// Whether it is this caller's turn to do `work`, which is then nobody's for so long, here or on another node.
     pub async fn take_work(&self, work: &str, length: Duration) -> Result<bool, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         let taken = sqlx::query(concat!(
             "insert into settings (name, value) values ($1, cast(",
             now!(),

@@ -49,6 +49,13 @@ struct Silent {
 /// A deployment that was lost as often as this is not handed out again: it may be what its workers die of.
 const HAND_OUTS: i64 = 10;
 
+/// That the space of environment `$1` hands out what waits.
+macro_rules! running {
+    () => {
+        "(select task_queue_stopped from spaces where id = (select space_id from environments where id = $1)) = 0"
+    };
+}
+
 /// That the worker of number `$2` may be given what it does not hold yet.
 macro_rules! enabled {
     () => {
@@ -67,6 +74,8 @@ impl Store {
             now!(),
             ")) or (state = 'queued' and ",
             enabled!(),
+            " and ",
+            running!(),
             " and not exists (select 1 from deployments o where o.environment_id = \
              d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
              o.blocked = 1))))) then 1 else 0 end from machines where id = $2"
@@ -92,7 +101,7 @@ impl Store {
     /// `own` says whether what this worker holds may be handed out again: only right at its request, for a request
     /// that waits may be one that the worker has given up, while it already runs what a later request got.
     pub async fn claim(&self, session: &Session, own: bool) -> Result<Option<Assignment>, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         // Until this ends no other process of the worker begins a session, and no other machine takes its name over.
         let current: Option<(String, String, Option<String>)> =
             sqlx::query_as(write.locking("select name, host, instance from machines where id = $1"))
@@ -114,13 +123,14 @@ impl Store {
              machine_host = $7, started = coalesce(started, {now}), log_offset = log_length where id = \
              (select id from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and \
              (machine_id = $2 or {enabled})) or (state in ('leased', 'cancelling') and machine_id = $2 and $3 = 1) \
-             or (state = 'queued' and {enabled} and not exists (select 1 from deployments o where o.environment_id = \
+             or (state = 'queued' and {enabled} and {running} and not exists (select 1 from deployments o where o.environment_id = \
              d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
              o.blocked = 1 or (o.state = 'queued' and o.id < d.id))))) \
              order by case state when 'lost' then 1 when 'queued' then 2 else 0 end, id limit 1{skip_locked}) \
              returning id, fence",
             now = now!(),
             enabled = enabled!(),
+            running = running!(),
             skip_locked = write.skip_locked(),
         )))
         .bind(session.environment_id)
@@ -181,7 +191,7 @@ impl Store {
         deployment: DeploymentId,
         fence: Fence,
     ) -> Result<bool, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         // In the order in which a claim locks them.
         sqlx::query(concat!("update machines set last_seen = ", now!(), " where id = $1"))
             .bind(machine)
@@ -210,7 +220,7 @@ impl Store {
         deployment: DeploymentId,
         fence: Fence,
     ) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         hold(&mut write, machine, deployment, fence).await?;
         write.commit().await
     }
@@ -223,7 +233,7 @@ impl Store {
         fence: Fence,
         entry: &JournalEntry,
     ) -> Result<Recorded, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         let held = hold(&mut write, machine, deployment, fence).await?;
         let record = serde_json::to_string(&entry.record)
             .map_err(|error| StoreError::corrupt("the journal entry", error))?;
@@ -274,7 +284,7 @@ impl Store {
         let body =
             serde_json::to_vec(request).map_err(|error| StoreError::corrupt("the end's report", error))?;
         let digest = hex::encode(digest::digest(&digest::SHA256, &body));
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         if matches!(request.outcome, Outcome::Success { .. }) {
             progress::lock_project(&mut write, deployment).await?;
         }
@@ -343,7 +353,7 @@ impl Store {
     /// Marks leases that ran out as lost and gives up those that were lost for longer than `patience`. Changes
     /// nothing when there is nothing due; any number of callers may run it.
     pub async fn sweep(&self, patience: Duration) -> Result<Swept, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         once::forget_old(&mut write).await?;
         let mut changed = expire(&mut write).await?;
         let silent: Vec<Silent> = sqlx::query_as(AssertSqlSafe(format!(

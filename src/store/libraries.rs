@@ -8,7 +8,7 @@ use super::{
     environments::checked_name,
     key,
     projects::{self, ProjectRow},
-    scopes,
+    scopes, spaces,
     values::{self, LibraryCopy, Stored},
 };
 use crate::model::{LibraryVariableSetId, SetOwner};
@@ -26,6 +26,7 @@ pub struct LibraryRow {
     pub description: String,
     pub(super) variables: String,
     pub(super) version: i64,
+    pub(super) space_id: i64,
 }
 
 impl LibraryRow {
@@ -47,7 +48,7 @@ impl LibraryRow {
 impl Store {
     /// All library variable sets by name.
     pub async fn libraries(&self) -> Result<Vec<LibraryRow>, StoreError> {
-        all(&mut *self.database.reader.acquire().await?).await
+        all(&mut *self.database.reader.acquire().await?, self.space).await
     }
 
     /// The library variable set with this id or name.
@@ -58,15 +59,16 @@ impl Store {
     /// Makes a library variable set without variables.
     pub async fn create_library(&self, name: &str, description: &str) -> Result<LibraryRow, StoreError> {
         let name = checked_name("library variable set", name, &["all"])?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         let made: Option<LibraryRow> = sqlx::query_as(
-            "insert into library_variable_sets (name, name_key, description, variables, version) \
-             values ($1, $2, $3, '[]', 0) on conflict (name_key) do nothing \
-             returning id, name, description, variables, version",
+            "insert into library_variable_sets (space_id, name, name_key, description, variables, version) \
+             values ($4, $1, $2, $3, '[]', 0) on conflict (space_id, name_key) do nothing \
+             returning id, name, description, variables, version, space_id",
         )
         .bind(name)
         .bind(key(name))
         .bind(description)
+        .bind(spaces::home(&write)?)
         .fetch_optional(&mut *write)
         .await?;
         let made = made.ok_or_else(|| taken(name))?;
@@ -81,9 +83,10 @@ impl Store {
         name: Option<&str>,
         description: Option<&str>,
     ) -> Result<LibraryRow, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         lock(&mut write).await?;
-        let rows = all(&mut write).await?;
+        let space = write.space;
+        let rows = all(&mut write, space).await?;
         let row = find(&rows, named)?;
         let name = match name {
             Some(name) => checked_name("library variable set", name, &["all"])?,
@@ -94,7 +97,7 @@ impl Store {
         }
         let changed = sqlx::query_as(
             "update library_variable_sets set name = $2, name_key = $3, description = coalesce($4, description) \
-             where id = $1 returning id, name, description, variables, version",
+             where id = $1 returning id, name, description, variables, version, space_id",
         )
         .bind(row.id)
         .bind(name)
@@ -108,9 +111,10 @@ impl Store {
 
     /// Removes a set that no project includes. Releases keep what they copied of it.
     pub async fn delete_library(&self, named: &str) -> Result<LibraryRow, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         lock(&mut write).await?;
-        let row = find(&all(&mut write).await?, named)?;
+        let space = write.space;
+        let row = find(&all(&mut write, space).await?, named)?;
         let users: Vec<String> = including(&mut write, row.id)
             .await?
             .into_iter()
@@ -142,17 +146,26 @@ pub(super) async fn lock(write: &mut Write) -> Result<(), StoreError> {
     write.lock_table(TABLE).await
 }
 
-pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<LibraryRow>, StoreError> {
+pub(super) async fn all(
+    connection: &mut AnyConnection,
+    space: Option<i64>,
+) -> Result<Vec<LibraryRow>, StoreError> {
     Ok(sqlx::query_as(
-        "select id, name, description, variables, version from library_variable_sets order by name_key",
+        "select id, name, description, variables, version, space_id from library_variable_sets \
+         where space_id = coalesce($1, space_id) order by name_key",
     )
+    .bind(space)
     .fetch_all(connection)
     .await?)
 }
 
-/// The set of this number, inside a transaction.
-pub(super) async fn by_id(connection: &mut AnyConnection, id: i64) -> Result<LibraryRow, StoreError> {
-    find(&all(connection).await?, &LibraryVariableSetId(id).to_string())
+/// The set of this number if it is in the space, inside a transaction.
+pub(super) async fn in_space(
+    connection: &mut AnyConnection,
+    space: Option<i64>,
+    id: i64,
+) -> Result<LibraryRow, StoreError> {
+    find(&all(connection, space).await?, &LibraryVariableSetId(id).to_string())
 }
 
 fn find(rows: &[LibraryRow], named: &str) -> Result<LibraryRow, StoreError> {
@@ -175,7 +188,8 @@ pub(super) async fn to_include(
     project: &str,
     named: &[String],
 ) -> Result<Vec<LibraryRow>, StoreError> {
-    let rows = all(write).await?;
+    let space = write.space;
+    let rows = all(write, space).await?;
     let mut found: Vec<LibraryRow> = Vec::with_capacity(named.len());
     for named in named {
         let row = find(&rows, named).map_err(|error| StoreError::Invalid(error.to_string()))?;
@@ -188,13 +202,18 @@ pub(super) async fn to_include(
         found.push(row);
     }
     let libraries: Vec<LibraryCopy> = found.iter().map(LibraryRow::copy).collect::<Result<_, _>>()?;
-    refuse_ties(write, project, &libraries).await?;
+    refuse_ties(write, project, spaces::home(write)?, &libraries).await?;
     Ok(found)
 }
 
 /// Refuses libraries of which two values could hold with equal weight in the project.
-async fn refuse_ties(write: &mut Write, project: &str, libraries: &[LibraryCopy]) -> Result<(), StoreError> {
-    let members = scopes::shared_members(write).await?;
+async fn refuse_ties(
+    write: &mut Write,
+    project: &str,
+    space: i64,
+    libraries: &[LibraryCopy],
+) -> Result<(), StoreError> {
+    let members = scopes::shared_members(write, space).await?;
     values::refuse_ties_among(libraries, &members)
         .map_err(|error| StoreError::Invalid(format!("in project `{project}` {error}")))
 }
@@ -204,14 +223,14 @@ pub(super) async fn of_project(
     connection: &mut AnyConnection,
     project: &ProjectRow,
 ) -> Result<Vec<LibraryCopy>, StoreError> {
-    let rows = all(connection).await?;
+    let rows = all(connection, Some(project.space_id)).await?;
     let included = project.libraries().into_iter().filter_map(|id| rows.iter().find(|row| row.id == id.0));
     included.map(LibraryRow::copy).collect()
 }
 
 /// The projects that include the set of this number.
 async fn including(connection: &mut AnyConnection, id: i64) -> Result<Vec<ProjectRow>, StoreError> {
-    let mut projects = projects::all(connection).await?;
+    let mut projects = projects::all(connection, None).await?;
     projects.retain(|project| project.libraries().contains(&LibraryVariableSetId(id)));
     Ok(projects)
 }
@@ -227,7 +246,7 @@ pub(super) async fn refuse_ties_with_others(
         for library in libraries.iter_mut().filter(|library| library.id == changed.0) {
             library.variables = variables.to_vec();
         }
-        refuse_ties(write, &project.name, &libraries).await?;
+        refuse_ties(write, &project.name, project.space_id, &libraries).await?;
     }
     Ok(())
 }

@@ -12,12 +12,9 @@ use super::{
     EnvironmentRow, Store, StoreError,
     database::Write,
     environments::{self, checked_name},
-    key, keys,
+    key, keys, spaces,
 };
 use crate::model::LifecycleId;
-
-/// The lifecycle that is there from the start, and that a project gets unless it asks for another one.
-pub(super) const DEFAULT: i64 = 1;
 
 /// One stage of a lifecycle. Together its environments are one step on the way of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +95,7 @@ pub(super) type Raw = (i64, String, String, String);
 impl Store {
     /// All lifecycles in the order in which they were made.
     pub async fn lifecycles(&self) -> Result<Vec<LifecycleRow>, StoreError> {
-        all(&mut *self.database.reader.acquire().await?).await
+        all(&mut *self.database.reader.acquire().await?, self.space).await
     }
 
     /// The lifecycle with this id or name.
@@ -109,18 +106,19 @@ impl Store {
     /// Makes a lifecycle.
     pub async fn create_lifecycle(&self, new: &NewLifecycle) -> Result<LifecycleRow, StoreError> {
         let name = checked_name("lifecycle", &new.name, &["all"])?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         // No environment that a phase names goes away meanwhile.
         write.lock_table("lifecycles").await?;
         let phases = phases(&mut write, name, &new.phases).await?;
         let made: Option<Raw> = sqlx::query_as(
-            "insert into lifecycles (name, name_key, description, phases) values ($1, $2, $3, $4) \
-             on conflict (name_key) do nothing returning id, name, description, phases",
+            "insert into lifecycles (name, name_key, description, phases, space_id) values ($1, $2, $3, $4, $5) \
+             on conflict (space_id, name_key) do nothing returning id, name, description, phases",
         )
         .bind(name)
         .bind(key(name))
         .bind(&new.description)
         .bind(phases)
+        .bind(spaces::home(&write)?)
         .fetch_optional(&mut *write)
         .await?;
         let made = made.ok_or_else(|| taken(name))?;
@@ -131,9 +129,10 @@ impl Store {
     /// Replaces a lifecycle. Releases that are on their way go on by the new one.
     pub async fn put_lifecycle(&self, named: &str, new: &NewLifecycle) -> Result<LifecycleRow, StoreError> {
         let name = checked_name("lifecycle", &new.name, &["all"])?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         write.lock_table("lifecycles").await?;
-        let rows = all(&mut write).await?;
+        let space = write.space;
+        let rows = all(&mut write, space).await?;
         let row = find(rows.clone(), named)?;
         if rows.iter().any(|other| other.id != row.id && key(&other.name) == key(name)) {
             return Err(taken(name));
@@ -156,14 +155,14 @@ impl Store {
 
     /// Removes a lifecycle that nothing goes by.
     pub async fn delete_lifecycle(&self, named: &str) -> Result<LifecycleRow, StoreError> {
-        let mut write = self.database.write().await?;
-        let row = find(all(&mut write).await?, named)?;
+        let mut write = self.write().await?;
+        let row = self::named(&mut write, named).await?;
         let refused =
             |why: &str| StoreError::Conflict(format!("lifecycle `{}` cannot be deleted: {why}", row.name));
-        if row.id == DEFAULT {
+        write.lock_to_delete("lifecycles", row.id).await?;
+        if spaces::all(&mut write).await?.iter().any(|space| space.lifecycle_id == row.id) {
             return Err(refused("new projects get it"));
         }
-        write.lock_to_delete("lifecycles", row.id).await?;
         let projects: Vec<String> =
             sqlx::query_scalar("select name from projects where lifecycle_id = $1 order by name_key")
                 .bind(row.id)
@@ -196,7 +195,7 @@ impl Store {
 
 /// Refuses to let an environment go that a phase names.
 pub(super) async fn refuse_named(write: &mut Write, environment: &EnvironmentRow) -> Result<(), StoreError> {
-    let names: Vec<String> = all(write)
+    let names: Vec<String> = all(write, None)
         .await?
         .into_iter()
         .flat_map(|row| {
@@ -221,16 +220,16 @@ fn taken(name: &str) -> StoreError {
     StoreError::Conflict(format!("a lifecycle `{name}` exists already"))
 }
 
-async fn all(connection: &mut AnyConnection) -> Result<Vec<LifecycleRow>, StoreError> {
-    let rows: Vec<Raw> = sqlx::query_as("select id, name, description, phases from lifecycles order by id")
-        .fetch_all(connection)
-        .await?;
+async fn all(connection: &mut AnyConnection, space: Option<i64>) -> Result<Vec<LifecycleRow>, StoreError> {
+    let select = "select id, name, description, phases from lifecycles where space_id = coalesce($1, space_id) order by id";
+    let rows: Vec<Raw> = sqlx::query_as(select).bind(space).fetch_all(connection).await?;
     rows.into_iter().map(read).collect()
 }
 
 /// The lifecycle of this id or name, inside a transaction.
 pub(super) async fn named(write: &mut Write, named: &str) -> Result<LifecycleRow, StoreError> {
-    find(all(write).await?, named)
+    let space = write.space;
+    find(all(write, space).await?, named)
 }
 
 pub(super) fn read((id, name, description, phases): Raw) -> Result<LifecycleRow, StoreError> {

@@ -85,7 +85,7 @@ struct Row {
 impl Store {
     /// Looks what became of the request with this key; `digest` is that of its body.
     pub async fn take_turn(&self, key: &OnceKey, digest: &str) -> Result<Attempt, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         let owner = Uuid::now_v7().to_string();
         let claim = Claim { hash: key.hash.clone(), owner };
         // Of two at the same moment the second waits here for the first.
@@ -137,7 +137,7 @@ impl Store {
 
     /// Keeps the answer of a request for those that come with the same key.
     pub async fn keep_answer(&self, key: &OnceKey, claim: &Claim, answer: &str) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         sqlx::query("update idempotency_keys set answer = $3 where hash = $1 and owner = $2")
             .bind(&claim.hash)
             .bind(&claim.owner)
@@ -149,7 +149,7 @@ impl Store {
 
     /// Lets the next request with the same key be done, unless something of this one is stored.
     pub async fn give_turn_back(&self, claim: &Claim) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         sqlx::query("delete from idempotency_keys where hash = $1 and owner = $2 and committed = 0")
             .bind(&claim.hash)
             .bind(&claim.owner)

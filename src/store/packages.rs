@@ -3,6 +3,7 @@
 use super::{
     Store, StoreError, blobs,
     database::{Write, now},
+    spaces,
 };
 use crate::{package::FileName, version::SemanticVersion};
 
@@ -71,13 +72,13 @@ pub struct Pushed {
 }
 
 pub(super) const COLUMNS: &str = "select package_id, version, extension, file_name, sha256, size, published from packages \
-                       order by package_key, id";
+                       where space_id = coalesce($1, space_id) order by package_key, id";
 
 const ONE: &str = "select package_id, version, extension, file_name, sha256, size, published from packages \
-                   where package_key = $1 and version_key = $2";
+                   where package_key = $1 and version_key = $2 and space_id = coalesce($3, space_id)";
 
 pub(super) const OF_ONE: &str = "select package_id, version, extension, file_name, sha256, size, published \
-                                 from packages where package_key = $1 order by id";
+                                 from packages where package_key = $1 and space_id = coalesce($2, space_id) order by id";
 
 impl Store {
     /// What a push of this name would meet: a refusal, or the package that is kept, or nothing in its way. Asked
@@ -88,8 +89,12 @@ impl Store {
         overwrite: Overwrite,
     ) -> Result<Option<Pushed>, StoreError> {
         let (id_key, version_key) = keys(name.id(), name.version());
-        let found =
-            sqlx::query_as(ONE).bind(id_key).bind(version_key).fetch_optional(&self.database.reader).await?;
+        let found = sqlx::query_as(ONE)
+            .bind(id_key)
+            .bind(version_key)
+            .bind(self.space)
+            .fetch_optional(&self.database.reader)
+            .await?;
         kept(found, overwrite)
     }
 
@@ -100,17 +105,23 @@ impl Store {
         overwrite: Overwrite,
     ) -> Result<Pushed, StoreError> {
         let (id_key, version_key) = keys(new.name.id(), new.name.version());
-        let mut write = self.database.write().await?;
-        let found = sqlx::query_as(ONE).bind(&id_key).bind(&version_key).fetch_optional(&mut *write).await?;
+        let mut write = self.write().await?;
+        let home = spaces::home(&write)?;
+        let found = sqlx::query_as(ONE)
+            .bind(&id_key)
+            .bind(&version_key)
+            .bind(home)
+            .fetch_optional(&mut *write)
+            .await?;
         if let Some(kept) = kept(found, overwrite)? {
             return Ok(kept);
         }
         blobs::name(&mut write, new.sha256).await?;
         let row: Option<PackageRow> = sqlx::query_as(concat!(
             "insert into packages (package_id, package_key, version, version_key, extension, file_name, sha256, size, \
-             published) values ($1, $2, $3, $4, $5, $6, $7, $8, ",
+             published, space_id) values ($1, $2, $3, $4, $5, $6, $7, $8, ",
             now!(),
-            ") on conflict (package_key, version_key) do update set version = excluded.version, \
+            ", $10) on conflict (space_id, package_key, version_key) do update set version = excluded.version, \
              extension = excluded.extension, file_name = excluded.file_name, sha256 = excluded.sha256, \
              size = excluded.size, published = excluded.published where $9 = 1 \
              returning package_id, version, extension, file_name, sha256, size, published"
@@ -124,12 +135,17 @@ impl Store {
         .bind(new.sha256)
         .bind(super::signed(new.size))
         .bind(i64::from(overwrite == Overwrite::Replace))
+        .bind(home)
         .fetch_optional(&mut *write)
         .await?;
         let Some(row) = row else {
             // Somebody else was faster by so little that the look above did not see it.
-            let found =
-                sqlx::query_as(ONE).bind(id_key).bind(version_key).fetch_optional(&mut *write).await?;
+            let found = sqlx::query_as(ONE)
+                .bind(id_key)
+                .bind(version_key)
+                .bind(home)
+                .fetch_optional(&mut *write)
+                .await?;
             return kept(found, overwrite)?.ok_or_else(|| {
                 StoreError::Conflict(format!("package `{}` was pushed at the same moment", new.file_name))
             });
@@ -140,7 +156,8 @@ impl Store {
 
     /// All packages by id, the highest version of each first.
     pub async fn packages(&self) -> Result<Vec<PackageRow>, StoreError> {
-        let rows: Vec<PackageRow> = sqlx::query_as(COLUMNS).fetch_all(&self.database.reader).await?;
+        let rows: Vec<PackageRow> =
+            sqlx::query_as(COLUMNS).bind(self.space).fetch_all(&self.database.reader).await?;
         Ok(sorted(rows))
     }
 
@@ -169,10 +186,14 @@ fn kept(found: Option<PackageRow>, overwrite: Overwrite) -> Result<Option<Pushed
     }
 }
 
-/// All versions of one package, the highest first, inside a transaction.
-pub(super) async fn versions(write: &mut Write, package: &str) -> Result<Vec<PackageRow>, StoreError> {
+/// All versions of one package in a space, the highest first, inside a transaction.
+pub(super) async fn versions(
+    write: &mut Write,
+    space: i64,
+    package: &str,
+) -> Result<Vec<PackageRow>, StoreError> {
     let rows: Vec<PackageRow> =
-        sqlx::query_as(OF_ONE).bind(package.to_lowercase()).fetch_all(&mut **write).await?;
+        sqlx::query_as(OF_ONE).bind(package.to_lowercase()).bind(space).fetch_all(&mut **write).await?;
     Ok(sorted(rows))
 }
 

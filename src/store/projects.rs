@@ -4,7 +4,7 @@ use sqlx::AnyConnection;
 
 use super::{
     ReleaseRow, Store, StoreError, deployments, environments::checked_name, free_slug, key, libraries,
-    lifecycles, meant,
+    lifecycles, meant, spaces,
 };
 use crate::model::{LibraryVariableSetId, ProjectGroupId, ProjectId};
 
@@ -29,6 +29,8 @@ pub struct ProjectRow {
     pub process_version: i64,
     /// Whether it takes no new release and no new deployment, as 0 or 1.
     pub is_disabled: i64,
+    /// The number of its space.
+    pub space_id: i64,
     pub(super) variables: String,
     pub(super) variables_version: i64,
     pub(super) libraries: String,
@@ -80,16 +82,20 @@ pub struct ProjectChange {
 macro_rules! columns {
     () => {
         "id, name, slug, description, lifecycle_id, project_group_id, process, process_version, is_disabled, variables, \
-         variables_version, libraries"
+         variables_version, libraries, space_id"
     };
 }
 
-const SELECT: &str = concat!("select ", columns!(), " from projects order by name_key");
+const SELECT: &str = concat!(
+    "select ",
+    columns!(),
+    " from projects where space_id = coalesce($1, space_id) order by name_key"
+);
 
 impl Store {
     /// All projects by name.
     pub async fn projects(&self) -> Result<Vec<ProjectRow>, StoreError> {
-        Ok(sqlx::query_as(SELECT).fetch_all(&self.database.reader).await?)
+        all(&mut *self.database.reader.acquire().await?, self.space).await
     }
 
     /// The project with this id, name or slug.
@@ -106,24 +112,28 @@ impl Store {
         libraries: &[String],
     ) -> Result<ProjectRow, StoreError> {
         let name = checked_name("project", name, &["all"])?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         if !libraries.is_empty() {
             libraries::lock(&mut write).await?;
         }
         let libraries = libraries::to_include(&mut write, name, libraries).await?;
+        let home = spaces::home(&write)?;
+        let space = spaces::by_id(&mut write, home).await?;
         // The slug depends on all others.
         write.lock_table("projects").await?;
         let lifecycle = match lifecycle {
             Some(named) => lifecycles::named(&mut write, named).await?.id,
-            None => lifecycles::DEFAULT,
+            None => space.lifecycle_id,
         };
-        let taken: Vec<String> =
-            sqlx::query_scalar("select slug from projects").fetch_all(&mut *write).await?;
+        let taken: Vec<String> = sqlx::query_scalar("select slug from projects where space_id = $1")
+            .bind(home)
+            .fetch_all(&mut *write)
+            .await?;
         let made: Option<ProjectRow> = sqlx::query_as(concat!(
             "insert into projects (name, name_key, slug, description, lifecycle_id, project_group_id, process, \
-             process_version, variables, variables_version, libraries) \
-             values ($1, $2, $3, $4, $5, 1, '{\"Steps\":[]}', 0, '[]', 0, $6) \
-             on conflict (name_key) do nothing returning ",
+             process_version, variables, variables_version, libraries, space_id) \
+             values ($1, $2, $3, $4, $5, $7, '{\"Steps\":[]}', 0, '[]', 0, $6, $8) \
+             on conflict (space_id, name_key) do nothing returning ",
             columns!()
         ))
         .bind(name)
@@ -132,6 +142,8 @@ impl Store {
         .bind(description)
         .bind(lifecycle)
         .bind(libraries::written(&libraries))
+        .bind(space.project_group_id)
+        .bind(home)
         .fetch_optional(&mut *write)
         .await?;
         let made = made.ok_or_else(|| StoreError::Conflict(format!("a project `{name}` exists already")))?;
@@ -150,7 +162,7 @@ impl Store {
         process: &str,
         version: i64,
     ) -> Result<ProjectRow, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         let changed = sqlx::query(
             "update projects set process = $1, process_version = process_version + 1 \
              where id = $2 and process_version = $3",
@@ -179,11 +191,12 @@ impl Store {
         named: &str,
         change: &ProjectChange,
     ) -> Result<ProjectRow, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         if change.libraries.is_some() {
             libraries::lock(&mut write).await?;
         }
-        let rows = all(&mut write).await?;
+        let space = write.space;
+        let rows = all(&mut write, space).await?;
         let row = find(rows.clone(), named)?;
         write.lock_row("projects", row.id).await?;
         let row = by_id(&mut write, row.id).await?;
@@ -222,8 +235,9 @@ impl Store {
 
     /// Removes a project and all that is on record of it: releases, deployments and their logs.
     pub async fn delete_project(&self, named: &str) -> Result<ProjectRow, StoreError> {
-        let mut write = self.database.write().await?;
-        let row = find(sqlx::query_as(SELECT).fetch_all(&mut *write).await?, named)?;
+        let mut write = self.write().await?;
+        let space = write.space;
+        let row = find(all(&mut write, space).await?, named)?;
         write.lock_to_delete("projects", row.id).await?;
         deployments::refuse_open(&mut write, "project_id", row.id, &format!("project `{}`", row.name))
             .await?;
@@ -242,9 +256,8 @@ impl Store {
 
     /// All project groups.
     pub async fn project_groups(&self) -> Result<Vec<GroupRow>, StoreError> {
-        Ok(sqlx::query_as("select id, name, description from project_groups order by id")
-            .fetch_all(&self.database.reader)
-            .await?)
+        let select = "select id, name, description from project_groups where space_id = coalesce($1, space_id) order by id";
+        Ok(sqlx::query_as(select).bind(self.space).fetch_all(&self.database.reader).await?)
     }
 
     /// The project group with this id or name.
@@ -256,14 +269,26 @@ impl Store {
     }
 }
 
-/// All projects by name, inside a transaction.
-pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<ProjectRow>, StoreError> {
-    Ok(sqlx::query_as(SELECT).fetch_all(connection).await?)
+/// All projects of a space by name, inside a transaction.
+pub(super) async fn all(
+    connection: &mut AnyConnection,
+    space: Option<i64>,
+) -> Result<Vec<ProjectRow>, StoreError> {
+    Ok(sqlx::query_as(SELECT).bind(space).fetch_all(connection).await?)
 }
 
-/// The project of this number, inside a transaction.
+/// The project of this number in any space, inside a transaction.
 pub(super) async fn by_id(connection: &mut AnyConnection, id: i64) -> Result<ProjectRow, StoreError> {
-    all(connection)
+    in_space(connection, None, id).await
+}
+
+/// The project of this number if it is in the space, inside a transaction.
+pub(super) async fn in_space(
+    connection: &mut AnyConnection,
+    space: Option<i64>,
+    id: i64,
+) -> Result<ProjectRow, StoreError> {
+    all(connection, space)
         .await?
         .into_iter()
         .find(|row| row.id == id)

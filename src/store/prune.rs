@@ -8,6 +8,7 @@ use super::{
     packages::{self, PackageRow},
     releases,
     retention::{Facts, Judged, Kind},
+    spaces,
 };
 use crate::config::{Keep, Retention};
 
@@ -18,8 +19,9 @@ impl Store {
     /// What is on record, to be judged.
     pub async fn facts(&self) -> Result<Facts, StoreError> {
         let mut reader = self.database.reader.acquire().await?;
-        let mut facts = of_project(&mut reader, None).await?;
-        facts.packages = packages::sorted(sqlx::query_as(packages::COLUMNS).fetch_all(&mut *reader).await?);
+        let mut facts = of_project(&mut reader, self.space, None).await?;
+        let rows = sqlx::query_as(packages::COLUMNS).bind(self.space).fetch_all(&mut *reader).await?;
+        facts.packages = packages::sorted(rows);
         Ok(facts)
     }
 
@@ -51,12 +53,12 @@ impl Store {
         retention: &Retention,
     ) -> Result<Vec<Judged>, StoreError> {
         let Some(project) = releases.first().map(|thing| thing.project) else { return Ok(Vec::new()) };
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         // From here on nobody deploys them.
         for release in releases {
             write.lock_to_delete("releases", release.id).await?;
         }
-        let facts = of_project(&mut write, Some(project)).await?;
+        let facts = of_project(&mut write, self.space, Some(project)).await?;
         let mut gone = facts.judge(retention);
         gone.retain(|thing| {
             thing.goes && thing.kind == Kind::Release && releases.iter().any(|asked| asked.id == thing.id)
@@ -74,12 +76,13 @@ impl Store {
         retention: &Retention,
     ) -> Result<Option<Judged>, StoreError> {
         let (key, version) = package.keys();
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
+        let home = spaces::home(&write)?;
         // A release that is being made counts, or is made after this.
         write.lock_table("releases").await?;
-        let mut facts = of_package(&mut write, &key).await?;
+        let mut facts = of_package(&mut write, home, &key).await?;
         let rows: Vec<PackageRow> =
-            sqlx::query_as(packages::OF_ONE).bind(&key).fetch_all(&mut *write).await?;
+            sqlx::query_as(packages::OF_ONE).bind(&key).bind(home).fetch_all(&mut *write).await?;
         facts.packages = packages::sorted(rows);
         let same = |thing: &Judged| thing.package.as_ref().is_some_and(|row| row.keys().1 == version);
         let Some(gone) =
@@ -87,9 +90,10 @@ impl Store {
         else {
             return Ok(None);
         };
-        sqlx::query("delete from packages where package_key = $1 and version_key = $2")
+        sqlx::query("delete from packages where package_key = $1 and version_key = $2 and space_id = $3")
             .bind(key)
             .bind(version)
+            .bind(home)
             .execute(&mut *write)
             .await?;
         write.commit().await?;
@@ -98,7 +102,7 @@ impl Store {
 
     async fn remove_log(&self, log: &Judged, retention: &Retention) -> Result<Option<Judged>, StoreError> {
         let Some(days) = retention.logs_days else { return Ok(None) };
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         let changed = sqlx::query(concat!(
             "update deployments set log_sha256 = null, log_index = null, log_length = 0, log_removed = ",
             now!(),
@@ -131,28 +135,36 @@ fn keep_releases(retention: &Retention) -> Retention {
 const RELEASES: &str = "select r.id, r.project_id, p.name as project_name, r.version, r.assembled, r.package_id, \
                         r.package_version, r.package_sha256 from releases r join projects p on p.id = r.project_id ";
 
-/// Releases and deployments of one project, or of all.
-async fn of_project(connection: &mut AnyConnection, project: Option<i64>) -> Result<Facts, StoreError> {
+/// Releases and deployments of one project of a space, or of all.
+async fn of_project(
+    connection: &mut AnyConnection,
+    space: Option<i64>,
+    project: Option<i64>,
+) -> Result<Facts, StoreError> {
     let now = sqlx::query_scalar(concat!("select ", now!())).fetch_one(&mut *connection).await?;
-    let releases = AssertSqlSafe(format!("{RELEASES} where $1 is null or r.project_id = $1 order by r.id"));
-    let releases = sqlx::query_as(releases).bind(project).fetch_all(&mut *connection).await?;
+    let releases = AssertSqlSafe(format!(
+        "{RELEASES} where ($1 is null or r.project_id = $1) and p.space_id = coalesce($2, p.space_id) order by r.id"
+    ));
+    let releases = sqlx::query_as(releases).bind(project).bind(space).fetch_all(&mut *connection).await?;
     let deployments = sqlx::query_as(
         "select d.id, d.release_id, d.project_id, d.environment_id, e.name as environment_name, \
          case when d.state in ('success', 'failed', 'canceled') then 1 else 0 end as ended, \
          case when d.state = 'success' or d.resolved = 'success' then 1 else 0 end as good, \
          d.blocked, d.created, d.completed, d.log_length, d.log_sha256 from deployments d \
-         join environments e on e.id = d.environment_id where $1 is null or d.project_id = $1 order by d.id",
+         join environments e on e.id = d.environment_id where ($1 is null or d.project_id = $1) \
+         and e.space_id = coalesce($2, e.space_id) order by d.id",
     )
     .bind(project)
+    .bind(space)
     .fetch_all(&mut *connection)
     .await?;
     Ok(Facts { now, releases, deployments, packages: Vec::new() })
 }
 
 /// The releases that are made of one package.
-async fn of_package(connection: &mut AnyConnection, key: &str) -> Result<Facts, StoreError> {
+async fn of_package(connection: &mut AnyConnection, space: i64, key: &str) -> Result<Facts, StoreError> {
     let now = sqlx::query_scalar(concat!("select ", now!())).fetch_one(&mut *connection).await?;
-    let releases = AssertSqlSafe(format!("{RELEASES} where lower(r.package_id) = $1"));
-    let releases = sqlx::query_as(releases).bind(key).fetch_all(&mut *connection).await?;
+    let releases = AssertSqlSafe(format!("{RELEASES} where lower(r.package_id) = $1 and p.space_id = $2"));
+    let releases = sqlx::query_as(releases).bind(key).bind(space).fetch_all(&mut *connection).await?;
     Ok(Facts { now, releases, ..Facts::default() })
 }

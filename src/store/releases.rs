@@ -112,7 +112,7 @@ impl Store {
     /// Makes a release. All resolving is done here: package, version, channel.
     pub async fn create_release(&self, new: &NewRelease) -> Result<ReleaseRow, StoreError> {
         let project = self.project(&new.project).await?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         // It copies what is sealed.
         keys::refuse_replaced(&mut write, &self.vault).await?;
         write.lock_row("projects", project.id).await?;
@@ -170,8 +170,12 @@ impl Store {
 
     /// All releases, the newest first; of one project when it is given.
     pub async fn releases(&self, project: Option<i64>) -> Result<Vec<ReleaseRow>, StoreError> {
-        Ok(sqlx::query_as(select!("where $1 is null or project_id = $1 order by id desc"))
+        Ok(sqlx::query_as(select!(
+            "where ($1 is null or project_id = $1) \
+             and project_id in (select id from projects where space_id = coalesce($2, space_id)) order by id desc"
+        ))
             .bind(project)
+            .bind(self.space)
             .fetch_all(&self.database.reader)
             .await?)
     }
@@ -180,7 +184,10 @@ impl Store {
     pub async fn release(&self, named: &str) -> Result<ReleaseRow, StoreError> {
         let missing = || StoreError::NotFound(format!("release `{named}` does not exist"));
         let id = named.parse::<ReleaseId>().map_err(|_| missing())?;
-        let found = sqlx::query_as(select!("where id = $1")).bind(id.0);
+        let found = sqlx::query_as(select!(
+            "where id = $1 and project_id in (select id from projects where space_id = coalesce($2, space_id))"
+        ));
+        let found = found.bind(id.0).bind(self.space);
         found.fetch_optional(&self.database.reader).await?.ok_or_else(missing)
     }
 
@@ -203,7 +210,7 @@ impl Store {
     /// Removes a release and all that is on record of its deployments.
     pub async fn delete_release(&self, named: &str) -> Result<ReleaseRow, StoreError> {
         let row = self.release(named).await?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         write.lock_to_delete("releases", row.id).await?;
         let row = by_id(&mut write, row.id).await?;
         let project = projects::by_id(&mut write, row.project_id).await?;
@@ -288,7 +295,7 @@ async fn pin(
         }
     }
     let wanted = chosen.or(for_all);
-    let versions = packages::versions(write, package).await?;
+    let versions = packages::versions(write, project.space_id, package).await?;
     let refuse = |row: &packages::PackageRow| match (rules, row.order()) {
         (Some(channel), Some(version)) => channel.refuse(project, &process.packaged, &version),
         _ => Ok(()),

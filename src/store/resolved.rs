@@ -48,7 +48,7 @@ impl Store {
         let mut reader = self.database.reader.acquire().await?;
         let projects = match project {
             Some(project) => vec![project.clone()],
-            None => projects::all(&mut reader).await?,
+            None => projects::all(&mut reader, self.space).await?,
         };
         let mut names = BTreeMap::new();
         let mut add = |name: &str| {
@@ -58,7 +58,7 @@ impl Store {
             now(&mut reader, project).await?.iter().for_each(|held| add(&held.stored.name));
         }
         if project.is_none() {
-            for row in libraries::all(&mut reader).await? {
+            for row in libraries::all(&mut reader, self.space).await? {
                 row.copy()?.variables.iter().for_each(|stored| add(&stored.name));
             }
         }

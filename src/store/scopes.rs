@@ -23,15 +23,21 @@ pub struct ScopeMember {
     place: Option<String>,
 }
 
-/// All that the scopes of a library's variables may name: what all projects have in common.
-pub(super) async fn shared_members(connection: &mut AnyConnection) -> Result<Vec<ScopeMember>, StoreError> {
+/// All that the scopes of a library's variables may name: what all projects of its space have in common.
+pub(super) async fn shared_members(
+    connection: &mut AnyConnection,
+    space: i64,
+) -> Result<Vec<ScopeMember>, StoreError> {
     let environments: Vec<(i64, String, String)> =
-        sqlx::query_as("select id, name, slug from environments order by sort_order, id")
+        sqlx::query_as("select id, name, slug from environments where space_id = $1 order by sort_order, id")
+            .bind(space)
             .fetch_all(&mut *connection)
             .await?;
     let machines: Vec<(i64, String, String)> = sqlx::query_as(
-        "select m.id, m.name, e.name from machines m join environments e on e.id = m.environment_id order by m.id",
+        "select m.id, m.name, e.name from machines m join environments e on e.id = m.environment_id \
+         where e.space_id = $1 order by m.id",
     )
+    .bind(space)
     .fetch_all(&mut *connection)
     .await?;
     let mut all = Vec::new();
@@ -55,7 +61,7 @@ pub(super) async fn members(
     connection: &mut AnyConnection,
     project: &ProjectRow,
 ) -> Result<Vec<ScopeMember>, StoreError> {
-    let mut all = shared_members(connection).await?;
+    let mut all = shared_members(connection, project.space_id).await?;
     let channels: Vec<(i64, String)> =
         sqlx::query_as("select id, name from channels where project_id = $1 order by id")
             .bind(project.id)

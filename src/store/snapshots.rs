@@ -70,7 +70,7 @@ impl Store {
     /// it had.
     pub async fn refresh_variables(&self, named: &str) -> Result<ReleaseRow, StoreError> {
         let row = self.release(named).await?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         keys::refuse_replaced(&mut write, &self.vault).await?;
         let row = refresh(&mut write, &row).await?;
         write.commit().await?;
@@ -111,7 +111,7 @@ impl Store {
         let values = Values::read(ProjectId(project), &own, &libraries)?;
         let (version, stored, members) = match id.owner {
             SetOwner::Project(owner) if owner.0 == project => {
-                let row = projects::by_id(&mut reader, project).await?;
+                let row = projects::in_space(&mut reader, self.space, project).await?;
                 // Its actions are those of the process that was copied with it.
                 let members = scopes::members(&mut reader, &ProjectRow { process, ..row }).await?;
                 let mut own = values.own;
@@ -124,7 +124,9 @@ impl Store {
             SetOwner::Library(owner) => {
                 let mut libraries = values.libraries.into_iter();
                 let library = libraries.find(|library| library.id == owner.0).ok_or_else(missing)?;
-                (library.version, library.variables, scopes::shared_members(&mut reader).await?)
+                let project = projects::in_space(&mut reader, self.space, project).await?;
+                let members = scopes::shared_members(&mut reader, project.space_id).await?;
+                (library.version, library.variables, members)
             }
         };
         if version != copy.version {

@@ -42,6 +42,8 @@ pub(super) struct About {
     environment_id: i64,
     environment_name: String,
     sort_order: i64,
+    space_id: i64,
+    space_name: String,
 }
 
 type Named = Option<(i64, String)>;
@@ -56,10 +58,11 @@ pub(super) async fn variables(
         "select d.id, d.created, d.comments, d.created_by, d.automatic, d.release_id, r.version as release_version, \
          r.notes, r.assembled, r.process, r.action_name, r.package_id, r.package_version, c.id as channel_id, \
          c.name as channel_name, d.project_id, p.name as project_name, p.slug as project_slug, g.id as group_id, \
-         g.name as group_name, d.environment_id, e.name as environment_name, e.sort_order from deployments d \
+         g.name as group_name, d.environment_id, e.name as environment_name, e.sort_order, e.space_id, s.name as space_name \
+         from deployments d \
          join releases r on r.id = d.release_id join channels c on c.id = r.channel_id \
          join projects p on p.id = d.project_id join project_groups g on g.id = p.project_group_id \
-         join environments e on e.id = d.environment_id where d.id = $1",
+         join environments e on e.id = d.environment_id join spaces s on s.id = e.space_id where d.id = $1",
     )
     .bind(deployment.0)
     .fetch_one(&mut **write)
@@ -106,10 +109,10 @@ fn places(about: &About, own: &mut impl FnMut(&str, String)) {
     own("Project.Name", about.project_name.clone());
     own("ProjectGroup.Id", ProjectGroupId(about.group_id).to_string());
     own("ProjectGroup.Name", about.group_name.clone());
-    own("Space.Id", SpaceId(1).to_string());
-    own("Space.Name", "Default".into());
+    own("Space.Id", SpaceId(about.space_id).to_string());
+    own("Space.Name", about.space_name.clone());
     // Each goes behind `Web.ServerUri`.
-    let page = |rest: String| format!("/app#/{}/{rest}", SpaceId(1));
+    let page = |rest: String| format!("/app#/{}/{rest}", SpaceId(about.space_id));
     own("Web.ProjectLink", page(format!("projects/{}", about.project_slug)));
     own("Web.ReleaseLink", page(format!("releases/{}", ReleaseId(about.release_id))));
     own("Web.DeploymentLink", page(format!("deployments/{}", DeploymentId(about.id))));

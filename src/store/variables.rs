@@ -90,7 +90,7 @@ impl Store {
         if let Some(copy) = id.copy {
             return self.copied_variables(id, copy).await;
         }
-        let set = raw(&mut *self.database.reader.acquire().await?, id.owner).await?;
+        let set = raw(&mut *self.database.reader.acquire().await?, id.owner, self.space).await?;
         Ok(shown(id, set.version, &values::parse(&set.variables, id.owner)?, set.members))
     }
 
@@ -101,14 +101,14 @@ impl Store {
         version: i64,
         new: Vec<NewVariable>,
     ) -> Result<VariableSet, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         keys::refuse_replaced(&mut write, &self.vault).await?;
         // Of two sets that were made from one version the second is to see the first.
         match owner {
             SetOwner::Project(id) => write.lock_row("projects", id.0).await?,
             SetOwner::Library(_) => libraries::lock(&mut write).await?,
         }
-        let set = raw(&mut write, owner).await?;
+        let set = raw(&mut write, owner, self.space).await?;
         if set.version != version {
             return Err(StoreError::Conflict(format!(
                 "the variables of {} are at version {}, the ones sent were made from version {version}: read them again \
@@ -205,17 +205,17 @@ impl Store {
     }
 }
 
-async fn raw(connection: &mut AnyConnection, owner: SetOwner) -> Result<Raw, StoreError> {
+async fn raw(connection: &mut AnyConnection, owner: SetOwner, space: Option<i64>) -> Result<Raw, StoreError> {
     match owner {
         SetOwner::Project(id) => {
-            let row = projects::by_id(connection, id.0).await?;
+            let row = projects::in_space(connection, space, id.0).await?;
             let members = scopes::members(connection, &row).await?;
             let title = format!("project `{}`", row.name);
             Ok(Raw { title, version: row.variables_version, variables: row.variables, members })
         }
         SetOwner::Library(id) => {
-            let row = libraries::by_id(connection, id.0).await?;
-            let members = scopes::shared_members(connection).await?;
+            let row = libraries::in_space(connection, space, id.0).await?;
+            let members = scopes::shared_members(connection, row.space_id).await?;
             let title = format!("library variable set `{}`", row.name);
             Ok(Raw { title, version: row.version, variables: row.variables, members })
         }

@@ -19,6 +19,11 @@ pub enum Waiting {
         /// Whether there are any and all are disabled.
         disabled: bool,
     },
+    /// The tasks of its space are stopped.
+    Stopped {
+        /// The space's name.
+        space: String,
+    },
     /// It is next: a worker only has to ask.
     Worker {
         /// The environment's name.
@@ -39,6 +44,9 @@ impl fmt::Display for Waiting {
             }
             Self::NoWorker { environment, disabled: true } => {
                 write!(f, "waits for a worker: all in environment `{environment}` are disabled")
+            }
+            Self::Stopped { space } => {
+                write!(f, "waits until the tasks of space `{space}` go on: they are stopped")
             }
             Self::Worker { environment } => write!(f, "waits for a worker of environment `{environment}`"),
         }
@@ -82,6 +90,12 @@ impl Store {
             sqlx::query_as("select environment_id, min(disabled) from machines group by environment_id")
                 .fetch_all(&self.database.reader)
                 .await?;
+        let stopped: Vec<(i64, String)> = sqlx::query_as(
+            "select e.id, s.name from environments e join spaces s on s.id = e.space_id where s.task_queue_stopped = 1",
+        )
+        .fetch_all(&self.database.reader)
+        .await?;
+        let stopped: HashMap<i64, String> = stopped.into_iter().collect();
         let workers: HashMap<i64, bool> =
             workers.into_iter().map(|(environment, disabled)| (environment, disabled == 1)).collect();
         let mut targets: HashMap<(i64, i64), Ahead> = HashMap::new();
@@ -104,6 +118,9 @@ impl Store {
             match (before, ahead.unknown, workers.get(&row.environment_id)) {
                 (Some(id), ..) => Waiting::Behind(DeploymentId(*id)),
                 (None, Some(id), _) => Waiting::Unknown(id),
+                _ if stopped.contains_key(&row.environment_id) => {
+                    Waiting::Stopped { space: stopped[&row.environment_id].clone() }
+                }
                 (None, None, None) => Waiting::NoWorker { environment, disabled: false },
                 (None, None, Some(true)) => Waiting::NoWorker { environment, disabled: true },
                 (None, None, Some(false)) => Waiting::Worker { environment },

@@ -1,10 +1,7 @@
 //! Worker pools: names for workers that belong together.
 
-use super::{Store, StoreError, database::Write, environments::checked_name, free_slug, key, meant};
+use super::{Store, StoreError, database::Write, environments::checked_name, free_slug, key, meant, spaces};
 use crate::model::WorkerPoolId;
-
-/// The pool of every worker that nobody moved.
-pub const DEFAULT_POOL: WorkerPoolId = WorkerPoolId(1);
 
 /// A worker pool as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -17,14 +14,18 @@ pub struct WorkerPoolRow {
     pub slug: String,
     /// For people.
     pub description: String,
+    /// Whether workers that nobody moved are in it, as 0 or 1.
+    pub is_default: i64,
 }
 
-const COLUMNS: &str = "select id, name, slug, description from worker_pools order by id";
+const COLUMNS: &str = "select w.id, w.name, w.slug, w.description, case when s.worker_pool_id = w.id then 1 else 0 end \
+                       as is_default from worker_pools w join spaces s on s.id = w.space_id \
+                       where w.space_id = coalesce($1, w.space_id) order by w.id";
 
 impl Store {
     /// All pools, the default one first.
     pub async fn worker_pools(&self) -> Result<Vec<WorkerPoolRow>, StoreError> {
-        Ok(sqlx::query_as(COLUMNS).fetch_all(&self.database.reader).await?)
+        Ok(sqlx::query_as(COLUMNS).bind(self.space).fetch_all(&self.database.reader).await?)
     }
 
     /// The pool with this id, name or slug.
@@ -39,19 +40,23 @@ impl Store {
         description: &str,
     ) -> Result<WorkerPoolRow, StoreError> {
         let name = checked_name("worker pool", name, &["all"])?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
+        let home = spaces::home(&write)?;
         // The slug depends on all others.
         write.lock_table("worker_pools").await?;
-        let taken: Vec<String> =
-            sqlx::query_scalar("select slug from worker_pools").fetch_all(&mut *write).await?;
+        let taken: Vec<String> = sqlx::query_scalar("select slug from worker_pools where space_id = $1")
+            .bind(home)
+            .fetch_all(&mut *write)
+            .await?;
         let made: Option<WorkerPoolRow> = sqlx::query_as(
-            "insert into worker_pools (name, name_key, slug, description) values ($1, $2, $3, $4) \
-             on conflict (name_key) do nothing returning id, name, slug, description",
+            "insert into worker_pools (name, name_key, slug, description, space_id) values ($1, $2, $3, $4, $5) \
+             on conflict (space_id, name_key) do nothing returning id, name, slug, description, 0 as is_default",
         )
         .bind(name)
         .bind(key(name))
         .bind(free_slug(name, &taken))
         .bind(description)
+        .bind(home)
         .fetch_optional(&mut *write)
         .await?;
         let made = made.ok_or_else(|| exists(name))?;
@@ -67,9 +72,9 @@ impl Store {
         description: &str,
     ) -> Result<WorkerPoolRow, StoreError> {
         let name = checked_name("worker pool", name, &["all"])?;
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         write.lock_table("worker_pools").await?;
-        let rows: Vec<WorkerPoolRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?;
+        let rows = all(&mut write).await?;
         let row = find(rows.clone(), named)?;
         if rows.iter().any(|other| other.id != row.id && key(&other.name) == key(name)) {
             return Err(exists(name));
@@ -87,14 +92,14 @@ impl Store {
 
     /// Removes a pool that no worker is in.
     pub async fn delete_worker_pool(&self, named: &str) -> Result<WorkerPoolRow, StoreError> {
-        let mut write = self.database.write().await?;
-        let row = find(sqlx::query_as(COLUMNS).fetch_all(&mut *write).await?, named)?;
+        let mut write = self.write().await?;
+        let row = find(all(&mut write).await?, named)?;
         // Nobody moves a worker into it meanwhile.
         lock(&mut write, row.id).await?;
         let refused = |why: String| {
             Err(StoreError::Invalid(format!("worker pool `{}` cannot be deleted: {why}", row.name)))
         };
-        if row.id == DEFAULT_POOL.0 {
+        if row.is_default == 1 {
             return refused("it is the pool of all workers that are in no other".into());
         }
         let workers: Vec<String> =
@@ -114,8 +119,12 @@ impl Store {
 /// Keeps the pool from being deleted while a worker is moved into it.
 pub(super) async fn lock(write: &mut Write, id: i64) -> Result<(), StoreError> {
     write.lock_row("worker_pools", id).await?;
-    let rows = sqlx::query_as(COLUMNS).fetch_all(&mut **write).await?;
+    let rows = all(write).await?;
     find(rows, &WorkerPoolId(id).to_string()).map(drop)
+}
+
+async fn all(write: &mut Write) -> Result<Vec<WorkerPoolRow>, StoreError> {
+    Ok(sqlx::query_as(COLUMNS).bind(write.space).fetch_all(&mut **write).await?)
 }
 
 fn exists(name: &str) -> StoreError {

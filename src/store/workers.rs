@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     database::{Write, now},
-    environments, key, keys, unsigned, worker_pools,
+    environments, key, keys, spaces, unsigned, worker_pools,
 };
 use crate::{
     model::{DeploymentId, MachineId},
@@ -89,7 +89,7 @@ impl Store {
         if request.machine.id.trim().is_empty() {
             return Err(StoreError::Invalid("the worker's machine has no id: `machine.id` is empty".into()));
         }
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         if request.deploy_current {
             keys::refuse_replaced(&mut write, &self.vault).await?;
         }
@@ -124,13 +124,14 @@ impl Store {
         let existed = found.is_some();
         let Some(found) = found else {
             let token = new_token()?;
+            let pool = spaces::by_id(&mut write, environment.space_id).await?.worker_pool_id;
             let id: i64 = sqlx::query_scalar(concat!(
                 "insert into machines (environment_id, name, name_key, host, machine_key, token_hash, version, created, \
-                 last_seen) values ($1, $2, $3, $4, $5, $6, '', ",
+                 last_seen, worker_pool_id) values ($1, $2, $3, $4, $5, $6, '', ",
                 now!(),
                 ", ",
                 now!(),
-                ") returning id"
+                ", $7) returning id"
             ))
             .bind(environment.id)
             .bind(name)
@@ -138,6 +139,7 @@ impl Store {
             .bind(&request.machine.host)
             .bind(&request.machine.id)
             .bind(keys::hash(&token.0))
+            .bind(pool)
             .fetch_one(&mut *write)
             .await?;
             // With the worker or not at all: a repeat, which finds the worker, has nothing to make up for.
@@ -222,7 +224,7 @@ impl Store {
     /// Gives the session to the process that asks, unless an earlier one still holds a lease. Answers the name of
     /// the environment that the worker is bound to.
     pub async fn start_session(&self, machine: i64, request: &SessionRequest) -> Result<String, StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         // A claim locks it too: what the earlier process gets meanwhile is seen below.
         write.lock_row("machines", machine).await?;
         let row: Option<(String, String, String, Option<String>, String)> = sqlx::query_as(
@@ -257,7 +259,7 @@ impl Store {
     /// Forgets the worker; its token stops working. What it was running keeps its lease until that runs out, so
     /// nobody starts on it while the old worker may still be at it.
     pub async fn deregister(&self, machine: i64, force: bool) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         let name: Option<String> =
             sqlx::query_scalar(write.locking("select name from machines where id = $1"))
                 .bind(machine)
@@ -277,7 +279,7 @@ impl Store {
 
     /// Disables the worker or enables it again, and moves it to a pool. One that is disabled ends what it runs.
     pub async fn change_machine(&self, machine: i64, change: MachineChange) -> Result<(), StoreError> {
-        let mut write = self.database.write().await?;
+        let mut write = self.write().await?;
         if let Some(pool) = change.pool {
             worker_pools::lock(&mut write, pool).await?;
         }
@@ -300,8 +302,10 @@ impl Store {
         Ok(sqlx::query_as(concat!(
             "select id, environment_id, name, host, version, last_seen, ",
             now!(),
-            " - last_seen as silent_ms, worker_pool_id, disabled from machines order by id"
+            " - last_seen as silent_ms, worker_pool_id, disabled from machines \
+             where environment_id in (select id from environments where space_id = coalesce($1, space_id)) order by id"
         ))
+        .bind(self.space)
         .fetch_all(&self.database.reader)
         .await?)
     }
