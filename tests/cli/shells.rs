@@ -82,6 +82,7 @@ fn commands(page: &str) -> Vec<String> {
         .replace("worker-pool", "worker_pool")
         .replace("check-config", "check_config")
         .replace("deploy-current", "deploy_current")
-        .replace("rotate-master-key", "rotate_master_key");
+        .replace("rotate-master-key", "rotate_master_key")
+        .replace("take-over", "take_over");
     kept.split('-').skip(1).map(|word| word.replace('_', "-")).collect()
 }
