@@ -38,6 +38,9 @@ pub(super) enum ApiKeyCommand {
         /// What it may do: read, publish (push packages, create releases), deploy, administer
         #[arg(long = "may", value_name = "PERMISSION", required = true)]
         permissions: Vec<Permission>,
+        /// Reach this space only
+        #[arg(long, value_name = "NAME")]
+        only_space: Option<String>,
         /// Deploy to these environments only
         #[arg(long = "environment", value_name = "NAME")]
         environments: Vec<String>,
@@ -70,12 +73,13 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        ApiKeyCommand::Create { name, permissions, environments, days, key_file } => {
+        ApiKeyCommand::Create { name, permissions, only_space, environments, days, key_file } => {
             // Before the key is made: one that nobody can read would only be in the way.
             let file = key_file.as_deref().map(private).transpose()?;
             let words: Vec<String> = permissions.iter().map(ToString::to_string).collect();
-            let body =
-                json!({ "Name": name, "Permissions": words, "Environments": environments, "Days": days });
+            let body = json!({
+                "Name": name, "Permissions": words, "Space": only_space, "Environments": environments, "Days": days,
+            });
             let made = client.create(KIND, &name, body).await;
             let mut made = match (made, &key_file) {
                 (Err(error), Some(path)) => {

@@ -69,6 +69,14 @@ pub(super) struct ServerArgs {
         profile; else those of `octarm profile use` [env: OCTARM_PROFILE]"
     )]
     profile: Option<String>,
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        help = "The space, by name, slug or id; else the profile's, else \
+        the only one that the key reaches, else the first one [env: OCTARM_SPACE]"
+    )]
+    space: Option<String>,
 }
 
 /// A server, the key for it, and where each came from.
@@ -76,6 +84,7 @@ pub(super) struct Target {
     pub(super) server: String,
     pub(super) trust: Trust,
     pub(super) key: SecretString,
+    pub(super) space: Option<String>,
     server_origin: String,
     key_origin: String,
 }
@@ -172,7 +181,14 @@ pub(super) fn target(args: &ServerArgs, environment: &Environment) -> Result<Tar
         .or(vouched)
         .or_else(|| set(environment, "OCTARM_CA_FILE").map(PathBuf::from))
         .or_else(|| bound.and_then(|chosen| chosen.profile.ca_file.clone()));
-    Ok(Target { server, trust: Trust { fingerprint, ca_file }, key, server_origin, key_origin })
+    let space = args
+        .space
+        .clone()
+        .or_else(|| by_flag.and_then(|chosen| chosen.profile.space.clone()))
+        .or_else(|| set(environment, "OCTARM_SPACE").map(str::to_owned))
+        .or_else(|| bound.and_then(|chosen| chosen.profile.space.clone()))
+        .filter(|space| !space.trim().is_empty());
+    Ok(Target { server, trust: Trust { fingerprint, ca_file }, key, space, server_origin, key_origin })
 }
 
 /// A client for them.
@@ -184,7 +200,7 @@ impl Target {
     fn client(self) -> Result<ServerClient, CliError> {
         let client = ServerClient::new(&self.server, &self.trust, self.key)
             .map_err(|source| CliError::Address { origin: self.server_origin.clone(), source })?;
-        Ok(client.told_by(&self.server_origin, &self.key_origin))
+        Ok(client.in_space(self.space).told_by(&self.server_origin, &self.key_origin))
     }
 }
 

@@ -38,6 +38,9 @@ pub(super) enum ProfileCommand {
         /// Read the API key from this file, `-` is standard input, and keep a copy; else `OCTARM_API_KEY` where it is set
         #[arg(long, value_name = "FILE")]
         key_file: Option<PathBuf>,
+        /// The space where commands name none, by name, slug or id
+        #[arg(long, value_name = "NAME")]
+        space: Option<String>,
         /// Put it in the place of the one that has this name
         #[arg(long)]
         replace: bool,
@@ -68,7 +71,7 @@ pub(super) fn run(
     };
     let mut all = Profiles::read(&path)?;
     match command {
-        ProfileCommand::Add { name, server, fingerprint, ca_file, key_file, replace } => {
+        ProfileCommand::Add { name, server, fingerprint, ca_file, key_file, space, replace } => {
             let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
             if name.is_empty() || !name.chars().all(is_name) {
                 return Err(ProfileError::Name(name).into());
@@ -81,7 +84,7 @@ pub(super) fn run(
                 CliError::Io { act: "finding the file of authorities".to_owned(), source }
             })?;
             let api_key = key.as_ref().map(|key| key.expose_secret().to_owned());
-            let profile = Profile { server, fingerprint, ca_file, api_key };
+            let profile = Profile { server, fingerprint, ca_file, api_key, space };
             connection::check(&profile)?;
             let is_first = all.profiles.is_empty();
             let shown = shown(&name, &profile, is_first || all.in_use.as_ref() == Some(&name));
@@ -126,6 +129,6 @@ fn shown(name: &str, profile: &Profile, in_use: bool) -> Value {
     let hint = profile.api_key.as_ref().map(|key| format!("{}…", key.chars().take(8).collect::<String>()));
     json!({
         "Name": name, "Server": profile.server, "Fingerprint": profile.fingerprint, "CaFile": profile.ca_file,
-        "Key": hint, "InUse": in_use,
+        "Key": hint, "Space": profile.space, "InUse": in_use,
     })
 }

@@ -98,11 +98,19 @@ pub(super) async fn run(
     match command {
         WorkerCommand::Register { server, state, name, environment: to, replace, deploy_current } => {
             let config = read_config(&state, environment)?;
-            let Target { server, trust, key, .. } = connection::target(&server, environment)?;
+            let Target { server, trust, key, space, .. } = connection::target(&server, environment)?;
             let folder = StateFolder::open(&config.state)?;
             let machine = machine(&config);
-            let registration =
-                Registration { server, trust, name, environment: to, machine, replace, deploy_current };
+            let registration = Registration {
+                server,
+                trust,
+                name,
+                environment: to,
+                space,
+                machine,
+                replace,
+                deploy_current,
+            };
             let registered = worker::register(&folder, &key, registration).await?;
             show_registered(&registered, deploy_current, &config, output);
             Ok(Exit::Done)

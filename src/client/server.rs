@@ -62,12 +62,19 @@ pub struct LogPart {
 pub struct ServerClient {
     pub(super) connection: Connection,
     key: SecretString,
+    space: Option<String>,
 }
 
 impl ServerClient {
     /// A client for the server at this address.
     pub fn new(server: &str, trust: &Trust, key: SecretString) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(server, trust)?, key })
+        Ok(Self { connection: Connection::new(server, trust)?, key, space: None })
+    }
+
+    /// The same for another space, by name, slug or id; none is the one that the server takes for this key.
+    #[must_use]
+    pub fn in_space(self, space: Option<String>) -> Self {
+        Self { space, ..self }
     }
 
     /// With what its errors say about where the server's address and the key came from.
@@ -266,6 +273,7 @@ impl ServerClient {
         let mut url = self.connection.url(&["api"]);
         if let Ok(mut segments) = url.path_segments_mut() {
             // Names may hold a slash: each is one segment.
+            segments.extend(self.space.iter().flat_map(|space| ["spaces", space.as_str()]));
             segments.extend(path);
         }
         self.connection.http.request(method, url).header("X-Octopus-ApiKey", self.key.expose_secret())

@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 
 use super::{Shared, auth, body::Whole, problem::Problem, spaces};
 use crate::{
-    model::Permission,
+    model::{Permission, SpaceId},
     protocol::{BASE, ErrorBody, ErrorCode, IDEMPOTENCY_HEADER},
     store::{Attempt, Claim, OnceKey, StoreError, doing},
 };
@@ -70,8 +70,9 @@ async fn of_key(
     }
     let credential = auth::credential(request.headers()).unwrap_or_default();
     let route = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    // The path alone no longer says which space it is in.
-    let space = spaces::of_request().map(|space| space.to_string()).unwrap_or_default();
+    // The path alone no longer says which space it is in. The first one needs no word: it had none when it was the only.
+    let space = spaces::of_request().filter(|space| *space != SpaceId::DEFAULT);
+    let space = space.map(|space| space.to_string()).unwrap_or_default();
     let key = OnceKey::new(credential, &format!("{space}{route}"), key)?;
     let (parts, body) = request.into_parts();
     let Whole(bytes) = Whole::from_request(Request::from_parts(parts.clone(), body), &shared).await?;

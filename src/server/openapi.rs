@@ -35,8 +35,9 @@ pub(super) async fn document() -> Response {
 }
 
 const ABOUT: &str = "The subset of Octopus's REST API that octarm serves, and the API of its workers.\n\n\
-    Each path below `/api`, those of the workers excepted, is also there below `/api/Spaces-1` and \
-    `/api/spaces/Spaces-1`, in any case and with a slash at its end. Property names of requests are read in any case, \
+    Each path below `/api`, those of the workers excepted, is also there below `/api/{id of a space}` and \
+    `/api/spaces/{id, name or slug of a space}`, in any case and with a slash at its end. Without a space it is the only \
+    one that the key reaches, else the first one. Property names of requests are read in any case, \
     unknown ones are ignored, and null is as good as nothing.";
 
 /// The calls of each resource, and what is sent and answered there.

@@ -46,9 +46,13 @@ pub(super) async fn change(
 ) -> Result<impl IntoResponse, Problem> {
     let row = shared.store().worker_pool(&id).await?;
     if fields.flag("IsDefault")? && row.is_default == 0 {
-        return Err(Problem::invalid(
-            "`IsDefault`: the default pool of a space is the one that was made with it",
-        ));
+        let pools = shared.store().worker_pools().await?;
+        let default =
+            pools.iter().find(|pool| pool.is_default == 1).map(|pool| WorkerPoolId(pool.id).to_string());
+        return Err(Problem::invalid(format!(
+            "`IsDefault`: the default pool of this space is always `{}`",
+            default.unwrap_or_default()
+        )));
     }
     let description = fields.raw_text("Description")?.unwrap_or(row.description);
     let row = shared.store().change_worker_pool(&id, &fields.required("Name")?, &description).await?;

@@ -89,9 +89,13 @@ async fn look(
     company: Company,
 ) -> Result<Vec<Judged>, ServerError> {
     owner::refuse_others(store.installation(), blobs).await?;
-    let facts = store.facts().await?;
-    let mut judged = facts.judge(retention);
-    let named = facts.named_after(&judged);
+    let (mut judged, mut named) = (Vec::new(), HashSet::new());
+    for space in store.spaces().await? {
+        let facts = store.in_space(space.id()).facts().await?;
+        let of_space = facts.judge(retention);
+        named.extend(facts.named_after(&of_space));
+        judged.extend(of_space);
+    }
     let known = store.known_blobs().await?;
     let has_row: HashSet<&str> = known.iter().map(|blob| blob.sha256.as_str()).collect();
     // What has no row yet is found now.
@@ -121,8 +125,13 @@ pub(super) async fn run(
     // Bytes first: that makes room for what the rest writes.
     let mut removed = collect(store, blobs, company, stop).await?;
     let remove = async {
-        let judged = store.facts().await?.judge(retention);
-        store.remove(&judged, retention).await
+        let mut gone = Vec::new();
+        for space in store.spaces().await? {
+            let store = store.in_space(space.id());
+            let judged = store.facts().await?.judge(retention);
+            gone.extend(store.remove(&judged, retention).await?);
+        }
+        Ok::<_, ServerError>(gone)
     };
     if let Some(gone) = stop.run_until_cancelled(remove).await {
         removed.splice(0..0, gone?);

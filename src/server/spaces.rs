@@ -92,8 +92,7 @@ pub(super) async fn choose(
 pub(super) fn refuse_another(document: &Map<String, Value>) -> Result<(), Problem> {
     let Some(space) = baggage() else { return Ok(()) };
     for (name, value) in document {
-        let is_space =
-            ["spaceid", "spaceidorname", "spacename"].iter().any(|other| name.eq_ignore_ascii_case(other));
+        let is_space = ["spaceid", "spaceidorname"].iter().any(|other| name.eq_ignore_ascii_case(other));
         let Some(said) = value.as_str().map(str::trim).filter(|said| is_space && !said.is_empty()) else {
             continue;
         };

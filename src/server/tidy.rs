@@ -44,8 +44,8 @@ pub(super) async fn run(shared: Shared) {
 
 async fn prune(shared: &Shared) {
     let company = Company::of_server(shared.store().has_other_nodes());
-    let Shared { store, blobs, settings, closing, .. } = shared;
-    match prune::run(store, blobs, &settings.retention, company, closing).await {
+    let Shared { everything, blobs, settings, closing, .. } = shared;
+    match prune::run(everything, blobs, &settings.retention, company, closing).await {
         Ok(removed) => {
             for thing in removed.iter().filter(|thing| prune::is_told(thing)) {
                 tracing::info!(what = thing.name, why = thing.why, "removed");

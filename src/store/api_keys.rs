@@ -147,7 +147,7 @@ impl Store {
         let mut write = self.database.write().await?;
         write.lock_table("api_keys").await?;
         // The environments of a key are in its space, if it has one.
-        write.space = new.space.map(|space| space.0);
+        write.space = new.space.map(|space| space.0).or(self.space);
         let known = environments::all(&mut write).await?;
         let mut reached = Vec::new();
         for named in &new.environments {

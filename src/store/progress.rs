@@ -291,6 +291,7 @@ mod tests {
                 slug: id.to_string(),
                 description: String::new(),
                 sort_order: id,
+                space_id: 1,
             })
             .collect();
         let lifecycle =

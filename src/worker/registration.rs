@@ -19,6 +19,8 @@ pub struct Registration {
     pub name: String,
     /// The environment, by name or id.
     pub environment: String,
+    /// Its space, by name or id; else the key's own, else the first one.
+    pub space: Option<String>,
     /// The machine it runs on.
     pub machine: Machine,
     /// Take the name over from another machine.
@@ -69,6 +71,7 @@ pub async fn register(
     let request = RegisterRequest {
         name: registration.name,
         environment: registration.environment,
+        space: registration.space,
         machine: registration.machine,
         replace: registration.replace,
         token: kept.as_ref().map(|kept| kept.token.clone()),

@@ -118,7 +118,7 @@ async fn nobody_is_locked_out_and_odd_keys_are_refused() {
     let last = server.delete("apikeys/first").await.refused(409);
     assert_eq!(
         last,
-        "`first` is the last API key without an end that may administer: make another one first"
+        "`first` is the last API key without an end that may administer every space: make another one first"
     );
     key(&server, "for a while", &["administer"], json!({ "Days": 3 })).await;
     server.delete("apikeys/first").await.refused(409);

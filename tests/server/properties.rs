@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use octarm::{
     blobs::Blob,
-    model::{DeploymentEvent as Event, DeploymentId, DeploymentState as State, Fence, Outcome, TaskState},
+    model::{
+        DeploymentEvent as Event, DeploymentId, DeploymentState as State, Fence, Outcome, SpaceId, TaskState,
+    },
     protocol::{FinishRequest, Machine, RegisterRequest, SessionRequest},
     store::{
         Database, NewDeployment, NewPackage, NewRelease, Overwrite, Place, ReleaseRow, Session, Store, Vault,
@@ -65,6 +67,7 @@ async fn store(folder: &tempfile::TempDir) -> Store {
     };
     let database = Database::open(&place).await.unwrap();
     let store = Store::open(database, Vault::new(&[1; 32]).unwrap(), LEASE).await.unwrap();
+    let store = store.in_space(SpaceId::DEFAULT);
     store.create_project("Orders", "", None, &[]).await.unwrap();
     let name = "Orders.1.0.0.zip".parse().unwrap();
     let package = NewPackage { name: &name, file_name: "Orders.1.0.0.zip", sha256: "0", size: 1 };
@@ -84,6 +87,7 @@ async fn world(store: Store) -> World {
         let request = RegisterRequest {
             name: name.into(),
             environment: environment.clone(),
+            space: None,
             machine: machine.clone(),
             replace: false,
             token: None,

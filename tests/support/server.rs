@@ -3,6 +3,7 @@
 use std::{marker::PhantomData, path::PathBuf, time::Duration};
 
 use octarm::{
+    model::SpaceId,
     model::{DeploymentId, Fence, JournalEntry, JournalRecord, Level, LogLine},
     protocol::{Assignment, BASE, ClaimResponse, INSTANCE_HEADER},
     server::{self, Settings},
@@ -95,7 +96,7 @@ impl<E: Engine> TestServer<E> {
             None => fs_err::read_to_string(data.join("first-api-key")).unwrap().trim().to_owned(),
         };
         let address = server.url();
-        let store = server.store().clone();
+        let store = server.store().in_space(SpaceId::DEFAULT);
         let token = CancellationToken::new();
         let serving = tokio::spawn(server.serve(token.clone()));
         let http = reqwest::Client::new();

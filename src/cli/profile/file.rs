@@ -24,6 +24,8 @@ pub(in crate::cli) struct Profile {
     pub(in crate::cli) ca_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) api_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli) space: Option<String>,
 }
 
 /// All profiles of this user.

@@ -1,7 +1,7 @@
 //! The root, who is asking, keys, feeds, and what this server does not have.
 
 use super::{
-    operation::{NAMED, Operation, delete, get, post},
+    operation::{NAMED, Operation, delete, get, post, put},
     shape::{
         Schema,
         Shape::{self, Any, Empty, Flag, Id, Like, List, Map, Maybe, Null, OneOf, Text, Time, Whole},
@@ -12,14 +12,22 @@ use super::{
 pub(super) const OPERATIONS: &[Operation] = &[
     get("/api", "What this server is, and where its resources are.").answers("Root"),
     get("/api/openapi.json", "This document.").open().answers_value(Map(&Any)),
-    get("/api/Spaces-1", "Where the resources of the one space are.").answers("SpaceRoot"),
-    get("/api/spaces", "List the one space.").query(&[NAMED]).answers_page("Space"),
-    get("/api/spaces/all", "The one space in a list.").answers_list("Space"),
-    get("/api/spaces/{id}", "Show the space.").answers("Space"),
+    get("/api/Spaces-1", "Where the resources of a space are.").answers("SpaceRoot"),
+    get("/api/spaces", "List the spaces that the key reaches.").query(&[NAMED]).answers_page("Space"),
+    post("/api/spaces", "Make a space, with a lifecycle, a project group and a worker pool of its own.")
+        .takes("NewSpace")
+        .makes("Space"),
+    get("/api/spaces/all", "All spaces that the key reaches.").answers_list("Space"),
+    get("/api/spaces/{id}", "Show a space, by id or name.").answers("Space"),
+    put("/api/spaces/{id}", "Change a space: stop its tasks, or let them go on.")
+        .takes("SpaceChange")
+        .answers("Space"),
+    delete("/api/spaces/{id}", "Delete a space that is stopped and has no machines, with all that is in it.")
+        .answers("Space"),
     get("/api/users", "List the one user: whoever has a key.").query(&[NAMED]).answers_page("User"),
     get("/api/users/me", "Show who is asking.").answers("User"),
     get("/api/users/{id}", "Show the user.").answers("User"),
-    get("/api/users/{id}/spaces", "The spaces of the user.").answers_list("Space"),
+    get("/api/users/{id}/spaces", "The spaces that the key reaches.").answers_list("Space"),
     get("/api/apikeys", "List the API keys, without the keys themselves.")
         .query(&[NAMED])
         .answers_page("ApiKey"),
@@ -74,7 +82,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
     answered("SpaceRoot", "Where the resources of the space are.", &[("Id", Id("Spaces")), ("Links", Map(&Text))]),
     answered(
         "Space",
-        "A hard partition of the server; there is one.",
+        "A part of the server that knows nothing of the others.",
         &[
             ("Id", Id("Spaces")),
             ("Name", Text),
@@ -86,6 +94,18 @@ pub(super) const SCHEMAS: &[Schema] = &[
             ("SpaceManagersTeamMembers", List(&Text)),
             ("Links", Map(&Text)),
         ],
+    ),
+    taken(
+        "NewSpace",
+        "A space as it is to be.",
+        &[("Name", Like("Team A"))],
+        &[("Description", Text), ("TaskQueueStopped", Flag)],
+    ),
+    taken(
+        "SpaceChange",
+        "What is to become of a space. A space that is stopped hands out no deployment.",
+        &[],
+        &[("Name", Like("Team A")), ("Description", Text), ("TaskQueueStopped", Flag)],
     ),
     answered(
         "User",
@@ -111,6 +131,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
             ("Name", Text),
             ("Hint", Text),
             ("Permissions", List(&PERMISSIONS)),
+            ("Space", Maybe(&Id("Spaces"))),
             ("Environments", List(&Id("Environments"))),
             ("Created", Time),
             ("Expires", Maybe(&Time)),
@@ -120,9 +141,9 @@ pub(super) const SCHEMAS: &[Schema] = &[
     .sometimes(&[("ApiKey", Text)]),
     taken(
         "NewApiKey",
-        "The credential to make. Without environments it reaches all; without days it stays.",
+        "The credential to make. Without a space and without environments it reaches all; without days it stays.",
         &[("Name", Like("build")), ("Permissions", Shape::Some(&PERMISSIONS))],
-        &[("Environments", List(&Like("Environments-1"))), ("Days", Whole)],
+        &[("Space", Like("Spaces-1")), ("Environments", List(&Like("Environments-1"))), ("Days", Whole)],
     ),
     answered(
         "Feed",
