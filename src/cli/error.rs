@@ -41,6 +41,12 @@ pub enum CliError {
         #[source]
         source: std::io::Error,
     },
+    /// Deployments were asked for, and nobody knows whether they were made.
+    #[error(transparent)]
+    InDoubt(ClientError),
+    /// A signal came while deployments were asked for.
+    #[error("stopped by a signal before the server answered: deployments may have been made")]
+    Interrupted,
     /// No server was named.
     #[error("no server: neither `--server`, OCTARM_SERVER nor a profile says which")]
     NoServer,
@@ -153,19 +159,21 @@ impl CliError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Client(error) | Self::Worker(WorkerError::Client(error)) => match error {
-                ClientError::Unreachable { .. }
-                | ClientError::Damaged { .. }
-                | ClientError::Refused { status: 502..=504, .. } => Exit::Unreachable,
-                ClientError::Refused { .. }
-                | ClientError::Unreadable { .. }
-                | ClientError::Process { .. } => Exit::Refused,
-                ClientError::Address { .. } => Exit::Usage,
-                ClientError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                    Exit::Input
+            Self::Client(error) | Self::InDoubt(error) | Self::Worker(WorkerError::Client(error)) => {
+                match error {
+                    ClientError::Unreachable { .. }
+                    | ClientError::Damaged { .. }
+                    | ClientError::Refused { status: 502..=504, .. } => Exit::Unreachable,
+                    ClientError::Refused { .. }
+                    | ClientError::Unreadable { .. }
+                    | ClientError::Process { .. } => Exit::Refused,
+                    ClientError::Address { .. } => Exit::Usage,
+                    ClientError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                        Exit::Input
+                    }
+                    ClientError::File { .. } => Exit::Io,
                 }
-                ClientError::File { .. } => Exit::Io,
-            },
+            }
             Self::State(error) | Self::Worker(WorkerError::State(error)) => match error {
                 StateError::Io(_) => Exit::Io,
                 _ => Exit::Configuration,
@@ -225,6 +233,7 @@ impl CliError {
             | Self::Unknown { .. }
             | Self::Several { .. }
             | Self::NothingToPromote { .. } => Exit::Refused,
+            Self::Interrupted => Exit::Interrupted,
             Self::Redactor(_) => Exit::Bug,
             Self::Partly { source, .. } => source.exit(),
         }
@@ -243,6 +252,9 @@ impl CliError {
             Self::Address { source, .. } => return source.hint(),
             Self::Unknown { nearest, .. } if !nearest.is_empty() => {
                 return Some(format!("the nearest names are: {}", nearest.join(", ")));
+            }
+            Self::InDoubt(_) | Self::Interrupted => {
+                "look with `octarm deployment list` before you deploy again: what was asked for may be on its way"
             }
             Self::NoServer => {
                 "name it: `--server http://127.0.0.1:8060`, or keep it with `octarm profile add`"

@@ -105,10 +105,14 @@ impl Output {
         let _ = stderr.write_all(printable(question).as_bytes()).and_then(|()| stderr.flush());
     }
 
-    /// A line beside the result, to standard error.
+    /// The same, to standard error: standard output holds what was asked for.
+    pub fn result_beside(self, text: &str, value: &Value) {
+        if self.is_json() { tell(&value.to_string()) } else { tell(&printable(text)) }
+    }
+
+    /// A line beside the result, to standard error; for programs an object on a line of its own.
     pub fn aside(self, text: &str) {
-        // Nobody is left to tell that standard error is gone.
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        self.result_beside(text, &json!({ "note": text }));
     }
 
     /// Whether a line is for whoever reads this: verbose ones only when asked for.
@@ -127,6 +131,15 @@ impl Output {
         } else {
             print(&self.log_text(label, line));
         }
+    }
+
+    /// The same beside the result, to standard error.
+    pub fn log_aside(self, line: &LogLine) {
+        tell(&if self.is_json() {
+            serde_json::to_string(line).unwrap_or_default()
+        } else {
+            self.log_text("", line)
+        });
     }
 
     /// The same as text.
@@ -151,7 +164,7 @@ impl Output {
         let text = if self.is_json() {
             let body =
                 json!({ "message": message, "causes": causes, "hint": hint, "exit_code": exit.code() });
-            format!("{:#}", json!({ "error": body }))
+            json!({ "error": body }).to_string()
         } else {
             let (red, end) = if self.stderr_colour { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
             let mut text = format!("{red}error:{end} {}", printable(&message));
@@ -165,8 +178,14 @@ impl Output {
             }
             text
         };
-        self.aside(&text);
+        tell(&text);
     }
+}
+
+/// To standard error, as it is.
+fn tell(text: &str) {
+    // Nobody is left to tell that standard error is gone.
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Why standard output could not be written, once it could not.

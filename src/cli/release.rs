@@ -299,14 +299,17 @@ async fn deploy(
 ) -> Result<Exit, CliError> {
     let StartArgs { variables, sensitive, wait, timeout } = start;
     let variables = given(client, project, version, variables, sensitive.as_deref()).await?;
-    let answer = client.deploy(project, version, environments, &variables).await?;
+    let stop = task::signals()?;
+    let answer = task::answer(client.deploy(project, version, environments, &variables), &stop).await?;
     let act = "deploying a release";
     let made = answer["DeploymentServerTasks"].as_array();
     let made =
         made.ok_or_else(|| CliError::Answer { act: act.to_owned(), field: "DeploymentServerTasks" })?;
     let ids = made.iter().map(|pair| field(pair, "ServerTaskId", act).map(str::to_owned));
     let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
-    let text = format!("deploying {project} {version} to {}: {}", environments.join(", "), ids.join(", "));
-    let started = Started { ids: &ids, labels: environments, text, wait, timeout };
+    let told = made.iter().zip(&ids).map(|(pair, id)| format!("{id} ({})", text(pair, "DeploymentId")));
+    let told = told.collect::<Vec<_>>().join(", ");
+    let text = format!("deploying {project} {version} to {}: {told}", environments.join(", "));
+    let started = Started { ids: &ids, labels: environments, text, wait, timeout, stop: &stop };
     task::show_started(client, started, answer, output).await
 }

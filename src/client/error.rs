@@ -156,6 +156,21 @@ impl ClientError {
         }
     }
 
+    /// Whether a request may have been done although it ended so. One that found nobody was not, and whoever gave a
+    /// wrong address should hear of it at once.
+    pub fn leaves_doubt(&self) -> bool {
+        match self {
+            Self::Unreachable { source, .. } => !source.is_connect(),
+            error => matches!(error.status(), Some(502..=504)) || error.is_being_done(),
+        }
+    }
+
+    /// Whether the same request, sent before, is still being done.
+    pub(super) fn is_being_done(&self) -> bool {
+        let is_busy = matches!(self.code(), None | Some(ErrorCode::Busy));
+        self.status() == Some(409) && is_busy && self.retry_after().is_some()
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -271,8 +271,8 @@ fn a_person_at_a_terminal_is_asked() {
             .env("OCTARM_API_KEY_FILE", setup.key_file())
             .run()
     };
-    expect(&answer("n"), 0, &["delete the environment CI (Environments-1)? [y/N]", "nothing was deleted"]);
-    expect(&answer(""), 0, &["nothing was deleted"]);
+    expect(&answer("n"), 8, &["delete the environment CI (Environments-1)? [y/N]", "nothing was deleted"]);
+    expect(&answer(""), 8, &["nothing was deleted"]);
     assert_eq!(names(&setup.json(&["environment", "list"])), ["CI"]);
     expect(&answer("y"), 0, &["deleted the environment CI (Environments-1)"]);
     assert_eq!(setup.run(&["environment", "list"]), "");
