@@ -14,7 +14,7 @@ use super::{
     profile::{Profile, Profiles},
 };
 use crate::{
-    client::{ServerClient, Trust},
+    client::{ClientError, ServerClient, Trust},
     config::Environment,
     model::Fingerprint,
 };
@@ -182,8 +182,12 @@ pub(super) fn client(args: &ServerArgs, environment: &Environment) -> Result<Ser
 
 impl Target {
     fn client(self) -> Result<ServerClient, CliError> {
-        let client = ServerClient::new(&self.server, &self.trust, self.key)
-            .map_err(|source| CliError::Address { origin: self.server_origin.clone(), source })?;
+        let client = ServerClient::new(&self.server, &self.trust, self.key).map_err(|error| match error {
+            source @ ClientError::Address { .. } => {
+                CliError::Address { origin: self.server_origin.clone(), source }
+            }
+            error => error.into(),
+        })?;
         Ok(client.told_by(&self.server_origin, &self.key_origin))
     }
 }
@@ -210,7 +214,7 @@ pub(super) fn check(profile: &Profile) -> Result<(), CliError> {
 
 /// A key from a file, or from standard input.
 fn read_key(file: &Path) -> Result<(SecretString, String), CliError> {
-    let failed = |source| CliError::Io { act: "reading the API key".to_owned(), source };
+    let failed = |source| CliError::Reading { act: "reading the API key".to_owned(), source };
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin().take(KEY_FILE_LIMIT).read_to_string(&mut text).map_err(failed)?;

@@ -1,6 +1,6 @@
 //! Every error of a command, with its exit code.
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 use super::ProfileError;
 use crate::{
@@ -47,6 +47,13 @@ pub enum CliError {
     /// A signal came while deployments were asked for.
     #[error("stopped by a signal before the server answered: deployments may have been made")]
     Interrupted,
+    /// A file that was given to be read.
+    #[error("{act}")]
+    Reading {
+        act: String,
+        #[source]
+        source: std::io::Error,
+    },
     /// No server was named.
     #[error("no server: neither `--server`, OCTARM_SERVER nor a profile says which")]
     NoServer,
@@ -128,6 +135,9 @@ pub enum CliError {
         "`--output -`: expected a file's name, since nothing is written before all of it is known to be good"
     )]
     NoStream,
+    /// A terminal for what it cannot show.
+    #[error("standard output is a terminal, which cannot show {what}: expected a file or a pipe")]
+    Terminal { what: &'static str },
     /// Nothing was given to do.
     #[error("nothing to set: give NAME=VALUE or `--sensitive FILE`")]
     NothingToSet,
@@ -145,6 +155,9 @@ pub enum CliError {
         #[source]
         source: Unclean,
     },
+    /// A folder that is not there.
+    #[error("the folder `{}` does not exist or is not one", .0.display())]
+    NoFolder(PathBuf),
     /// A package that is not there.
     #[error("the package `{}` does not exist or is not a regular file", .0.display())]
     NoPackage(PathBuf),
@@ -153,7 +166,11 @@ pub enum CliError {
 impl CliError {
     /// Whether it says that what was named does not exist.
     pub(super) fn is_missing(&self) -> bool {
-        matches!(self, Self::Unknown { .. } | Self::Client(ClientError::Refused { status: 404, .. }))
+        matches!(
+            self,
+            Self::Unknown { .. }
+                | Self::Client(ClientError::Refused { status: 404, .. } | ClientError::Name { .. })
+        )
     }
 
     /// The exit code.
@@ -166,11 +183,10 @@ impl CliError {
                     | ClientError::Refused { status: 502..=504, .. } => Exit::Unreachable,
                     ClientError::Refused { .. }
                     | ClientError::Unreadable { .. }
-                    | ClientError::Process { .. } => Exit::Refused,
+                    | ClientError::Process { .. }
+                    | ClientError::Name { .. } => Exit::Refused,
                     ClientError::Address { .. } => Exit::Usage,
-                    ClientError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                        Exit::Input
-                    }
+                    ClientError::NoFile { .. } | ClientError::Content { .. } => Exit::Input,
                     ClientError::File { .. } => Exit::Io,
                 }
             }
@@ -199,6 +215,7 @@ impl CliError {
                 ServerError::Store(StoreError::Unreachable(_)) | ServerError::Blobs(BlobError::Bucket(_)),
             ) => Exit::Unreachable,
             Self::Server(ServerError::Backup(error)) => match error {
+                BackupError::Reading(source) => of_reading(source),
                 BackupError::Damaged { .. } | BackupError::Newer { .. } => Exit::Input,
                 BackupError::Occupied(_) | BackupError::FolderOccupied { .. } => Exit::Usage,
                 _ => Exit::Io,
@@ -211,6 +228,7 @@ impl CliError {
                 PackageError::Occupied { .. } => Exit::Usage,
                 _ => Exit::Input,
             },
+            Self::Reading { source, .. } => of_reading(source),
             Self::Server(_) | Self::Io { .. } => Exit::Io,
             Self::Profile(error) => error.exit(),
             Self::NoServer
@@ -227,8 +245,11 @@ impl CliError {
             | Self::GivenTwice { .. }
             | Self::NothingToSet
             | Self::NoStream
+            | Self::Terminal { .. }
             | Self::Version { .. } => Exit::Usage,
-            Self::Variables { .. } | Self::Template { .. } | Self::NoPackage(_) => Exit::Input,
+            Self::Variables { .. } | Self::Template { .. } | Self::NoFolder(_) | Self::NoPackage(_) => {
+                Exit::Input
+            }
             Self::Answer { .. }
             | Self::Unknown { .. }
             | Self::Several { .. }
@@ -288,5 +309,15 @@ impl CliError {
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// What it means that a file cannot be read: that one is not there is the fault of whoever named it.
+fn of_reading(error: &std::io::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory | ErrorKind::InvalidData => {
+            Exit::Input
+        }
+        _ => Exit::Io,
     }
 }

@@ -4,15 +4,18 @@ use std::{
     borrow::Cow,
     error::Error,
     io::{self, IsTerminal, Write},
+    path::Path,
     sync::OnceLock,
 };
 
 use serde_json::{Value, json};
 
+use super::CliError;
 use crate::{
     config::Environment,
     exit::Exit,
     model::{Level, LogLine, causes},
+    store::is_deceptive,
 };
 
 /// For whom to print.
@@ -96,6 +99,19 @@ impl Output {
     /// A whole document of a format of its own, whoever reads it.
     pub fn whole(self, text: &str) {
         print(text.trim_end());
+    }
+
+    /// Refuses to write what no terminal can show.
+    pub fn refuse_terminal(self, what: &'static str) -> Result<(), CliError> {
+        if io::stdout().is_terminal() { Err(CliError::Terminal { what }) } else { Ok(()) }
+    }
+
+    /// The bytes of a file, all of them.
+    pub fn stream(self, file: &Path) -> Result<(), CliError> {
+        let failed = |source| CliError::Io { act: "writing to standard output".to_owned(), source };
+        let mut file = fs_err::File::open(file).map_err(failed)?;
+        let mut stdout = io::stdout().lock();
+        io::copy(&mut file, &mut stdout).and_then(|_| stdout.flush()).map_err(failed)
     }
 
     /// A question, to standard error; the answer is typed behind it.
@@ -209,10 +225,7 @@ fn print(text: &str) {
 
 /// The text without what could command a terminal: other people's names and logs come this way.
 fn printable(text: &str) -> Cow<'_, str> {
-    let is_command = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let is_command = |c: char| is_deceptive(c) && c != '\n' && c != '\t';
     if !text.contains(is_command) {
         return Cow::Borrowed(text);
     }

@@ -112,7 +112,7 @@ pub(super) enum PackageCommand {
         id: String,
         /// Its version; else the newest
         version: Option<String>,
-        /// The file to write; else one named by id and version in this folder
+        /// The file to write, `-` is standard output; else one named by id and version in this folder
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
         /// Replace a file of that name
@@ -162,6 +162,9 @@ pub(super) async fn run(
             let version: SemanticVersion = version
                 .parse()
                 .map_err(|reason| CliError::Version { given: version.clone(), source: reason })?;
+            if !folder.is_dir() {
+                return Err(CliError::NoFolder(folder));
+            }
             let layout = Conventions::load(None)?.layout;
             let packed = pack(&folder, &id, &version, format, &to, &layout)?;
             let path = packed.path.display().to_string();

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     client::{Collection, ServerClient},
     exit::Exit,
+    package::{FileNameError, is_valid_id},
 };
 
 const KIND: Collection = Collection::Projects;
@@ -28,7 +29,7 @@ pub(super) enum ProjectCommand {
         /// Its name
         name: String,
         /// The package that it deploys; else the one of the project's name
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = package_id)]
         package: Option<String>,
         /// The lifecycle of its releases, by name or id; else the default one
         #[arg(long, value_name = "NAME")]
@@ -70,7 +71,7 @@ pub(super) enum ProjectCommand {
         #[arg(long, conflicts_with = "libraries")]
         no_library: bool,
         /// The package that it deploys
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = package_id)]
         package: Option<String>,
         /// Let nothing of it be deployed
         #[arg(long, conflicts_with = "enable")]
@@ -86,6 +87,10 @@ pub(super) enum ProjectCommand {
         #[command(flatten)]
         delete: DeleteArgs,
     },
+}
+
+fn package_id(id: &str) -> Result<String, FileNameError> {
+    if is_valid_id(id) { Ok(id.to_owned()) } else { Err(FileNameError::Id { id: id.to_owned() }) }
 }
 
 pub(super) async fn run(

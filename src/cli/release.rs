@@ -162,7 +162,12 @@ pub(super) async fn run(
             let answer = client.create_release(&release).await?;
             let act = "creating a release";
             let (id, version) = (field(&answer, "ReleaseId", act)?, field(&answer, "ReleaseVersion", act)?);
-            output.result(format!("created release {version} of {project} ({id})"), &answer);
+            let text = if answer["Existed"] == true {
+                format!("release {version} of {project} exists ({id})")
+            } else {
+                format!("created release {version} of {project} ({id})")
+            };
+            output.result(text, &answer);
         }
         ReleaseCommand::List { project, limit } => {
             let project = project_id(client, project.as_deref()).await?;

@@ -1,6 +1,6 @@
 //! Why the server did not do what it was asked.
 
-use std::time::Duration;
+use std::{io, path::PathBuf, time::Duration};
 
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
@@ -65,6 +65,32 @@ pub enum ClientError {
         /// How many it has.
         packages: usize,
     },
+    /// A name that no address can hold.
+    #[error("{act}: `{named}` cannot be the name of anything")]
+    Name {
+        /// What was being done.
+        act: String,
+        /// The name.
+        named: String,
+    },
+    /// What was to be read is no file.
+    #[error("{act}: `{}` is {found}, expected a regular file", path.display())]
+    NoFile {
+        /// What was being done.
+        act: String,
+        /// What was to be read.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A file does not hold what it must.
+    #[error("{act}: {reason}")]
+    Content {
+        /// What was being done.
+        act: String,
+        /// What it does not hold; names the path.
+        reason: String,
+    },
     /// A local file cannot be read or written.
     #[error("{act}")]
     File {
@@ -72,7 +98,7 @@ pub enum ClientError {
         act: String,
         /// Why; names the path.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// What arrived is not what the server has.
     #[error("{act}: received {found}, expected {expected}")]
@@ -113,6 +139,17 @@ impl ClientError {
         }
     }
 
+    /// With this advice, where the server has the package already: its own is for those who speak HTTP.
+    pub(super) fn with_hint_for_existing(mut self, advice: &str) -> Self {
+        if let Self::Refused { status: 409, message, hint, .. } = &mut self
+            && let Some(end) = message.find("; push with overwriteMode")
+        {
+            message.truncate(end);
+            *hint = Some(advice.to_owned());
+        }
+        self
+    }
+
     /// With the hint, where the key was not taken and the server gives none, where that key came from.
     pub(super) fn with_key_of(mut self, origin: &str) -> Self {
         if let Self::Refused { status: 401, hint: hint @ None, .. } = &mut self {
@@ -150,9 +187,13 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::Damaged { .. } => true,
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504 | 507),
-            Self::Address { .. } | Self::Unreadable { .. } | Self::Process { .. } | Self::File { .. } => {
-                false
-            }
+            Self::Address { .. }
+            | Self::Unreadable { .. }
+            | Self::Process { .. }
+            | Self::Name { .. }
+            | Self::NoFile { .. }
+            | Self::Content { .. }
+            | Self::File { .. } => false,
         }
     }
 
@@ -190,7 +231,7 @@ impl ClientError {
             Self::Unreadable { .. } => {
                 Some("check that the address is an octarm server's, of a version that fits".to_owned())
             }
-            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("free some space on this machine".to_owned())
             }
             Self::Refused { hint: Some(hint), .. } => Some(hint.clone()),
@@ -199,6 +240,15 @@ impl ClientError {
             }
             _ => None,
         }
+    }
+}
+
+/// What is there instead of a file, where the error says that it is none.
+pub(super) fn found(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::NotFound => Some("not there"),
+        io::ErrorKind::IsADirectory => Some("a folder"),
+        _ => None,
     }
 }
 

@@ -113,7 +113,7 @@ impl ServerClient {
         loop {
             let take = PAGE.min(most - listed.items.len());
             let request = self
-                .request(Method::GET, &path)
+                .request(&act, Method::GET, &path)?
                 .query(filters)
                 .query(&[("skip", listed.items.len()), ("take", take)])
                 .timeout(PROMPT);
@@ -156,7 +156,7 @@ impl ServerClient {
     /// Deletes one, by its id; `force` also while it is at work.
     pub async fn delete(&self, collection: Collection, id: &str, force: bool) -> Result<(), ClientError> {
         let act = format!("deleting the {} {id}", collection.one());
-        let mut request = self.request(Method::DELETE, &[collection.path(), id]).timeout(PROMPT);
+        let mut request = self.request(&act, Method::DELETE, &[collection.path(), id])?.timeout(PROMPT);
         if force {
             request = request.query(&[("force", true)]);
         }

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
-use super::{ClientError, Connection, Origins, Trust};
+use super::{ClientError, Connection, Origins, Trust, error::found};
 
 /// How long an answer may take that needs no waiting.
 pub(super) const PROMPT: Duration = Duration::from_mins(1);
@@ -83,9 +83,16 @@ impl ServerClient {
         let act = format!("pushing {name}");
         let local = |source| ClientError::File { act: act.clone(), source };
         // Looked at before it is opened: opening a pipe waits for whoever writes to it.
-        let metadata = fs_err::tokio::metadata(file).await.map_err(local)?;
+        let no_file = |found| ClientError::NoFile { act: act.clone(), path: file.to_owned(), found };
+        let metadata = fs_err::tokio::metadata(file)
+            .await
+            .map_err(|error| found(&error).map_or_else(|| local(error), no_file))?;
         if !metadata.is_file() {
-            return Err(local(std::io::Error::other(format!("`{}` is not a regular file", file.display()))));
+            return Err(no_file(if metadata.is_dir() {
+                "a folder"
+            } else {
+                "no file that can be read twice"
+            }));
         }
         let opened = fs_err::tokio::File::open(file).await.map_err(local)?;
         let body = Body::wrap_stream(ReaderStream::with_capacity(opened, 128 * 1024));
@@ -96,10 +103,12 @@ impl ServerClient {
             Overwrite::Ignore => "IgnoreIfExists",
         };
         let request = self
-            .request(Method::POST, &["packages", "raw"])
+            .request(&act, Method::POST, &["packages", "raw"])?
             .query(&[("overwriteMode", mode)])
             .multipart(Form::new().part("file", part));
-        self.connection.json(&act, request).await
+        self.connection.json(&act, request).await.map_err(|error: ClientError| {
+            error.with_hint_for_existing("`--overwrite replace` replaces it, `--overwrite ignore` keeps it")
+        })
     }
 
     /// Lets a project deploy this package; all else in its process stays as it is, and an empty one gets a step.
@@ -243,7 +252,7 @@ impl ServerClient {
         let act = format!("reading the log of {id}");
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let request = self
-            .request(Method::GET, &["tasks", id, "log"])
+            .request(&act, Method::GET, &["tasks", id, "log"])?
             .query(&[("from", from), ("wait", wait_ms)])
             .timeout(wait + PROMPT);
         let response = self.connection.send(&act, request).await?;
@@ -262,13 +271,22 @@ impl ServerClient {
         Ok(LogPart { ended: completed && from + lines.len() as u64 >= length, lines: lines.into() })
     }
 
-    pub(super) fn request(&self, method: Method, path: &[&str]) -> reqwest::RequestBuilder {
+    pub(super) fn request(
+        &self,
+        act: &str,
+        method: Method,
+        path: &[&str],
+    ) -> Result<reqwest::RequestBuilder, ClientError> {
+        // Addresses leave these out, and would then mean another thing.
+        if let Some(named) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
+            return Err(ClientError::Name { act: act.to_owned(), named: (*named).to_owned() });
+        }
         let mut url = self.connection.url(&["api"]);
         if let Ok(mut segments) = url.path_segments_mut() {
             // Names may hold a slash: each is one segment.
             segments.extend(path);
         }
-        self.connection.http.request(method, url).header("X-Octopus-ApiKey", self.key.expose_secret())
+        Ok(self.connection.http.request(method, url).header("X-Octopus-ApiKey", self.key.expose_secret()))
     }
 
     pub(super) async fn call(
@@ -279,7 +297,7 @@ impl ServerClient {
         body: Option<Value>,
     ) -> Result<Value, ClientError> {
         let makes = method == Method::POST;
-        let mut request = self.request(method, path).timeout(PROMPT);
+        let mut request = self.request(act, method, path)?.timeout(PROMPT);
         if let Some(body) = body {
             request = request.json(&body);
         }

@@ -107,8 +107,9 @@ macro_rules! select {
 }
 
 impl Store {
-    /// Makes a release. All resolving is done here: package, version, channel.
-    pub async fn create_release(&self, new: &NewRelease) -> Result<ReleaseRow, StoreError> {
+    /// Makes a release, or finds the one that is there; answers whether it was there. All resolving is done here: package,
+    /// version, channel.
+    pub async fn create_release(&self, new: &NewRelease) -> Result<(ReleaseRow, bool), StoreError> {
         let project = self.project(&new.project).await?;
         let mut write = self.database.write().await?;
         // It copies what is sealed.
@@ -153,14 +154,15 @@ impl Store {
         if let Some(made) = made {
             progress::begin(&mut write, &made).await?;
             write.commit().await?;
-            return Ok(made);
+            return Ok((made, false));
         }
         if new.ignore_existing {
-            return Ok(sqlx::query_as(select!("where project_id = $1 and version_key = $2"))
+            let there = sqlx::query_as(select!("where project_id = $1 and version_key = $2"))
                 .bind(project.id)
                 .bind(version_key(&version))
                 .fetch_one(&mut *write)
-                .await?);
+                .await?;
+            return Ok((there, true));
         }
         Err(StoreError::Conflict(format!("release {version} of project `{}` exists already", project.name)))
     }

@@ -75,7 +75,9 @@ fn request(stream: &mut TcpStream) -> String {
 
 fn answer(status: &str, kind: &str, body: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 const DEPLOY: [&str; 8] = ["release", "deploy", "--project", "a", "--version", "1.0.0", "--environment", "b"];
@@ -97,7 +99,11 @@ fn who_does_not_know_whether_deployments_were_made_is_told_so() {
 #[test]
 fn what_a_server_says_beside_its_answer_commands_no_terminal() {
     let server = Hostile::new(|request| match request.contains("ServerTasks-1/log") {
-        true => answer("503 Service Unavailable", "application/json", "{\"ErrorMessage\": \"\\u001b]0;pwn\\u0007\"}"),
+        true => answer(
+            "503 Service Unavailable",
+            "application/json",
+            "{\"ErrorMessage\": \"\\u001b]0;pwn\\u0007\"}",
+        ),
         false => answer("404 Not Found", "application/json", "{\"ErrorMessage\": \"\\u001b[2Jgone\"}"),
     });
     let said = server.run(&["task", "wait", "ServerTasks-1", "--timeout", "0"]);

@@ -1,6 +1,6 @@
 //! Packages that the server has: listed, shown, fetched, deleted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -24,6 +24,9 @@ pub(super) async fn list(client: &ServerClient, id: Option<&str>, output: Output
         None => ("latest", "true".to_owned()),
     };
     let all = client.list(KIND, None, &[filter], usize::MAX).await?.items;
+    if let Some(id) = id.filter(|_| all.is_empty()) {
+        return Err(no_package(client, id).await?);
+    }
     let row = |package: &Value| {
         json!({
             "Id": package["PackageId"], "Version": package["Version"], "Format": package["FileExtension"],
@@ -75,6 +78,9 @@ pub(super) async fn download(
 ) -> Result<(), CliError> {
     let found = find(client, id, version).await?;
     let (id, version) = (text(&found, "PackageId"), text(&found, "Version"));
+    if to.as_deref() == Some(Path::new("-")) {
+        return stream(client, &found, output).await;
+    }
     let to = match to {
         Some(to) => to,
         // A name from elsewhere is never a way into another folder.
@@ -90,6 +96,20 @@ pub(super) async fn download(
     Ok(())
 }
 
+/// Writes a package to standard output, once it is known to have come whole.
+async fn stream(client: &ServerClient, found: &Value, output: Output) -> Result<(), CliError> {
+    let failed = |source| CliError::Io { act: "keeping the package until it is whole".to_owned(), source };
+    output.refuse_terminal("a package")?;
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let file = folder.path().join("package");
+    client.download(found, &file, false).await?;
+    output.stream(&file)?;
+    let (id, version) = (text(found, "PackageId"), text(found, "Version"));
+    let json = json!({ "path": "-", "size": found["PackageSizeBytes"], "sha256": found["Hash"] });
+    output.result_beside(&format!("downloaded {id} {version} to standard output: {}", size(found)), &json);
+    Ok(())
+}
+
 /// The version of a package, or its newest.
 async fn find(client: &ServerClient, id: &str, version: Option<&str>) -> Result<Value, CliError> {
     if let Some(version) = version {
@@ -100,8 +120,7 @@ async fn find(client: &ServerClient, id: &str, version: Option<&str>) -> Result<
     }
     let mut versions = client.list(KIND, None, &[("nuGetPackageId", id.to_owned())], usize::MAX).await?.items;
     if versions.is_empty() {
-        let all = client.list(KIND, None, &[("latest", "true".to_owned())], usize::MAX).await?.items;
-        return Err(unknown("package", id, all.iter().map(|package| text(package, "PackageId"))));
+        return Err(no_package(client, id).await?);
     }
     match version {
         // The highest version comes first.
@@ -111,6 +130,12 @@ async fn find(client: &ServerClient, id: &str, version: Option<&str>) -> Result<
             Err(unknown("package", &named, versions.iter().map(|package| text(package, "Version"))))
         }
     }
+}
+
+/// There is none of this id, but of these.
+async fn no_package(client: &ServerClient, id: &str) -> Result<CliError, CliError> {
+    let all = client.list(KIND, None, &[("latest", "true".to_owned())], usize::MAX).await?.items;
+    Ok(unknown("package", id, all.iter().map(|package| text(package, "PackageId"))))
 }
 
 fn size(package: &Value) -> String {
