@@ -154,7 +154,8 @@ pub(super) fn target(args: &ServerArgs, environment: &Environment) -> Result<Tar
     } else if let Some(key) = set_key("OCTARM_API_KEY") {
         (key.to_owned().into(), "OCTARM_API_KEY".to_owned())
     } else {
-        let other = chosen.as_ref().filter(|_| bound.is_none()).map(|chosen| chosen.origin.clone());
+        let other = chosen.as_ref().filter(|chosen| bound.is_none() && chosen.profile.api_key.is_some());
+        let other = other.map(|chosen| chosen.origin.clone());
         bound.and_then(kept).ok_or(CliError::NoKey { server: server_origin.clone(), other })?
     };
     let key = checked(&key, &key_origin)?;

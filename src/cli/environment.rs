@@ -55,7 +55,7 @@ pub(super) enum EnvironmentCommand {
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
         /// Its place among the others, the lowest first
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
         order: Option<i64>,
     },
     /// Deploy the projects' current releases for the environment once more: those that ended well there last

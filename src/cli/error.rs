@@ -82,6 +82,9 @@ pub enum CliError {
     /// Nothing is called so.
     #[error("the {kind} `{named}` does not exist")]
     Unknown { kind: &'static str, named: String, nearest: Vec<String> },
+    /// A name that is empty.
+    #[error("which {kind}? its name is empty")]
+    NoName { kind: &'static str },
     /// Several are called so.
     #[error("`{named}` names more than one {kind}: {}", ids.join(", "))]
     Several { kind: &'static str, named: String, ids: Vec<String> },
@@ -236,6 +239,7 @@ impl CliError {
             | Self::Address { .. }
             | Self::Fingerprint { .. }
             | Self::WhichValue { .. }
+            | Self::NoName { .. }
             | Self::NoProject { .. }
             | Self::NotConfirmed
             | Self::Occupied(_)

@@ -21,7 +21,7 @@ use crate::{
     conventions::Conventions,
     deploy::{bytes, files},
     exit::Exit,
-    package::{Format, pack},
+    package::{FileNameError, Format, is_valid_id, pack},
     version::SemanticVersion,
 };
 
@@ -32,7 +32,7 @@ pub(super) enum PackageCommand {
         /// The folder
         folder: PathBuf,
         /// The package's id
-        #[arg(long)]
+        #[arg(long, value_parser = package_id)]
         id: String,
         /// The package's version
         #[arg(long)]
@@ -141,6 +141,11 @@ pub(super) enum OverwriteMode {
     Ignore,
 }
 
+/// An id on the command line.
+pub(super) fn package_id(id: &str) -> Result<String, FileNameError> {
+    if is_valid_id(id) { Ok(id.to_owned()) } else { Err(FileNameError::Id { id: id.to_owned() }) }
+}
+
 impl PackageCommand {
     /// Whether one thread is enough for it.
     pub(super) fn is_local(&self) -> bool {
@@ -192,7 +197,7 @@ pub(super) async fn run(
                 OverwriteMode::Ignore => Overwrite::Ignore,
             };
             for (pushed, file) in files.iter().enumerate() {
-                let answer = client.push(file, overwrite).await.map_err(|error| match pushed {
+                let (answer, stored) = client.push(file, overwrite).await.map_err(|error| match pushed {
                     0 => error.into(),
                     _ => CliError::Partly { pushed, total: files.len(), source: Box::new(error.into()) },
                 })?;
@@ -201,7 +206,11 @@ pub(super) async fn run(
                     connection::field(&answer, "PackageId", act)?,
                     connection::field(&answer, "Version", act)?,
                 );
-                output.result(format!("pushed {id} {version}"), &answer);
+                let text = match overwrite {
+                    Overwrite::Ignore if !stored => format!("package {id} {version} exists"),
+                    _ => format!("pushed {id} {version}"),
+                };
+                output.result(text, &answer);
             }
         }
         PackageCommand::List { server, id } => {

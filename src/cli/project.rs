@@ -8,13 +8,13 @@ use super::{
     delete::{DeleteArgs, delete},
     find::{find, text},
     library,
+    package::package_id,
     resource::{change, exists, list, name_by_id, names},
     table,
 };
 use crate::{
     client::{Collection, ServerClient},
     exit::Exit,
-    package::{FileNameError, is_valid_id},
 };
 
 const KIND: Collection = Collection::Projects;
@@ -89,10 +89,6 @@ pub(super) enum ProjectCommand {
     },
 }
 
-fn package_id(id: &str) -> Result<String, FileNameError> {
-    if is_valid_id(id) { Ok(id.to_owned()) } else { Err(FileNameError::Id { id: id.to_owned() }) }
-}
-
 pub(super) async fn run(
     command: ProjectCommand,
     client: &ServerClient,
@@ -134,7 +130,7 @@ pub(super) async fn run(
                 ("Description", text(&found, "Description").to_owned()),
                 ("Lifecycle", name_by_id(client, Collection::Lifecycles, text(&found, "LifecycleId")).await?),
                 ("Libraries", libraries(client, &found).await?.join("\n")),
-                ("Deploys", packages(&process).join("\n")),
+                ("Deploys", packages(&process, text(&found, "Name")).join("\n")),
                 ("Disabled", if found["IsDisabled"] == true { "yes".to_owned() } else { String::new() }),
             ];
             table::card(&fields, &found, output);
@@ -201,9 +197,12 @@ async fn libraries(client: &ServerClient, project: &Value) -> Result<Vec<String>
     Ok(ids.into_iter().map(|id| names.get(id).map_or(id, String::as_str).to_owned()).collect())
 }
 
-/// The packages of a process, each with the step that deploys it.
-fn packages(process: &Value) -> Vec<String> {
+/// The packages of a process, each with the step that deploys it; without steps it is the one of the project's name.
+fn packages(process: &Value, project: &str) -> Vec<String> {
     let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
+    if list(process, "Steps").is_empty() {
+        return vec![format!("{project}, as the project is called")];
+    }
     let mut all = Vec::new();
     for action in list(process, "Steps").iter().flat_map(|step| list(step, "Actions")) {
         for package in list(&action, "Packages") {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use serde_json::{Value, json};
 
 use super::{
@@ -37,13 +37,13 @@ pub(super) enum ReleaseCommand {
         #[arg(long)]
         project: String,
         /// The release's version; else the package's
-        #[arg(long)]
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         version: Option<String>,
         /// The package's version; else the newest pushed
         #[arg(long = "package", value_name = "ID:VERSION")]
         packages: Vec<String>,
         /// The channel, by name or id; else the default one
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         channel: Option<String>,
         /// Take a package that the channel's rules do not let in
         #[arg(long)]

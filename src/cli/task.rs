@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, time::Duration};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -75,7 +75,7 @@ pub(super) struct FilterArgs {
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
     /// Only in these states: Queued, Executing, Cancelling, Success, Failed, Canceled
-    #[arg(long = "state", value_name = "STATE")]
+    #[arg(long = "state", value_name = "STATE", value_parser = NonEmptyStringValueParser::new())]
     states: Vec<String>,
     /// At most so many
     #[arg(long, value_name = "NUMBER", default_value = "30")]
@@ -279,9 +279,9 @@ pub(super) async fn show_started(
     } else if wait {
         // At once: whoever is killed while they wait has been told.
         if output.is_json() {
-            output.aside(&text)
+            output.aside(&text);
         } else {
-            output.say(text)
+            output.say(text);
         }
         let waiting = Waiting { ids, labels: Some(labels), timeout, stop };
         let (tasks, exit) = wait_for(client, &waiting, output).await;

@@ -6,7 +6,7 @@
 use std::{path::Path, time::Duration};
 
 use reqwest::{
-    Body, Method,
+    Body, Method, StatusCode,
     multipart::{Form, Part},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -77,8 +77,8 @@ impl ServerClient {
         self
     }
 
-    /// Pushes a package file; answers the package.
-    pub async fn push(&self, file: &Path, overwrite: Overwrite) -> Result<Value, ClientError> {
+    /// Pushes a package file; answers the package, and whether it was stored or one that was there was kept.
+    pub async fn push(&self, file: &Path, overwrite: Overwrite) -> Result<(Value, bool), ClientError> {
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let act = format!("pushing {name}");
         let local = |source| ClientError::File { act: act.clone(), source };
@@ -106,9 +106,11 @@ impl ServerClient {
             .request(&act, Method::POST, &["packages", "raw"])?
             .query(&[("overwriteMode", mode)])
             .multipart(Form::new().part("file", part));
-        self.connection.json(&act, request).await.map_err(|error: ClientError| {
+        let response = self.connection.send(&act, request).await.map_err(|error| {
             error.with_hint_for_existing("`--overwrite replace` replaces it, `--overwrite ignore` keeps it")
-        })
+        })?;
+        let stored = response.status() == StatusCode::CREATED;
+        Ok((self.connection.read(&act, response).await?, stored))
     }
 
     /// Lets a project deploy this package; all else in its process stays as it is, and an empty one gets a step.

@@ -177,10 +177,10 @@ impl Store {
 
     /// The release of this id.
     pub async fn release(&self, named: &str) -> Result<ReleaseRow, StoreError> {
-        let missing = || StoreError::NotFound(format!("release `{named}` does not exist"));
-        let id = named.parse::<ReleaseId>().map_err(|_| missing())?;
+        let missing = |named: &str| StoreError::NotFound(format!("release `{named}` does not exist"));
+        let id = named.parse::<ReleaseId>().map_err(|_| missing(named))?;
         let found = sqlx::query_as(select!("where id = $1")).bind(id.0);
-        found.fetch_optional(&self.database.reader).await?.ok_or_else(missing)
+        found.fetch_optional(&self.database.reader).await?.ok_or_else(|| missing(&id.to_string()))
     }
 
     /// The release of this version of a project.

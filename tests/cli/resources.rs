@@ -385,3 +385,43 @@ fn a_variable_that_is_set_twice_at_once_is_refused() {
     expect(&twice, 2, &["variable `a` is given twice"]);
     assert_eq!(setup.run(&["variable", "list", "--project", "Orders"]), "");
 }
+
+#[test]
+fn an_empty_name_names_nothing_not_even_the_only_one() {
+    let setup = Setup::start();
+    setup.run(&["project", "create", "Orders"]);
+    setup.run(&["environment", "create", "Ünïon"]);
+    let bytes = zip(&[Raw::new("index.js", "// one").mode(0o644)]);
+    let file = write(setup.folder(), "Orders.1.0.0.zip", &bytes);
+    let push = ["package", "push", file.to_str().unwrap(), "--overwrite", "ignore"];
+    assert_eq!(setup.run(&push), "pushed Orders 1.0.0\n");
+    assert_eq!(setup.run(&push), "package Orders 1.0.0 exists\n");
+    for words in [
+        &["project", "delete", "", "--yes"][..],
+        &["project", "delete", " ", "--yes", "--ignore-missing"],
+        &["project", "update", "", "--disable"],
+        &["environment", "delete", "", "--yes"],
+        &["variable", "set", "--project", "", "A=1"],
+        &["package", "delete", "", "1.0.0", "--yes"],
+        &["package", "delete", "Orders", "", "--yes"],
+        &["package", "download", "", "--output", "x"],
+        &["package", "list", ""],
+        &["release", "create", "--project", "Orders", "--version", ""],
+        &["release", "create", "--project", "Orders", "--channel", ""],
+        &["task", "list", "--project", ""],
+        &["task", "list", "--state", ""],
+    ] {
+        let refused = setup.octarm(words).run();
+        assert_eq!(refused.code, Some(2), "{words:?}: {refused:?}");
+    }
+    assert_eq!(setup.json(&["project", "list"])[0]["IsDisabled"], false);
+    assert_eq!(setup.run(&["variable", "list", "--project", "Orders"]), "");
+    assert!(
+        setup.run(&["project", "show", "orders"]).contains("Deploys:    Orders, as the project is called\n")
+    );
+    assert_eq!(setup.json(&["environment", "show", "ünïON"])["Name"], "Ünïon");
+    let order = setup.json(&["environment", "update", "ünïon", "--order", "-1"]);
+    assert_eq!(order["SortOrder"], -1);
+    let unknown = setup.octarm(["task", "show", "ServerTasks-9"]).run();
+    expect(&unknown, 6, &["task `ServerTasks-9` does not exist"]);
+}

@@ -8,7 +8,7 @@ use crate::{
     cli::{
         CliError, Output,
         delete::{self, DeleteArgs},
-        find::{text, unknown},
+        find::{given, text, unknown},
         table,
     },
     client::{Collection, ServerClient},
@@ -19,6 +19,7 @@ use crate::{
 const KIND: Collection = Collection::Packages;
 
 pub(super) async fn list(client: &ServerClient, id: Option<&str>, output: Output) -> Result<(), CliError> {
+    let id = id.map(|id| given("package", id)).transpose()?;
     let filter = match id {
         Some(id) => ("nuGetPackageId", id.to_owned()),
         None => ("latest", "true".to_owned()),
@@ -112,7 +113,9 @@ async fn stream(client: &ServerClient, found: &Value, output: Output) -> Result<
 
 /// The version of a package, or its newest.
 async fn find(client: &ServerClient, id: &str, version: Option<&str>) -> Result<Value, CliError> {
+    let id = given("package", id)?;
     if let Some(version) = version {
+        given("package's version", version)?;
         match client.read(KIND, &format!("packages-{id}.{version}")).await {
             Err(error) if error.status() == Some(404) => {}
             found => return Ok(found?),
