@@ -186,6 +186,7 @@ impl CliError {
                     | ClientError::Refused { status: 502..=504, .. } => Exit::Unreachable,
                     ClientError::Refused { .. }
                     | ClientError::Unreadable { .. }
+                    | ClientError::Foreign { .. }
                     | ClientError::Process { .. }
                     | ClientError::Name { .. } => Exit::Refused,
                     ClientError::Address { .. } => Exit::Usage,

@@ -207,7 +207,8 @@ async fn wait_for(
         ended = all => ended.map(|exits| exits.into_iter().fold(Exit::Done, graver)),
         () = late => {
             let seconds = timeout.unwrap_or_default();
-            output.aside(&format!("still running after {seconds} seconds; the deployment goes on"));
+            let unit = if seconds == 1 { "second" } else { "seconds" };
+            output.aside(&format!("still running after {seconds} {unit}; the deployment goes on"));
             Ok(Exit::TimedOut)
         }
         () = stop.cancelled() => {

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use reqwest::{Response, StatusCode};
+use reqwest::Response;
 use serde::Deserialize;
 
 use crate::model::chain;
@@ -56,6 +56,14 @@ pub enum ClientError {
         /// Why.
         #[source]
         source: serde_json::Error,
+    },
+    /// Something else than such a server answered.
+    #[error("{act}: the answer, {status}, is not one of an octarm server")]
+    Foreign {
+        /// What was being done.
+        act: String,
+        /// The HTTP status and its words.
+        status: String,
     },
     /// The process of a project does not have the one package that could be changed.
     #[error("{act}: its process has {packages} packages, expected one")]
@@ -127,7 +135,18 @@ impl ClientError {
         let header =
             response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         let body = response.bytes().await.unwrap_or_default();
-        let error = read_body(status, &body);
+        let Some(error) = read_body(&body) else {
+            let act = act.to_owned();
+            // A proxy before the server says so too when that is away or busy; these say that nobody is asked.
+            let is_foreign = status.is_redirection() || matches!(status.as_u16(), 404 | 405);
+            return if is_foreign {
+                Self::Foreign { act, status: status.to_string() }
+            } else {
+                let message = format!("the server answered {status}");
+                let (status, retry_after) = (status.as_u16(), header.map(Duration::from_secs));
+                Self::Refused { act, status, code: None, message, hint: None, length: None, retry_after }
+            };
+        };
         Self::Refused {
             act: act.to_owned(),
             status: status.as_u16(),
@@ -189,6 +208,7 @@ impl ClientError {
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504 | 507),
             Self::Address { .. }
             | Self::Unreadable { .. }
+            | Self::Foreign { .. }
             | Self::Process { .. }
             | Self::Name { .. }
             | Self::NoFile { .. }
@@ -228,7 +248,7 @@ impl ClientError {
             Self::Unreachable { .. } => {
                 Some("check that the server runs and that the address is right".to_owned())
             }
-            Self::Unreadable { .. } => {
+            Self::Unreadable { .. } | Self::Foreign { .. } => {
                 Some("check that the address is an octarm server's, of a version that fits".to_owned())
             }
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
@@ -252,22 +272,20 @@ pub(super) fn found(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-fn read_body(status: StatusCode, body: &[u8]) -> ErrorBody {
-    let plain = |message: String| ErrorBody {
+/// The error that a server tells in one of its two forms.
+fn read_body(body: &[u8]) -> Option<ErrorBody> {
+    if let Ok(ErrorEnvelope { error }) = serde_json::from_slice(body) {
+        return Some(error);
+    }
+    let error: OctopusError = serde_json::from_slice(body).ok()?;
+    // Octopus repeats its message as the first of the errors.
+    let mut parts = vec![error.error_message.clone()];
+    parts.extend(error.errors.into_iter().filter(|other| *other != error.error_message));
+    Some(ErrorBody {
         code: ErrorCode::Other,
-        message,
+        message: parts.join("; "),
         hint: None,
         length: None,
         retry_after_ms: None,
-    };
-    if let Ok(ErrorEnvelope { error }) = serde_json::from_slice(body) {
-        return error;
-    }
-    if let Ok(error) = serde_json::from_slice::<OctopusError>(body) {
-        // Octopus repeats its message as the first of the errors.
-        let mut parts = vec![error.error_message.clone()];
-        parts.extend(error.errors.into_iter().filter(|other| *other != error.error_message));
-        return plain(parts.join("; "));
-    }
-    plain(format!("the server answered {status}"))
+    })
 }

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
-use super::{ClientError, Connection, Origins, Trust, error::found};
+use super::{ClientError, Connection, Origins, Trust, error::found, resources::identified};
 
 /// How long an answer may take that needs no waiting.
 pub(super) const PROMPT: Duration = Duration::from_mins(1);
@@ -202,7 +202,8 @@ impl ServerClient {
     /// A release of a project, which is given by its id, by its version.
     pub async fn release(&self, project: &str, version: &str) -> Result<Value, ClientError> {
         let act = format!("reading the release {version}");
-        self.call(&act, Method::GET, &["projects", project, "releases", version], None).await
+        let path = ["projects", project, "releases", version];
+        identified(&act, self.call(&act, Method::GET, &path, None).await?)
     }
 
     /// Deploys the current releases of these projects, or of all that were deployed there, to the environment once more.
@@ -241,12 +242,14 @@ impl ServerClient {
 
     /// A task.
     pub async fn task(&self, id: &str) -> Result<Value, ClientError> {
-        self.call(&format!("reading {id}"), Method::GET, &["tasks", id], None).await
+        let act = format!("reading {id}");
+        identified(&act, self.call(&act, Method::GET, &["tasks", id], None).await?)
     }
 
     /// Asks to cancel a task; answers it.
     pub async fn cancel(&self, id: &str) -> Result<Value, ClientError> {
-        self.call(&format!("cancelling {id}"), Method::POST, &["tasks", id, "cancel"], None).await
+        let act = format!("cancelling {id}");
+        identified(&act, self.call(&act, Method::POST, &["tasks", id, "cancel"], None).await?)
     }
 
     /// A task's log from a byte offset on; waits for more while the task runs.

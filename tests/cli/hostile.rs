@@ -98,16 +98,43 @@ fn who_does_not_know_whether_deployments_were_made_is_told_so() {
 
 #[test]
 fn what_a_server_says_beside_its_answer_commands_no_terminal() {
-    let server = Hostile::new(|request| match request.contains("ServerTasks-1/log") {
-        true => answer(
-            "503 Service Unavailable",
-            "application/json",
-            "{\"ErrorMessage\": \"\\u001b]0;pwn\\u0007\"}",
-        ),
-        false => answer("404 Not Found", "application/json", "{\"ErrorMessage\": \"\\u001b[2Jgone\"}"),
+    let server = Hostile::new(|request| {
+        let (status, body) = if request.contains("ServerTasks-1/log") {
+            ("503 Service Unavailable", r#"{"ErrorMessage": "\u001b]0;pwn\u0007"}"#)
+        } else {
+            ("404 Not Found", r#"{"ErrorMessage": "\u001b[2Jgone"}"#)
+        };
+        answer(status, "application/json", body)
     });
     let said = server.run(&["task", "wait", "ServerTasks-1", "--timeout", "0"]);
     assert!(!said.stderr.contains('\u{1b}') && !said.stdout.contains('\u{1b}'), "{said:?}");
     let said = server.run(&["task", "show", "ServerTasks-1"]);
     expect(&said, 6, &["\\u{1b}[2Jgone"]);
+}
+
+#[test]
+fn what_is_no_answer_of_such_a_server_is_never_taken_for_one() {
+    for (status, body) in [
+        ("200 OK", "{}"),
+        ("200 OK", "null"),
+        ("200 OK", "<html></html>"),
+        ("404 Not Found", "<html></html>"),
+        ("302 Found", ""),
+    ] {
+        let server = Hostile::new(move |_| answer(status, "text/html", body));
+        for words in [
+            &["environment", "list"][..],
+            &["environment", "create", "X"],
+            // Nothing is missing where nobody was asked.
+            &["environment", "delete", "X", "--yes", "--ignore-missing"],
+            &["task", "show", "ServerTasks-1"],
+            &["task", "cancel", "ServerTasks-1"],
+            &["release", "show", "Releases-1"],
+            &["release", "delete", "Releases-1", "--yes", "--ignore-missing"],
+        ] {
+            let said = server.run(words);
+            expect(&said, 6, &["check that the address is an octarm server's"]);
+            assert_eq!(said.stdout, "", "{words:?}");
+        }
+    }
 }
