@@ -116,7 +116,7 @@ fn exit_codes() -> String {
     use std::fmt::Write as _;
     let mut text = "Exit codes:\n".to_owned();
     for (_, code, meaning) in Exit::TABLE {
-        let _ = writeln!(text, "  {code:>2}  {meaning}");
+        let _ = writeln!(text, "  {code:>3}  {meaning}");
     }
     text
 }

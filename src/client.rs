@@ -121,6 +121,10 @@ impl Connection {
 
     async fn json<T: DeserializeOwned>(&self, act: &str, request: RequestBuilder) -> Result<T, ClientError> {
         let response = self.send(act, request).await?;
+        self.read(act, response).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, act: &str, response: Response) -> Result<T, ClientError> {
         let body = response.bytes().await.map_err(|source| ClientError::Unreachable {
             act: act.to_owned(),
             server: self.host(),

@@ -21,6 +21,8 @@ pub enum Exit {
     Refused,
     /// The time given by `--timeout` is over.
     TimedOut,
+    /// A question was not answered with yes.
+    Declined,
     /// The configuration cannot be used.
     Configuration,
     /// An input file cannot be used.
@@ -29,11 +31,16 @@ pub enum Exit {
     Unreachable,
     /// A local file cannot be read or written.
     Io,
+    /// A signal ended the waiting.
+    Interrupted,
 }
 
 impl Exit {
     /// Every code with its sentence, in order.
-    pub const TABLE: [(Self, u8, &'static str); 12] = [
+    ///
+    /// Of files: what was given to be read and is not there, or is not what it must be, is 65; where this machine does
+    /// not let a file be read or written, a folder to write into is missing among that, it is 74.
+    pub const TABLE: [(Self, u8, &'static str); 14] = [
         (Self::Done, 0, "done"),
         (Self::Bug, 1, "a bug in octarm"),
         (Self::Usage, 2, "the command line is wrong"),
@@ -42,10 +49,12 @@ impl Exit {
         (Self::Unknown, 5, "nobody could establish what a deployment did: look, then resolve it"),
         (Self::Refused, 6, "the server refused the request: unknown name, wrong key, conflict"),
         (Self::TimedOut, 7, "the time given by --timeout is over; the deployment goes on"),
+        (Self::Declined, 8, "nothing was done: the question was not answered with yes"),
         (Self::Configuration, 64, "the configuration cannot be used"),
-        (Self::Input, 65, "an input file cannot be used: not a package, not a variables file"),
+        (Self::Input, 65, "an input file cannot be used: not there, not a package, not a variables file"),
         (Self::Unreachable, 69, "the server cannot be reached"),
-        (Self::Io, 74, "a local file cannot be read or written: disk full, no permission"),
+        (Self::Io, 74, "a local file cannot be read or written: disk full, no permission, no folder for it"),
+        (Self::Interrupted, 130, "a signal ended the waiting; what was started goes on"),
     ];
 
     /// The number.

@@ -228,7 +228,7 @@ impl ServerError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Locked { .. } => Some(
-                "stop the other server, or give this one a folder of its own; a server that runs prunes by itself".into(),
+                "stop the server that runs there first, or name another folder with `--data`".into(),
             ),
             Self::ForeignBlobs { .. } => Some(
                 "give each installation a bucket, a prefix or a folder of its own; where the database was made anew and \

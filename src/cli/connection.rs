@@ -14,7 +14,7 @@ use super::{
     profile::{Profile, Profiles},
 };
 use crate::{
-    client::{ServerClient, Trust},
+    client::{ClientError, ServerClient, Trust},
     config::Environment,
     model::Fingerprint,
 };
@@ -163,7 +163,8 @@ pub(super) fn target(args: &ServerArgs, environment: &Environment) -> Result<Tar
     } else if let Some(key) = set_key("OCTARM_API_KEY") {
         (key.to_owned().into(), "OCTARM_API_KEY".to_owned())
     } else {
-        let other = chosen.as_ref().filter(|_| bound.is_none()).map(|chosen| chosen.origin.clone());
+        let other = chosen.as_ref().filter(|chosen| bound.is_none() && chosen.profile.api_key.is_some());
+        let other = other.map(|chosen| chosen.origin.clone());
         bound.and_then(kept).ok_or(CliError::NoKey { server: server_origin.clone(), other })?
     };
     let key = checked(&key, &key_origin)?;
@@ -198,8 +199,12 @@ pub(super) fn client(args: &ServerArgs, environment: &Environment) -> Result<Ser
 
 impl Target {
     fn client(self) -> Result<ServerClient, CliError> {
-        let client = ServerClient::new(&self.server, &self.trust, self.key)
-            .map_err(|source| CliError::Address { origin: self.server_origin.clone(), source })?;
+        let client = ServerClient::new(&self.server, &self.trust, self.key).map_err(|error| match error {
+            source @ ClientError::Address { .. } => {
+                CliError::Address { origin: self.server_origin.clone(), source }
+            }
+            error => error.into(),
+        })?;
         Ok(client.in_space(self.space).told_by(&self.server_origin, &self.key_origin))
     }
 }
@@ -226,7 +231,7 @@ pub(super) fn check(profile: &Profile) -> Result<(), CliError> {
 
 /// A key from a file, or from standard input.
 fn read_key(file: &Path) -> Result<(SecretString, String), CliError> {
-    let failed = |source| CliError::Io { act: "reading the API key".to_owned(), source };
+    let failed = |source| CliError::Reading { act: "reading the API key".to_owned(), source };
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin().take(KEY_FILE_LIMIT).read_to_string(&mut text).map_err(failed)?;

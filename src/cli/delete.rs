@@ -75,9 +75,10 @@ pub(super) async fn delete(
     };
     let id = text(&found, "Id");
     let what = format!("the {} {} ({id})", collection.one(), name_of(&found));
-    if args.confirm(&what, output)? {
-        client.delete(collection, id, force).await?;
-        output.result(format!("deleted {what}"), &found);
+    if !args.confirm(&what, output)? {
+        return Ok(Exit::Declined);
     }
+    client.delete(collection, id, force).await?;
+    output.result(format!("deleted {what}"), &found);
     Ok(Exit::Done)
 }

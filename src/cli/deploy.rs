@@ -247,7 +247,7 @@ async fn show(mut events: mpsc::UnboundedReceiver<Event>, output: Output, began_
         }
         match (event, &bar) {
             (Event::Line(line), Some(bar)) => bar.suspend(|| output.say_log(&output.log_text("", &line))),
-            (Event::Line(line), None) if output.is_json() => output.aside(&output.log_text("", &line)),
+            (Event::Line(line), None) if output.is_json() => output.log_aside(&line),
             (Event::Line(line), None) => output.say_log(&output.log_text("", &line)),
             (Event::Progress(Progress::Idle), Some(bar)) => bar.finish_and_clear(),
             (Event::Progress(progress), Some(bar)) => {

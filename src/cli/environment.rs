@@ -55,7 +55,7 @@ pub(super) enum EnvironmentCommand {
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
         /// Its place among the others, the lowest first
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
         order: Option<i64>,
     },
     /// Deploy the projects' current releases for the environment once more: those that ended well there last
@@ -118,7 +118,8 @@ pub(super) async fn run(
             saved(client, KIND, found, output).await?;
         }
         EnvironmentCommand::DeployCurrent { environment, projects, wait, timeout } => {
-            let answer = client.deploy_current(&environment, &projects).await?;
+            let stop = task::signals()?;
+            let answer = task::answer(client.deploy_current(&environment, &projects), &stop).await?;
             let found = answer.get("Projects").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             let text = if found.is_empty() {
                 format!("nothing is current in {environment}: no deployment to it ever ended well")
@@ -131,7 +132,7 @@ pub(super) async fn run(
                 ids.push(field(one, "ServerTaskId", CURRENT)?.to_owned());
                 labels.push(field(one, "ProjectName", CURRENT)?.to_owned());
             }
-            let started = Started { ids: &ids, labels: &labels, text, wait, timeout };
+            let started = Started { ids: &ids, labels: &labels, text, wait, timeout, stop: &stop };
             return task::show_started(client, started, answer, output).await;
         }
         EnvironmentCommand::Delete { environment, delete: args } => {

@@ -1,6 +1,6 @@
 //! Every error of a command, with its exit code.
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 use super::ProfileError;
 use crate::{
@@ -41,6 +41,19 @@ pub enum CliError {
         #[source]
         source: std::io::Error,
     },
+    /// Deployments were asked for, and nobody knows whether they were made.
+    #[error(transparent)]
+    InDoubt(ClientError),
+    /// A signal came while deployments were asked for.
+    #[error("stopped by a signal before the server answered: deployments may have been made")]
+    Interrupted,
+    /// A file that was given to be read.
+    #[error("{act}")]
+    Reading {
+        act: String,
+        #[source]
+        source: std::io::Error,
+    },
     /// No server was named.
     #[error("no server: neither `--server`, OCTARM_SERVER nor a profile says which")]
     NoServer,
@@ -69,6 +82,9 @@ pub enum CliError {
     /// Nothing is called so.
     #[error("the {kind} `{named}` does not exist")]
     Unknown { kind: &'static str, named: String, nearest: Vec<String> },
+    /// A name that is empty.
+    #[error("which {kind}? its name is empty")]
+    NoName { kind: &'static str },
     /// Several are called so.
     #[error("`{named}` names more than one {kind}: {}", ids.join(", "))]
     Several { kind: &'static str, named: String, ids: Vec<String> },
@@ -122,6 +138,9 @@ pub enum CliError {
         "`--output -`: expected a file's name, since nothing is written before all of it is known to be good"
     )]
     NoStream,
+    /// A terminal for what it cannot show.
+    #[error("standard output is a terminal, which cannot show {what}: expected a file or a pipe")]
+    Terminal { what: &'static str },
     /// Nothing was given to do.
     #[error("nothing to set: give NAME=VALUE or `--sensitive FILE`")]
     NothingToSet,
@@ -139,6 +158,9 @@ pub enum CliError {
         #[source]
         source: Unclean,
     },
+    /// A folder that is not there.
+    #[error("the folder `{}` does not exist or is not one", .0.display())]
+    NoFolder(PathBuf),
     /// A package that is not there.
     #[error("the package `{}` does not exist or is not a regular file", .0.display())]
     NoPackage(PathBuf),
@@ -147,25 +169,31 @@ pub enum CliError {
 impl CliError {
     /// Whether it says that what was named does not exist.
     pub(super) fn is_missing(&self) -> bool {
-        matches!(self, Self::Unknown { .. } | Self::Client(ClientError::Refused { status: 404, .. }))
+        matches!(
+            self,
+            Self::Unknown { .. }
+                | Self::Client(ClientError::Refused { status: 404, .. } | ClientError::Name { .. })
+        )
     }
 
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Client(error) | Self::Worker(WorkerError::Client(error)) => match error {
-                ClientError::Unreachable { .. }
-                | ClientError::Damaged { .. }
-                | ClientError::Refused { status: 502..=504, .. } => Exit::Unreachable,
-                ClientError::Refused { .. }
-                | ClientError::Unreadable { .. }
-                | ClientError::Process { .. } => Exit::Refused,
-                ClientError::Address { .. } => Exit::Usage,
-                ClientError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                    Exit::Input
+            Self::Client(error) | Self::InDoubt(error) | Self::Worker(WorkerError::Client(error)) => {
+                match error {
+                    ClientError::Unreachable { .. }
+                    | ClientError::Damaged { .. }
+                    | ClientError::Refused { status: 502..=504, .. } => Exit::Unreachable,
+                    ClientError::Refused { .. }
+                    | ClientError::Unreadable { .. }
+                    | ClientError::Foreign { .. }
+                    | ClientError::Process { .. }
+                    | ClientError::Name { .. } => Exit::Refused,
+                    ClientError::Address { .. } => Exit::Usage,
+                    ClientError::NoFile { .. } | ClientError::Content { .. } => Exit::Input,
+                    ClientError::File { .. } => Exit::Io,
                 }
-                ClientError::File { .. } => Exit::Io,
-            },
+            }
             Self::State(error) | Self::Worker(WorkerError::State(error)) => match error {
                 StateError::Io(_) => Exit::Io,
                 _ => Exit::Configuration,
@@ -192,6 +220,7 @@ impl CliError {
                 ServerError::Store(StoreError::Unreachable(_)) | ServerError::Blobs(BlobError::Bucket(_)),
             ) => Exit::Unreachable,
             Self::Server(ServerError::Backup(error)) => match error {
+                BackupError::Reading(source) => of_reading(source),
                 BackupError::Damaged { .. } | BackupError::Newer { .. } => Exit::Input,
                 BackupError::Occupied(_) | BackupError::FolderOccupied { .. } => Exit::Usage,
                 _ => Exit::Io,
@@ -204,6 +233,7 @@ impl CliError {
                 PackageError::Occupied { .. } => Exit::Usage,
                 _ => Exit::Input,
             },
+            Self::Reading { source, .. } => of_reading(source),
             Self::Server(_) | Self::Io { .. } => Exit::Io,
             Self::Profile(error) => error.exit(),
             Self::NoServer
@@ -211,6 +241,7 @@ impl CliError {
             | Self::Address { .. }
             | Self::Fingerprint { .. }
             | Self::WhichValue { .. }
+            | Self::NoName { .. }
             | Self::NoProject { .. }
             | Self::NotConfirmed
             | Self::Occupied(_)
@@ -220,12 +251,16 @@ impl CliError {
             | Self::GivenTwice { .. }
             | Self::NothingToSet
             | Self::NoStream
+            | Self::Terminal { .. }
             | Self::Version { .. } => Exit::Usage,
-            Self::Variables { .. } | Self::Template { .. } | Self::NoPackage(_) => Exit::Input,
+            Self::Variables { .. } | Self::Template { .. } | Self::NoFolder(_) | Self::NoPackage(_) => {
+                Exit::Input
+            }
             Self::Answer { .. }
             | Self::Unknown { .. }
             | Self::Several { .. }
             | Self::NothingToPromote { .. } => Exit::Refused,
+            Self::Interrupted => Exit::Interrupted,
             Self::Redactor(_) => Exit::Bug,
             Self::Partly { source, .. } => source.exit(),
         }
@@ -244,6 +279,9 @@ impl CliError {
             Self::Address { source, .. } => return source.hint(),
             Self::Unknown { nearest, .. } if !nearest.is_empty() => {
                 return Some(format!("the nearest names are: {}", nearest.join(", ")));
+            }
+            Self::InDoubt(_) | Self::Interrupted => {
+                "look with `octarm deployment list` before you deploy again: what was asked for may be on its way"
             }
             Self::NoServer => {
                 "name it: `--server http://127.0.0.1:8060`, or keep it with `octarm profile add`"
@@ -277,5 +315,15 @@ impl CliError {
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// What it means that a file cannot be read: that one is not there is the fault of whoever named it.
+fn of_reading(error: &std::io::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory | ErrorKind::InvalidData => {
+            Exit::Input
+        }
+        _ => Exit::Io,
     }
 }

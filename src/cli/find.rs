@@ -47,10 +47,11 @@ pub(super) async fn ids(
 
 /// The one of these that is called so.
 fn one_of<'a>(all: &'a [Value], kind: &'static str, named: &str) -> Result<&'a Value, CliError> {
-    let named = named.trim();
+    let named = given(kind, named)?;
+    let is_named = |item: &Value, field: &str| text(item, field).to_lowercase() == named.to_lowercase();
     // An id names one thing for ever; a slug only where no name is so.
     for field in ["Id", "Name", "Version", "Slug"] {
-        let found: Vec<_> = all.iter().filter(|item| text(item, field).eq_ignore_ascii_case(named)).collect();
+        let found: Vec<_> = all.iter().filter(|item| is_named(item, field)).collect();
         match found.as_slice() {
             [] => {}
             [one] => return Ok(one),
@@ -61,6 +62,13 @@ fn one_of<'a>(all: &'a [Value], kind: &'static str, named: &str) -> Result<&'a V
         }
     }
     Err(unknown(kind, named, all.iter().map(name_of)))
+}
+
+/// A name that says something. One that is empty, such as a script's variable that was never set, names nothing: what has
+/// no slug, or is the only one, must not be taken for it.
+pub(super) fn given<'n>(kind: &'static str, named: &'n str) -> Result<&'n str, CliError> {
+    let named = named.trim();
+    if named.is_empty() { Err(CliError::NoName { kind }) } else { Ok(named) }
 }
 
 /// What people call it.

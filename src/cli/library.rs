@@ -7,7 +7,7 @@ use super::{
     CliError, Output,
     delete::{DeleteArgs, delete},
     find::{find, text},
-    resource::{change, create, list},
+    resource::{change, create, list, saved},
     table,
 };
 use crate::{
@@ -93,9 +93,7 @@ pub(super) async fn run(
         LibraryCommand::Update { library, name, description } => {
             let mut found = find(client, KIND, &library).await?;
             change(&mut found, &[("Name", name), ("Description", description)]);
-            let changed = client.change(KIND, found).await?;
-            let (name, id) = (text(&changed, "Name"), text(&changed, "Id"));
-            output.result(format!("changed the {} {name} ({id})", KIND.one()), &changed);
+            saved(client, KIND, found, output).await?;
         }
         LibraryCommand::Delete { library, delete: args } => {
             args.check()?;

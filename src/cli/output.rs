@@ -4,15 +4,18 @@ use std::{
     borrow::Cow,
     error::Error,
     io::{self, IsTerminal, Write},
+    path::Path,
     sync::OnceLock,
 };
 
 use serde_json::{Value, json};
 
+use super::CliError;
 use crate::{
     config::Environment,
     exit::Exit,
     model::{Level, LogLine, causes},
+    store::is_deceptive,
 };
 
 /// For whom to print.
@@ -98,6 +101,19 @@ impl Output {
         print(text.trim_end());
     }
 
+    /// Refuses to write what no terminal can show.
+    pub fn refuse_terminal(self, what: &'static str) -> Result<(), CliError> {
+        if io::stdout().is_terminal() { Err(CliError::Terminal { what }) } else { Ok(()) }
+    }
+
+    /// The bytes of a file, all of them.
+    pub fn stream(self, file: &Path) -> Result<(), CliError> {
+        let failed = |source| CliError::Io { act: "writing to standard output".to_owned(), source };
+        let mut file = fs_err::File::open(file).map_err(failed)?;
+        let mut stdout = io::stdout().lock();
+        io::copy(&mut file, &mut stdout).and_then(|_| stdout.flush()).map_err(failed)
+    }
+
     /// A question, to standard error; the answer is typed behind it.
     pub fn ask(self, question: &str) {
         let mut stderr = io::stderr().lock();
@@ -105,10 +121,14 @@ impl Output {
         let _ = stderr.write_all(printable(question).as_bytes()).and_then(|()| stderr.flush());
     }
 
-    /// A line beside the result, to standard error.
+    /// The same, to standard error: standard output holds what was asked for.
+    pub fn result_beside(self, text: &str, value: &Value) {
+        if self.is_json() { tell(&value.to_string()) } else { tell(&printable(text)) }
+    }
+
+    /// A line beside the result, to standard error; for programs an object on a line of its own.
     pub fn aside(self, text: &str) {
-        // Nobody is left to tell that standard error is gone.
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        self.result_beside(text, &json!({ "note": text }));
     }
 
     /// Whether a line is for whoever reads this: verbose ones only when asked for.
@@ -127,6 +147,15 @@ impl Output {
         } else {
             print(&self.log_text(label, line));
         }
+    }
+
+    /// The same beside the result, to standard error.
+    pub fn log_aside(self, line: &LogLine) {
+        tell(&if self.is_json() {
+            serde_json::to_string(line).unwrap_or_default()
+        } else {
+            self.log_text("", line)
+        });
     }
 
     /// The same as text.
@@ -151,7 +180,7 @@ impl Output {
         let text = if self.is_json() {
             let body =
                 json!({ "message": message, "causes": causes, "hint": hint, "exit_code": exit.code() });
-            format!("{:#}", json!({ "error": body }))
+            json!({ "error": body }).to_string()
         } else {
             let (red, end) = if self.stderr_colour { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
             let mut text = format!("{red}error:{end} {}", printable(&message));
@@ -165,8 +194,14 @@ impl Output {
             }
             text
         };
-        self.aside(&text);
+        tell(&text);
     }
+}
+
+/// To standard error, as it is.
+fn tell(text: &str) {
+    // Nobody is left to tell that standard error is gone.
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Why standard output could not be written, once it could not.
@@ -190,10 +225,7 @@ fn print(text: &str) {
 
 /// The text without what could command a terminal: other people's names and logs come this way.
 fn printable(text: &str) -> Cow<'_, str> {
-    let is_command = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let is_command = |c: char| is_deceptive(c) && c != '\n' && c != '\t';
     if !text.contains(is_command) {
         return Cow::Borrowed(text);
     }

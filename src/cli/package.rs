@@ -21,7 +21,7 @@ use crate::{
     conventions::Conventions,
     deploy::{bytes, files},
     exit::Exit,
-    package::{Format, pack},
+    package::{FileNameError, Format, is_valid_id, pack},
     version::SemanticVersion,
 };
 
@@ -32,7 +32,7 @@ pub(super) enum PackageCommand {
         /// The folder
         folder: PathBuf,
         /// The package's id
-        #[arg(long)]
+        #[arg(long, value_parser = package_id)]
         id: String,
         /// The package's version
         #[arg(long)]
@@ -112,7 +112,7 @@ pub(super) enum PackageCommand {
         id: String,
         /// Its version; else the newest
         version: Option<String>,
-        /// The file to write; else one named by id and version in this folder
+        /// The file to write, `-` is standard output; else one named by id and version in this folder
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
         /// Replace a file of that name
@@ -141,6 +141,11 @@ pub(super) enum OverwriteMode {
     Ignore,
 }
 
+/// An id on the command line.
+pub(super) fn package_id(id: &str) -> Result<String, FileNameError> {
+    if is_valid_id(id) { Ok(id.to_owned()) } else { Err(FileNameError::Id { id: id.to_owned() }) }
+}
+
 impl PackageCommand {
     /// Whether one thread is enough for it.
     pub(super) fn is_local(&self) -> bool {
@@ -162,6 +167,9 @@ pub(super) async fn run(
             let version: SemanticVersion = version
                 .parse()
                 .map_err(|reason| CliError::Version { given: version.clone(), source: reason })?;
+            if !folder.is_dir() {
+                return Err(CliError::NoFolder(folder));
+            }
             let layout = Conventions::load(None)?.layout;
             let packed = pack(&folder, &id, &version, format, &to, &layout)?;
             let path = packed.path.display().to_string();
@@ -189,7 +197,7 @@ pub(super) async fn run(
                 OverwriteMode::Ignore => Overwrite::Ignore,
             };
             for (pushed, file) in files.iter().enumerate() {
-                let answer = client.push(file, overwrite).await.map_err(|error| match pushed {
+                let (answer, stored) = client.push(file, overwrite).await.map_err(|error| match pushed {
                     0 => error.into(),
                     _ => CliError::Partly { pushed, total: files.len(), source: Box::new(error.into()) },
                 })?;
@@ -198,7 +206,11 @@ pub(super) async fn run(
                     connection::field(&answer, "PackageId", act)?,
                     connection::field(&answer, "Version", act)?,
                 );
-                output.result(format!("pushed {id} {version}"), &answer);
+                let text = match overwrite {
+                    Overwrite::Ignore if !stored => format!("package {id} {version} exists"),
+                    _ => format!("pushed {id} {version}"),
+                };
+                output.result(text, &answer);
             }
         }
         PackageCommand::List { server, id } => {

@@ -8,6 +8,7 @@ use super::{
     delete::{DeleteArgs, delete},
     find::{find, text},
     library,
+    package::package_id,
     resource::{change, exists, list, name_by_id, names},
     table,
 };
@@ -28,7 +29,7 @@ pub(super) enum ProjectCommand {
         /// Its name
         name: String,
         /// The package that it deploys; else the one of the project's name
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = package_id)]
         package: Option<String>,
         /// The lifecycle of its releases, by name or id; else the default one
         #[arg(long, value_name = "NAME")]
@@ -70,7 +71,7 @@ pub(super) enum ProjectCommand {
         #[arg(long, conflicts_with = "libraries")]
         no_library: bool,
         /// The package that it deploys
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = package_id)]
         package: Option<String>,
         /// Let nothing of it be deployed
         #[arg(long, conflicts_with = "enable")]
@@ -129,7 +130,7 @@ pub(super) async fn run(
                 ("Description", text(&found, "Description").to_owned()),
                 ("Lifecycle", name_by_id(client, Collection::Lifecycles, text(&found, "LifecycleId")).await?),
                 ("Libraries", libraries(client, &found).await?.join("\n")),
-                ("Deploys", packages(&process).join("\n")),
+                ("Deploys", packages(&process, text(&found, "Name")).join("\n")),
                 ("Disabled", if found["IsDisabled"] == true { "yes".to_owned() } else { String::new() }),
             ];
             table::card(&fields, &found, output);
@@ -196,9 +197,12 @@ async fn libraries(client: &ServerClient, project: &Value) -> Result<Vec<String>
     Ok(ids.into_iter().map(|id| names.get(id).map_or(id, String::as_str).to_owned()).collect())
 }
 
-/// The packages of a process, each with the step that deploys it.
-fn packages(process: &Value) -> Vec<String> {
+/// The packages of a process, each with the step that deploys it; without steps it is the one of the project's name.
+fn packages(process: &Value, project: &str) -> Vec<String> {
     let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
+    if list(process, "Steps").is_empty() {
+        return vec![format!("{project}, as the project is called")];
+    }
     let mut all = Vec::new();
     for action in list(process, "Steps").iter().flat_map(|step| list(step, "Actions")) {
         for package in list(&action, "Packages") {

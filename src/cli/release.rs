@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use serde_json::{Value, json};
 
 use super::{
@@ -37,13 +37,13 @@ pub(super) enum ReleaseCommand {
         #[arg(long)]
         project: String,
         /// The release's version; else the package's
-        #[arg(long)]
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         version: Option<String>,
         /// The package's version; else the newest pushed
         #[arg(long = "package", value_name = "ID:VERSION")]
         packages: Vec<String>,
         /// The channel, by name or id; else the default one
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         channel: Option<String>,
         /// Take a package that the channel's rules do not let in
         #[arg(long)]
@@ -162,7 +162,12 @@ pub(super) async fn run(
             let answer = client.create_release(&release).await?;
             let act = "creating a release";
             let (id, version) = (field(&answer, "ReleaseId", act)?, field(&answer, "ReleaseVersion", act)?);
-            output.result(format!("created release {version} of {project} ({id})"), &answer);
+            let text = if answer["Existed"] == true {
+                format!("release {version} of {project} exists ({id})")
+            } else {
+                format!("created release {version} of {project} ({id})")
+            };
+            output.result(text, &answer);
         }
         ReleaseCommand::List { project, limit } => {
             let project = project_id(client, project.as_deref()).await?;
@@ -299,14 +304,17 @@ async fn deploy(
 ) -> Result<Exit, CliError> {
     let StartArgs { variables, sensitive, wait, timeout } = start;
     let variables = given(client, project, version, variables, sensitive.as_deref()).await?;
-    let answer = client.deploy(project, version, environments, &variables).await?;
+    let stop = task::signals()?;
+    let answer = task::answer(client.deploy(project, version, environments, &variables), &stop).await?;
     let act = "deploying a release";
     let made = answer["DeploymentServerTasks"].as_array();
     let made =
         made.ok_or_else(|| CliError::Answer { act: act.to_owned(), field: "DeploymentServerTasks" })?;
     let ids = made.iter().map(|pair| field(pair, "ServerTaskId", act).map(str::to_owned));
     let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
-    let text = format!("deploying {project} {version} to {}: {}", environments.join(", "), ids.join(", "));
-    let started = Started { ids: &ids, labels: environments, text, wait, timeout };
+    let told = made.iter().zip(&ids).map(|(pair, id)| format!("{id} ({})", text(pair, "DeploymentId")));
+    let told = told.collect::<Vec<_>>().join(", ");
+    let text = format!("deploying {project} {version} to {}: {told}", environments.join(", "));
+    let started = Started { ids: &ids, labels: environments, text, wait, timeout, stop: &stop };
     task::show_started(client, started, answer, output).await
 }

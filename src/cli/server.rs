@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::ExposeSecret;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -18,7 +18,7 @@ use super::{CliError, Output};
 use crate::{
     config::{Environment, Flags, LogConfig, ServerConfig},
     exit::Exit,
-    server::{self, BackedUp, Restored, Rotated, Settings},
+    server::{self, BackedUp, BackupError, Restored, Rotated, ServerError, Settings},
     shutdown,
     store::{Judged, RESTORED},
     telemetry,
@@ -57,7 +57,7 @@ pub(super) enum ServerCommand {
     Backup {
         #[command(flatten)]
         place: ServerPlace,
-        /// The file to write, which does not exist yet
+        /// The file to write, which does not exist yet; `-` is standard output
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
         /// Also take what is secret: the master key, the certificate's key, the first API key. Who has such a file has
@@ -185,8 +185,12 @@ pub(super) async fn run(
         }
         ServerCommand::Backup { place, output: file, with_master_key } => {
             let settings = read_place(place, Vec::new(), environment)?.0;
+            if file == Path::new("-") {
+                return stream_backup(&settings, with_master_key, output).await;
+            }
             let made = server::backup(&settings, &file, with_master_key).await?;
-            tell_backup(&file, &made, output);
+            let (text, value) = told_backup(&file, &made);
+            output.result(text, &value);
             Ok(Exit::Done)
         }
         ServerCommand::Restore { file, place } => {
@@ -261,7 +265,26 @@ fn read_place(
     Ok((settings, config.log))
 }
 
-fn tell_backup(file: &Path, made: &BackedUp, output: Output) {
+/// Makes a backup in the folder for temporary files, and writes it to standard output once it is checked.
+async fn stream_backup(settings: &Settings, secrets: bool, output: Output) -> Result<Exit, CliError> {
+    let failed = |source| CliError::Io { act: "keeping the backup until it is checked".to_owned(), source };
+    output.refuse_terminal("a backup")?;
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let file = folder.path().join("octarm.backup");
+    let made = match server::backup(settings, &file, secrets).await {
+        Err(ServerError::Backup(BackupError::Incomplete { troubles, .. })) => {
+            output.stream(&file)?;
+            return Err(ServerError::Backup(BackupError::Incomplete { file: "-".into(), troubles }).into());
+        }
+        made => made?,
+    };
+    output.stream(&file)?;
+    let (text, value) = told_backup(Path::new("-"), &made);
+    output.result_beside(&text, &value);
+    Ok(Exit::Done)
+}
+
+fn told_backup(file: &Path, made: &BackedUp) -> (String, Value) {
     let mut text =
         format!("backed up {} files into `{}` ({} bytes), checked", made.files, file.display(), made.size);
     if !made.has_database {
@@ -284,7 +307,7 @@ fn tell_backup(file: &Path, made: &BackedUp, output: Output) {
         "file": file, "files": made.files, "size": made.size, "has_database": made.has_database,
         "has_blobs": made.has_blobs, "left_out": made.left_out,
     });
-    output.result(text, &value);
+    (text, value)
 }
 
 fn tell_restored(data: &Path, restored: &Restored, output: Output) {

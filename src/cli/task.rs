@@ -1,11 +1,12 @@
 //! `octarm task`: what the server does, followed to its end.
 
-use std::time::Duration;
+use std::{cell::OnceCell, time::Duration};
 
-use clap::{Args, Subcommand};
-use futures_util::future::try_join_all;
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
+use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     CliError, Output,
@@ -18,12 +19,15 @@ use crate::{
     client::{Backoff, ClientError, Collection, Listed, LogPart, ServerClient},
     exit::Exit,
     model::{LogLine, TaskId, chain},
+    shutdown,
 };
 
 /// How long one question for more log waits at the server.
 const LOG_WAIT: Duration = Duration::from_secs(20);
 /// How long a server that does not answer is waited for.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// How long the last look at a task may take, when the waiting is over before its end.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskCommand {
@@ -71,7 +75,7 @@ pub(super) struct FilterArgs {
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
     /// Only in these states: Queued, Executing, Cancelling, Success, Failed, Canceled
-    #[arg(long = "state", value_name = "STATE")]
+    #[arg(long = "state", value_name = "STATE", value_parser = NonEmptyStringValueParser::new())]
     states: Vec<String>,
     /// At most so many
     #[arg(long, value_name = "NUMBER", default_value = "30")]
@@ -98,19 +102,20 @@ pub(super) async fn run(
         }
         TaskCommand::Show { id } => {
             let task = client.task(&id.to_string()).await?;
-            output.result(describe(&task)?, &task);
+            output.result(describe(&task), &task);
         }
         TaskCommand::Wait { ids, timeout } => {
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            let (tasks, exit) = wait_for(client, &ids, None, timeout, output).await?;
-            output.result(described(&tasks)?, &Value::Array(tasks));
-            return Ok(exit);
+            let waiting = Waiting { ids: &ids, labels: None, timeout, stop: &signals()? };
+            let (tasks, exit) = wait_for(client, &waiting, output).await;
+            output.result(described(&tasks), &Value::Array(tasks));
+            return exit;
         }
         TaskCommand::Logs { id, follow } => {
             let id = id.to_string();
             if follow {
                 let task = follow_log(client, &id, Some(""), output).await?;
-                output.say(describe(&task)?);
+                output.say(describe(&task));
                 return exit_of(&task);
             }
             let mut from = 0;
@@ -125,7 +130,7 @@ pub(super) async fn run(
         }
         TaskCommand::Cancel { id } => {
             let task = client.cancel(&id.to_string()).await?;
-            let text = describe(&task)?;
+            let text = describe(&task);
             let asked = if task["IsCompleted"] == true {
                 text
             } else {
@@ -158,15 +163,25 @@ pub(super) async fn filters(
     Ok(filters)
 }
 
+/// Tasks that are waited for.
+struct Waiting<'w> {
+    ids: &'w [String],
+    /// What tells their logs apart, where these are shown.
+    labels: Option<&'w [String]>,
+    timeout: Option<u64>,
+    /// Cancelled by a signal.
+    stop: &'w CancellationToken,
+}
+
 /// Waits until these have ended, side by side, and shows their logs where labels for these are given; answers the tasks
-/// and what their ends mean together. When the time is over the tasks are answered as they are then.
+/// and what their ends mean together. However the waiting ends, each task is answered, as it is then: one that cannot be
+/// read any more by its id, so that nobody deploys again what is on its way.
 async fn wait_for(
     client: &ServerClient,
-    ids: &[String],
-    labels: Option<&[String]>,
-    timeout: Option<u64>,
+    waiting: &Waiting<'_>,
     output: Output,
-) -> Result<(Vec<Value>, Exit), CliError> {
+) -> (Vec<Value>, Result<Exit, CliError>) {
+    let Waiting { ids, labels, timeout, stop } = waiting;
     let label = |place: usize| match labels {
         // One log needs no label; programs want the ends alone, as one document.
         _ if output.is_json() => None,
@@ -174,31 +189,67 @@ async fn wait_for(
         Some(_) => Some(""),
         None => None,
     };
-    let waiting =
-        try_join_all(ids.iter().enumerate().map(|(place, id)| follow_log(client, id, label(place), output)));
-    let ended = match timeout {
-        None => waiting.await?,
-        Some(seconds) => {
-            if let Ok(ended) = tokio::time::timeout(Duration::from_secs(seconds), waiting).await {
-                ended?
-            } else {
-                output.aside(&format!("still running after {seconds} seconds; the deployment goes on"));
-                let tasks = try_join_all(ids.iter().map(|id| client.task(id))).await?;
-                return Ok((tasks, Exit::TimedOut));
-            }
+    let seen: Vec<OnceCell<Value>> = vec![OnceCell::new(); ids.len()];
+    let follow = async |(place, id): (usize, &String)| {
+        let task = follow_log(client, id, label(place), output).await?;
+        let exit = exit_of(&task)?;
+        let _ = seen[place].set(task);
+        Ok::<_, CliError>(exit)
+    };
+    let all = try_join_all(ids.iter().enumerate().map(follow));
+    let late = async {
+        match timeout {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(*seconds)).await,
+            None => std::future::pending().await,
         }
     };
-    let mut exit = Exit::Done;
-    for task in &ended {
-        // Of several ends the one that asks for the most attention decides.
-        exit = match (exit, exit_of(task)?) {
-            (Exit::Unknown, _) | (_, Exit::Unknown) => Exit::Unknown,
-            (Exit::DeploymentFailed, _) | (_, Exit::DeploymentFailed) => Exit::DeploymentFailed,
-            (Exit::Cancelled, _) | (_, Exit::Cancelled) => Exit::Cancelled,
-            _ => Exit::Done,
-        };
+    let ended = tokio::select! {
+        ended = all => ended.map(|exits| exits.into_iter().fold(Exit::Done, graver)),
+        () = late => {
+            let seconds = timeout.unwrap_or_default();
+            let unit = if seconds == 1 { "second" } else { "seconds" };
+            output.aside(&format!("still running after {seconds} {unit}; the deployment goes on"));
+            Ok(Exit::TimedOut)
+        }
+        () = stop.cancelled() => {
+            output.aside("stopped by a signal; the deployment goes on, and `octarm task wait` waits for it again");
+            Ok(Exit::Interrupted)
+        }
+    };
+    let tasks = ids.iter().zip(seen).map(async |(id, seen)| match seen.into_inner() {
+        Some(task) => task,
+        None => match tokio::time::timeout(LAST_LOOK, client.task(id)).await {
+            Ok(Ok(task)) => task,
+            _ => json!({ "Id": id, "State": "Unknown" }),
+        },
+    });
+    (join_all(tasks).await, ended)
+}
+
+/// Of two ends the one that asks for more attention.
+fn graver(one: Exit, other: Exit) -> Exit {
+    let grave = [Exit::Unknown, Exit::DeploymentFailed, Exit::Cancelled];
+    grave.into_iter().find(|exit| [one, other].contains(exit)).unwrap_or(Exit::Done)
+}
+
+/// Listens for signals: what was started goes on without whoever waits for it, and its ids must still be told.
+pub(super) fn signals() -> Result<CancellationToken, CliError> {
+    let stop = CancellationToken::new();
+    shutdown::listen(stop.clone(), CancellationToken::new(), CancellationToken::new())
+        .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
+    Ok(stop)
+}
+
+/// The answer to a request that starts deployments; without one it is said what may have come of it.
+pub(super) async fn answer(
+    request: impl Future<Output = Result<Value, ClientError>>,
+    stop: &CancellationToken,
+) -> Result<Value, CliError> {
+    match stop.run_until_cancelled(request).await {
+        Some(Err(error)) if error.leaves_doubt() => Err(CliError::InDoubt(error)),
+        Some(answer) => Ok(answer?),
+        None => Err(CliError::Interrupted),
     }
-    Ok((ended, exit))
 }
 
 /// Deployments that were started, and whether they are waited for.
@@ -211,6 +262,8 @@ pub(super) struct Started<'s> {
     pub(super) text: String,
     pub(super) wait: bool,
     pub(super) timeout: Option<u64>,
+    /// Cancelled by a signal.
+    pub(super) stop: &'s CancellationToken,
 }
 
 /// Waits for the ends where that is asked for, and puts the tasks to the answer. What programs see has the same members
@@ -221,13 +274,19 @@ pub(super) async fn show_started(
     mut answer: Value,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let Started { ids, labels, text, wait, timeout } = started;
+    let Started { ids, labels, text, wait, timeout, stop } = started;
     let (tasks, exit, text) = if ids.is_empty() {
-        (Vec::new(), Exit::Done, text)
+        (Vec::new(), Ok(Exit::Done), text)
     } else if wait {
-        output.say(text);
-        let (tasks, exit) = wait_for(client, ids, Some(labels), timeout, output).await?;
-        let text = described(&tasks)?;
+        // At once: whoever is killed while they wait has been told.
+        if output.is_json() {
+            output.aside(&text);
+        } else {
+            output.say(text);
+        }
+        let waiting = Waiting { ids, labels: Some(labels), timeout, stop };
+        let (tasks, exit) = wait_for(client, &waiting, output).await;
+        let text = described(&tasks);
         (tasks, exit, text)
     } else if output.is_json() {
         let filter = [("ids", ids.join(","))];
@@ -236,18 +295,18 @@ pub(super) async fn show_started(
             output.aside(&format!("the deployments are made, but not their tasks read: {}", chain(&error)));
             Listed::default()
         });
-        (tasks.items, Exit::Done, text)
+        (tasks.items, Ok(Exit::Done), text)
     } else {
-        (Vec::new(), Exit::Done, text)
+        (Vec::new(), Ok(Exit::Done), text)
     };
     answer["Tasks"] = tasks.into();
     output.result(text, &answer);
-    Ok(exit)
+    exit
 }
 
 /// Each task in its line.
-fn described(tasks: &[Value]) -> Result<String, CliError> {
-    Ok(tasks.iter().map(describe).collect::<Result<Vec<_>, _>>()?.join("\n"))
+fn described(tasks: &[Value]) -> String {
+    tasks.iter().map(describe).collect::<Vec<_>>().join("\n")
 }
 
 /// Shows the log as it comes (with a label, when one is given; else only follows it), until the task has ended; answers
@@ -321,16 +380,15 @@ fn show(part: &LogPart, label: &str, output: Output) {
 }
 
 /// A task in one line, with its error if it has one.
-fn describe(task: &Value) -> Result<String, CliError> {
-    let act = "reading the task";
-    let (id, state) = (field(task, "Id", act)?, field(task, "State", act)?);
-    let about = task.get("Description").and_then(Value::as_str).unwrap_or_default();
-    let mut text = format!("{id}  {state}  {about}");
-    if let Some(error) = task.get("ErrorMessage").and_then(Value::as_str).filter(|error| !error.is_empty()) {
-        text.push_str("\n  ");
-        text.push_str(error);
+fn describe(task: &Value) -> String {
+    let (id, state, about) = (text(task, "Id"), text(task, "State"), text(task, "Description"));
+    let mut line = format!("{id}  {state}  {about}").trim_end().to_owned();
+    let error = text(task, "ErrorMessage");
+    if !error.is_empty() {
+        line.push_str("\n  ");
+        line.push_str(error);
     }
-    Ok(text)
+    line
 }
 
 /// The exit code that a task's end means: nothing but a success is one.

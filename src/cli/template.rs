@@ -86,7 +86,7 @@ struct Question {
 
 /// Answers every line of standard input by one of standard output, as it comes.
 fn lines(output: Output) -> Result<Exit, CliError> {
-    let reading = |source| CliError::Io { act: "reading standard input".to_owned(), source };
+    let reading = |source| CliError::Reading { act: "reading standard input".to_owned(), source };
     let mut stdin = io::stdin().lock();
     let mut exit = Exit::Done;
     loop {

@@ -148,14 +148,15 @@ pub(super) async fn run(
             }
             let what =
                 format!("{} of {}, {}", text(&meant[0], "Name"), owner.name(), places(&meant).join(" and "));
-            if delete.confirm(&what, output)? {
-                let mut kept = document.clone();
-                if let Some(rows) = kept["Variables"].as_array_mut() {
-                    rows.retain(|row| !meant.contains(row));
-                }
-                client.save_variables(kept).await?;
-                output.result(format!("deleted {what}"), &meant.into());
+            if !delete.confirm(&what, output)? {
+                return Ok(Exit::Declined);
             }
+            let mut kept = document.clone();
+            if let Some(rows) = kept["Variables"].as_array_mut() {
+                rows.retain(|row| !meant.contains(row));
+            }
+            client.save_variables(kept).await?;
+            output.result(format!("deleted {what}"), &meant.into());
         }
     }
     Ok(Exit::Done)

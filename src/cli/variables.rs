@@ -93,14 +93,14 @@ pub(super) fn read_file(file: &Path, conventions: &Conventions) -> Result<Vec<Va
         (Box::new(std::io::stdin()), "standard input".to_owned())
     } else {
         let opened = fs_err::File::open(file)
-            .map_err(|source| CliError::Io { act: "reading the variables file".to_owned(), source })?;
+            .map_err(|source| CliError::Reading { act: "reading the variables file".to_owned(), source })?;
         (Box::new(opened), format!("`{}`", file.display()))
     };
     let mut bytes = Vec::new();
     source
         .take(FILE_LIMIT + 1)
         .read_to_end(&mut bytes)
-        .map_err(|source| CliError::Io { act: format!("reading the variables of {origin}"), source })?;
+        .map_err(|source| CliError::Reading { act: format!("reading the variables of {origin}"), source })?;
     let wrong = |reason: String| CliError::Variables { origin: origin.clone(), reason };
     if bytes.len() as u64 > FILE_LIMIT {
         return Err(wrong(format!("it is over {FILE_LIMIT} bytes")));

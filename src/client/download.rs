@@ -25,8 +25,8 @@ impl ServerClient {
         let (file, path) = file.into_parts();
         let mut file = tokio::fs::File::from_std(file);
 
-        let response =
-            self.connection.send(&act, self.request(Method::GET, &["packages", text("Id"), "raw"])).await?;
+        let request = self.request(&act, Method::GET, &["packages", text("Id"), "raw"])?;
+        let response = self.connection.send(&act, request).await?;
         let (_, found) = self.connection.receive(&act, response, &mut file, within).await?;
         file.sync_all().await.map_err(within)?;
         let expected = text("Hash");

@@ -1,8 +1,8 @@
 //! Why the server did not do what it was asked.
 
-use std::time::Duration;
+use std::{io, path::PathBuf, time::Duration};
 
-use reqwest::{Response, StatusCode};
+use reqwest::Response;
 use serde::Deserialize;
 
 use crate::model::chain;
@@ -57,6 +57,14 @@ pub enum ClientError {
         #[source]
         source: serde_json::Error,
     },
+    /// Something else than such a server answered.
+    #[error("{act}: the answer, {status}, is not one of an octarm server")]
+    Foreign {
+        /// What was being done.
+        act: String,
+        /// The HTTP status and its words.
+        status: String,
+    },
     /// The process of a project does not have the one package that could be changed.
     #[error("{act}: its process has {packages} packages, expected one")]
     Process {
@@ -65,6 +73,32 @@ pub enum ClientError {
         /// How many it has.
         packages: usize,
     },
+    /// A name that no address can hold.
+    #[error("{act}: `{named}` cannot be the name of anything")]
+    Name {
+        /// What was being done.
+        act: String,
+        /// The name.
+        named: String,
+    },
+    /// What was to be read is no file.
+    #[error("{act}: `{}` is {found}, expected a regular file", path.display())]
+    NoFile {
+        /// What was being done.
+        act: String,
+        /// What was to be read.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A file does not hold what it must.
+    #[error("{act}: {reason}")]
+    Content {
+        /// What was being done.
+        act: String,
+        /// What it does not hold; names the path.
+        reason: String,
+    },
     /// A local file cannot be read or written.
     #[error("{act}")]
     File {
@@ -72,7 +106,7 @@ pub enum ClientError {
         act: String,
         /// Why; names the path.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// What arrived is not what the server has.
     #[error("{act}: received {found}, expected {expected}")]
@@ -101,7 +135,18 @@ impl ClientError {
         let header =
             response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         let body = response.bytes().await.unwrap_or_default();
-        let error = read_body(status, &body);
+        let Some(error) = read_body(&body) else {
+            let act = act.to_owned();
+            // A proxy before the server says so too when that is away or busy; these say that nobody is asked.
+            let is_foreign = status.is_redirection() || matches!(status.as_u16(), 404 | 405);
+            return if is_foreign {
+                Self::Foreign { act, status: status.to_string() }
+            } else {
+                let message = format!("the server answered {status}");
+                let (status, retry_after) = (status.as_u16(), header.map(Duration::from_secs));
+                Self::Refused { act, status, code: None, message, hint: None, length: None, retry_after }
+            };
+        };
         Self::Refused {
             act: act.to_owned(),
             status: status.as_u16(),
@@ -111,6 +156,17 @@ impl ClientError {
             length: error.length,
             retry_after: error.retry_after_ms.map(Duration::from_millis).or(header.map(Duration::from_secs)),
         }
+    }
+
+    /// With this advice, where the server has the package already: its own is for those who speak HTTP.
+    pub(super) fn with_hint_for_existing(mut self, advice: &str) -> Self {
+        if let Self::Refused { status: 409, message, hint, .. } = &mut self
+            && let Some(end) = message.find("; push with overwriteMode")
+        {
+            message.truncate(end);
+            *hint = Some(advice.to_owned());
+        }
+        self
     }
 
     /// With the hint, where the key was not taken and the server gives none, where that key came from.
@@ -150,10 +206,30 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::Damaged { .. } => true,
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504 | 507),
-            Self::Address { .. } | Self::Unreadable { .. } | Self::Process { .. } | Self::File { .. } => {
-                false
-            }
+            Self::Address { .. }
+            | Self::Unreadable { .. }
+            | Self::Foreign { .. }
+            | Self::Process { .. }
+            | Self::Name { .. }
+            | Self::NoFile { .. }
+            | Self::Content { .. }
+            | Self::File { .. } => false,
         }
+    }
+
+    /// Whether a request may have been done although it ended so. One that found nobody was not, and whoever gave a
+    /// wrong address should hear of it at once.
+    pub fn leaves_doubt(&self) -> bool {
+        match self {
+            Self::Unreachable { source, .. } => !source.is_connect(),
+            error => matches!(error.status(), Some(502..=504)) || error.is_being_done(),
+        }
+    }
+
+    /// Whether the same request, sent before, is still being done.
+    pub(super) fn is_being_done(&self) -> bool {
+        let is_busy = matches!(self.code(), None | Some(ErrorCode::Busy));
+        self.status() == Some(409) && is_busy && self.retry_after().is_some()
     }
 
     /// What to do about it.
@@ -172,10 +248,10 @@ impl ClientError {
             Self::Unreachable { .. } => {
                 Some("check that the server runs and that the address is right".to_owned())
             }
-            Self::Unreadable { .. } => {
+            Self::Unreadable { .. } | Self::Foreign { .. } => {
                 Some("check that the address is an octarm server's, of a version that fits".to_owned())
             }
-            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("free some space on this machine".to_owned())
             }
             Self::Refused { hint: Some(hint), .. } => Some(hint.clone()),
@@ -187,22 +263,29 @@ impl ClientError {
     }
 }
 
-fn read_body(status: StatusCode, body: &[u8]) -> ErrorBody {
-    let plain = |message: String| ErrorBody {
+/// What is there instead of a file, where the error says that it is none.
+pub(super) fn found(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::NotFound => Some("not there"),
+        io::ErrorKind::IsADirectory => Some("a folder"),
+        _ => None,
+    }
+}
+
+/// The error that a server tells in one of its two forms.
+fn read_body(body: &[u8]) -> Option<ErrorBody> {
+    if let Ok(ErrorEnvelope { error }) = serde_json::from_slice(body) {
+        return Some(error);
+    }
+    let error: OctopusError = serde_json::from_slice(body).ok()?;
+    // Octopus repeats its message as the first of the errors.
+    let mut parts = vec![error.error_message.clone()];
+    parts.extend(error.errors.into_iter().filter(|other| *other != error.error_message));
+    Some(ErrorBody {
         code: ErrorCode::Other,
-        message,
+        message: parts.join("; "),
         hint: None,
         length: None,
         retry_after_ms: None,
-    };
-    if let Ok(ErrorEnvelope { error }) = serde_json::from_slice(body) {
-        return error;
-    }
-    if let Ok(error) = serde_json::from_slice::<OctopusError>(body) {
-        // Octopus repeats its message as the first of the errors.
-        let mut parts = vec![error.error_message.clone()];
-        parts.extend(error.errors.into_iter().filter(|other| *other != error.error_message));
-        return plain(parts.join("; "));
-    }
-    plain(format!("the server answered {status}"))
+    })
 }

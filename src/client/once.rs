@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Backoff, ClientError, Connection};
-use crate::protocol::{ErrorCode, IDEMPOTENCY_HEADER};
+use crate::protocol::IDEMPOTENCY_HEADER;
 
 /// How long a request is sent again.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -29,23 +29,25 @@ impl Connection {
         let request = request.header(IDEMPOTENCY_HEADER, Uuid::now_v7().to_string());
         let began = Instant::now();
         let mut backoff = Backoff::default();
-        // Whether a try may have been done without our knowing.
-        let mut in_doubt = false;
+        // Why a try may have been done without our knowing.
+        let mut doubt = None;
         loop {
             let Some(attempt) = request.try_clone() else { return self.json(act, request).await };
             let error = match self.json(act, attempt).await {
-                Err(error) if in_doubt || leaves_doubt(&error) => error,
+                Err(error) if doubt.is_some() || error.leaves_doubt() => error,
                 answer => return answer,
             };
-            if !(error.is_retryable() || is_being_done(&error)) {
+            if !(error.is_retryable() || error.is_being_done()) {
                 return Err(error);
             }
-            in_doubt = true;
+            let pause = error.retry_after();
+            // The first that left it is what is told: that nobody was found later settles nothing.
+            let error = doubt.take().unwrap_or(error);
             loop {
                 if began.elapsed() > PATIENCE {
                     return Err(error);
                 }
-                tokio::time::sleep(backoff.pause(error.retry_after())).await;
+                tokio::time::sleep(backoff.pause(pause)).await;
                 match self.keeps_keys(key).await {
                     Ok(true) => break,
                     Err(other) if other.is_retryable() => {}
@@ -53,6 +55,7 @@ impl Connection {
                     Ok(false) | Err(_) => return Err(error),
                 }
             }
+            doubt = Some(error);
         }
     }
 
@@ -63,19 +66,4 @@ impl Connection {
         let document: Value = self.json("asking what the server can do", request).await?;
         Ok(document["IdempotencyKeys"] == true)
     }
-}
-
-/// Whether a request may have been done although it ended so. One that found nobody was not, and whoever gave a wrong
-/// address should hear of it at once.
-fn leaves_doubt(error: &ClientError) -> bool {
-    match error {
-        ClientError::Unreachable { source, .. } => !source.is_connect(),
-        error => matches!(error.status(), Some(502..=504)) || is_being_done(error),
-    }
-}
-
-/// Whether the same request, sent before, is still being done.
-fn is_being_done(error: &ClientError) -> bool {
-    let is_busy = matches!(error.code(), None | Some(ErrorCode::Busy));
-    error.status() == Some(409) && is_busy && error.retry_after().is_some()
 }

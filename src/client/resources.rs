@@ -3,6 +3,7 @@
 //! Answers stay JSON: a field that only a newer server has is not lost on the way.
 
 use reqwest::Method;
+use serde::{Deserialize, de::Error as _};
 use serde_json::Value;
 
 use super::{ClientError, ServerClient, server::PROMPT};
@@ -94,6 +95,25 @@ pub struct Listed {
     pub total: u64,
 }
 
+/// Part of a list, as it is sent.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    items: Vec<Value>,
+    total_results: u64,
+}
+
+/// A document; one without an id is none.
+pub(super) fn identified(act: &str, document: Value) -> Result<Value, ClientError> {
+    match document["Id"].as_str() {
+        Some(id) if !id.is_empty() => Ok(document),
+        _ => {
+            let source = serde_json::Error::missing_field("Id");
+            Err(ClientError::Unreadable { act: act.to_owned(), source })
+        }
+    }
+}
+
 impl ServerClient {
     /// The items of a collection, those of one project where one is given by its id, that the filters let pass; at most
     /// so many.
@@ -113,15 +133,14 @@ impl ServerClient {
         loop {
             let take = PAGE.min(most - listed.items.len());
             let request = self
-                .request(Method::GET, &path)
+                .request(&act, Method::GET, &path)?
                 .query(filters)
                 .query(&[("skip", listed.items.len()), ("take", take)])
                 .timeout(PROMPT);
-            let mut page: Value = self.connection.json(&act, request).await?;
-            listed.total = page["TotalResults"].as_u64().unwrap_or_default();
-            let Value::Array(items) = page["Items"].take() else { return Ok(listed) };
-            let is_last = items.is_empty();
-            listed.items.extend(items);
+            let page: Page = self.connection.json(&act, request).await?;
+            listed.total = page.total_results;
+            let is_last = page.items.is_empty();
+            listed.items.extend(page.items);
             if is_last || listed.items.len() >= most || listed.items.len() as u64 >= listed.total {
                 return Ok(listed);
             }
@@ -131,7 +150,7 @@ impl ServerClient {
     /// One of a collection, by what the server takes for its id.
     pub async fn read(&self, collection: Collection, id: &str) -> Result<Value, ClientError> {
         let act = format!("reading the {} `{id}`", collection.one());
-        self.call(&act, Method::GET, &[collection.path(), id], None).await
+        identified(&act, self.call(&act, Method::GET, &[collection.path(), id], None).await?)
     }
 
     /// Makes one; answers it.
@@ -142,7 +161,7 @@ impl ServerClient {
         body: Value,
     ) -> Result<Value, ClientError> {
         let act = format!("creating the {} `{name}`", collection.one());
-        self.call(&act, Method::POST, &[collection.path()], Some(body)).await
+        identified(&act, self.call(&act, Method::POST, &[collection.path()], Some(body)).await?)
     }
 
     /// Saves one: the whole document, as it was read and then changed; answers it.
@@ -150,13 +169,13 @@ impl ServerClient {
         let text = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
         let act = format!("changing the {} `{}`", collection.one(), text("Name"));
         let id = text("Id");
-        self.call(&act, Method::PUT, &[collection.path(), &id], Some(document)).await
+        identified(&act, self.call(&act, Method::PUT, &[collection.path(), &id], Some(document)).await?)
     }
 
     /// Deletes one, by its id; `force` also while it is at work.
     pub async fn delete(&self, collection: Collection, id: &str, force: bool) -> Result<(), ClientError> {
         let act = format!("deleting the {} {id}", collection.one());
-        let mut request = self.request(Method::DELETE, &[collection.path(), id]).timeout(PROMPT);
+        let mut request = self.request(&act, Method::DELETE, &[collection.path(), id])?.timeout(PROMPT);
         if force {
             request = request.query(&[("force", true)]);
         }

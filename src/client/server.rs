@@ -6,14 +6,14 @@
 use std::{path::Path, time::Duration};
 
 use reqwest::{
-    Body, Method,
+    Body, Method, StatusCode,
     multipart::{Form, Part},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
-use super::{ClientError, Connection, Origins, Trust};
+use super::{ClientError, Connection, Origins, Trust, error::found, resources::identified};
 
 /// How long an answer may take that needs no waiting.
 pub(super) const PROMPT: Duration = Duration::from_mins(1);
@@ -84,15 +84,22 @@ impl ServerClient {
         self
     }
 
-    /// Pushes a package file; answers the package.
-    pub async fn push(&self, file: &Path, overwrite: Overwrite) -> Result<Value, ClientError> {
+    /// Pushes a package file; answers the package, and whether it was stored or one that was there was kept.
+    pub async fn push(&self, file: &Path, overwrite: Overwrite) -> Result<(Value, bool), ClientError> {
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let act = format!("pushing {name}");
         let local = |source| ClientError::File { act: act.clone(), source };
         // Looked at before it is opened: opening a pipe waits for whoever writes to it.
-        let metadata = fs_err::tokio::metadata(file).await.map_err(local)?;
+        let no_file = |found| ClientError::NoFile { act: act.clone(), path: file.to_owned(), found };
+        let metadata = fs_err::tokio::metadata(file)
+            .await
+            .map_err(|error| found(&error).map_or_else(|| local(error), no_file))?;
         if !metadata.is_file() {
-            return Err(local(std::io::Error::other(format!("`{}` is not a regular file", file.display()))));
+            return Err(no_file(if metadata.is_dir() {
+                "a folder"
+            } else {
+                "no file that can be read twice"
+            }));
         }
         let opened = fs_err::tokio::File::open(file).await.map_err(local)?;
         let body = Body::wrap_stream(ReaderStream::with_capacity(opened, 128 * 1024));
@@ -103,10 +110,14 @@ impl ServerClient {
             Overwrite::Ignore => "IgnoreIfExists",
         };
         let request = self
-            .request(Method::POST, &["packages", "raw"])
+            .request(&act, Method::POST, &["packages", "raw"])?
             .query(&[("overwriteMode", mode)])
             .multipart(Form::new().part("file", part));
-        self.connection.json(&act, request).await
+        let response = self.connection.send(&act, request).await.map_err(|error| {
+            error.with_hint_for_existing("`--overwrite replace` replaces it, `--overwrite ignore` keeps it")
+        })?;
+        let stored = response.status() == StatusCode::CREATED;
+        Ok((self.connection.read(&act, response).await?, stored))
     }
 
     /// Lets a project deploy this package; all else in its process stays as it is, and an empty one gets a step.
@@ -198,7 +209,8 @@ impl ServerClient {
     /// A release of a project, which is given by its id, by its version.
     pub async fn release(&self, project: &str, version: &str) -> Result<Value, ClientError> {
         let act = format!("reading the release {version}");
-        self.call(&act, Method::GET, &["projects", project, "releases", version], None).await
+        let path = ["projects", project, "releases", version];
+        identified(&act, self.call(&act, Method::GET, &path, None).await?)
     }
 
     /// Deploys the current releases of these projects, or of all that were deployed there, to the environment once more.
@@ -237,12 +249,14 @@ impl ServerClient {
 
     /// A task.
     pub async fn task(&self, id: &str) -> Result<Value, ClientError> {
-        self.call(&format!("reading {id}"), Method::GET, &["tasks", id], None).await
+        let act = format!("reading {id}");
+        identified(&act, self.call(&act, Method::GET, &["tasks", id], None).await?)
     }
 
     /// Asks to cancel a task; answers it.
     pub async fn cancel(&self, id: &str) -> Result<Value, ClientError> {
-        self.call(&format!("cancelling {id}"), Method::POST, &["tasks", id, "cancel"], None).await
+        let act = format!("cancelling {id}");
+        identified(&act, self.call(&act, Method::POST, &["tasks", id, "cancel"], None).await?)
     }
 
     /// A task's log from a byte offset on; waits for more while the task runs.
@@ -250,7 +264,7 @@ impl ServerClient {
         let act = format!("reading the log of {id}");
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let request = self
-            .request(Method::GET, &["tasks", id, "log"])
+            .request(&act, Method::GET, &["tasks", id, "log"])?
             .query(&[("from", from), ("wait", wait_ms)])
             .timeout(wait + PROMPT);
         let response = self.connection.send(&act, request).await?;
@@ -269,14 +283,23 @@ impl ServerClient {
         Ok(LogPart { ended: completed && from + lines.len() as u64 >= length, lines: lines.into() })
     }
 
-    pub(super) fn request(&self, method: Method, path: &[&str]) -> reqwest::RequestBuilder {
+    pub(super) fn request(
+        &self,
+        act: &str,
+        method: Method,
+        path: &[&str],
+    ) -> Result<reqwest::RequestBuilder, ClientError> {
+        // Addresses leave these out, and would then mean another thing.
+        if let Some(named) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
+            return Err(ClientError::Name { act: act.to_owned(), named: (*named).to_owned() });
+        }
         let mut url = self.connection.url(&["api"]);
         if let Ok(mut segments) = url.path_segments_mut() {
             // Names may hold a slash: each is one segment.
             segments.extend(self.space.iter().flat_map(|space| ["spaces", space.as_str()]));
             segments.extend(path);
         }
-        self.connection.http.request(method, url).header("X-Octopus-ApiKey", self.key.expose_secret())
+        Ok(self.connection.http.request(method, url).header("X-Octopus-ApiKey", self.key.expose_secret()))
     }
 
     pub(super) async fn call(
@@ -287,7 +310,7 @@ impl ServerClient {
         body: Option<Value>,
     ) -> Result<Value, ClientError> {
         let makes = method == Method::POST;
-        let mut request = self.request(method, path).timeout(PROMPT);
+        let mut request = self.request(act, method, path)?.timeout(PROMPT);
         if let Some(body) = body {
             request = request.json(&body);
         }

@@ -13,7 +13,7 @@ use rustls::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::ClientError;
+use super::{ClientError, error::found};
 use crate::model::Fingerprint;
 
 /// Whom to take for the server, where it speaks TLS.
@@ -35,14 +35,14 @@ impl Trust {
         }
         let Some(file) = &self.ca_file else { return Ok(builder) };
         let act = "reading the certificates of the authority";
-        let pem = fs_err::read(file).map_err(|source| ClientError::File { act: act.to_owned(), source })?;
+        let pem = fs_err::read(file).map_err(|source| match found(&source) {
+            Some(found) => ClientError::NoFile { act: act.to_owned(), path: file.clone(), found },
+            None => ClientError::File { act: act.to_owned(), source },
+        })?;
         let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
         if certificates.is_empty() {
-            let source = std::io::Error::new(
-                std::io::ErrorKind::InvalidData,
-                format!("`{}` holds no PEM certificate", file.display()),
-            );
-            return Err(ClientError::File { act: act.to_owned(), source });
+            let reason = format!("`{}` holds no PEM certificate", file.display());
+            return Err(ClientError::Content { act: act.to_owned(), reason });
         }
         Ok(builder.tls_certs_merge(certificates))
     }

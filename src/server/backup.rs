@@ -44,6 +44,9 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
+    /// The backup that is to be restored cannot be read.
+    #[error("reading the backup")]
+    Reading(#[source] io::Error),
     /// The backup was written, and something was missing already.
     #[error("the backup `{}` is written, and not all that the database names is in it: {}", file.display(), troubles.join("; "))]
     Incomplete {
@@ -101,7 +104,7 @@ impl BackupError {
             Self::FolderOccupied { .. } => {
                 "restore into a new folder, or move away what is in this one: nothing is replaced"
             }
-            Self::Io { .. } => return None,
+            Self::Reading(_) | Self::Io { .. } => return None,
         };
         Some(hint.to_owned())
     }

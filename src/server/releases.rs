@@ -39,15 +39,16 @@ pub(super) async fn create(
         ignore_channel_rules: fields.flag("IgnoreChannelRules")?,
         ignore_existing: fields.flag("IgnoreIfAlreadyExists")?,
     };
-    let row = make(&shared, &new).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "ReleaseId": ReleaseId(row.id), "ReleaseVersion": row.version }))))
+    let (row, existed) = make(&shared, &new).await?;
+    let answer = json!({ "ReleaseId": ReleaseId(row.id), "ReleaseVersion": row.version, "Existed": existed });
+    Ok((StatusCode::CREATED, Json(answer)))
 }
 
 /// Makes the release; its lifecycle may have made deployments of it.
-async fn make(shared: &Shared, new: &NewRelease) -> Result<ReleaseRow, Problem> {
-    let row = shared.store().create_release(new).await?;
+async fn make(shared: &Shared, new: &NewRelease) -> Result<(ReleaseRow, bool), Problem> {
+    let made = shared.store().create_release(new).await?;
     shared.deployment_changed();
-    Ok(row)
+    Ok(made)
 }
 
 /// `PackageIdOrStep:version`, `PackageIdOrStep:referenceName:version` or `*:version`.
@@ -86,7 +87,7 @@ pub(super) async fn create_classic(
         ignore_channel_rules: params.flag("ignoreChannelRules") || fields.flag("IgnoreChannelRules")?,
         ignore_existing: false,
     };
-    let row = make(&shared, &new).await?;
+    let (row, _) = make(&shared, &new).await?;
     Ok((StatusCode::CREATED, Json(release(&row))))
 }
 

@@ -76,7 +76,9 @@ fn parse(id: &str) -> Result<DeploymentId, StoreError> {
 async fn find(shared: &Shared, id: &str) -> Result<DeploymentRow, Problem> {
     let deployment = parse(id)?;
     shared.store().deployment(deployment).await.map_err(|error| match error {
-        StoreError::NotFound(_) => StoreError::NotFound(format!("task `{id}` does not exist")).into(),
+        StoreError::NotFound(_) => {
+            StoreError::NotFound(format!("task `{}` does not exist", TaskId(deployment.0))).into()
+        }
         other => other.into(),
     })
 }

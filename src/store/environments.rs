@@ -201,6 +201,11 @@ pub(super) fn checked_name<'a>(kind: &str, name: &'a str, reserved: &[&str]) -> 
             "the name of the {kind} may have at most 200 characters, none of them a control character"
         )));
     }
+    if matches!(trimmed, "." | "..") {
+        return Err(StoreError::Invalid(format!(
+            "`{trimmed}` cannot be the name of the {kind}: addresses leave it out, and would mean another thing"
+        )));
+    }
     let slug = slug(trimmed);
     let is_id = slug.rsplit_once('-').is_some_and(|(kind, number)| {
         KINDS.contains(&kind) && number.bytes().all(|byte| byte.is_ascii_digit())

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::{StoreError, key};
+use crate::package::{FileNameError, is_valid_id};
 
 /// The built-in feed's id.
 pub const FEED: &str = "feeds-builtin";
@@ -129,6 +130,28 @@ pub(super) fn read(project: &str, document: &str) -> Result<Process, StoreError>
                 .join(", ")
         ))),
     }
+}
+
+/// Refuses what cannot be the id of a package of this server's own feed; one that is not said, and one that holds a
+/// variable, is for whoever makes a release of it.
+pub(super) fn refuse_package_ids(project: &str, document: &str) -> Result<(), StoreError> {
+    let document = parse(project, document)?;
+    let actions = list(&document, "Steps").into_iter().flat_map(|step| list(step, "Actions"));
+    for action in actions {
+        let own = |package: &&Value| {
+            text(package, "FeedId").is_none_or(|feed| feed.is_empty() || feed.eq_ignore_ascii_case(FEED))
+        };
+        let ids = list(action, "Packages").into_iter().filter(own).filter_map(|one| text(one, "PackageId"));
+        for id in ids {
+            if !(id.is_empty() || id.contains("#{") || is_valid_id(&id)) {
+                return Err(StoreError::Invalid(format!(
+                    "{}; it stands in the process of project `{project}`",
+                    FileNameError::Id { id }
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn package_ids(action: &Value) -> Result<Vec<String>, StoreError> {

@@ -4,7 +4,7 @@ use sqlx::AnyConnection;
 
 use super::{
     ReleaseRow, Store, StoreError, deployments, environments::checked_name, free_slug, key, libraries,
-    lifecycles, meant, spaces,
+    lifecycles, meant, process, spaces,
 };
 use crate::model::{LibraryVariableSetId, ProjectGroupId, ProjectId};
 
@@ -174,6 +174,7 @@ impl Store {
         .await?
         .rows_affected();
         let row = by_id(&mut write, project).await?;
+        process::refuse_package_ids(&row.name, process)?;
         if changed == 0 {
             return Err(StoreError::Conflict(format!(
                 "the deployment process of project `{}` is at version {}, the one sent was made from version {version}: \

@@ -109,8 +109,9 @@ macro_rules! select {
 }
 
 impl Store {
-    /// Makes a release. All resolving is done here: package, version, channel.
-    pub async fn create_release(&self, new: &NewRelease) -> Result<ReleaseRow, StoreError> {
+    /// Makes a release, or finds the one that is there; answers whether it was there. All resolving is done here: package,
+    /// version, channel.
+    pub async fn create_release(&self, new: &NewRelease) -> Result<(ReleaseRow, bool), StoreError> {
         let project = self.project(&new.project).await?;
         let mut write = self.write().await?;
         // It copies what is sealed.
@@ -156,14 +157,15 @@ impl Store {
         if let Some(made) = made {
             progress::begin(&mut write, &made).await?;
             write.commit().await?;
-            return Ok(made);
+            return Ok((made, false));
         }
         if new.ignore_existing {
-            return Ok(sqlx::query_as(select!("where project_id = $1 and version_key = $2"))
+            let there = sqlx::query_as(select!("where project_id = $1 and version_key = $2"))
                 .bind(project.id)
                 .bind(version_key(&version))
                 .fetch_one(&mut *write)
-                .await?);
+                .await?;
+            return Ok((there, true));
         }
         Err(StoreError::Conflict(format!("release {version} of project `{}` exists already", project.name)))
     }
@@ -182,13 +184,13 @@ impl Store {
 
     /// The release of this id.
     pub async fn release(&self, named: &str) -> Result<ReleaseRow, StoreError> {
-        let missing = || StoreError::NotFound(format!("release `{named}` does not exist"));
-        let id = named.parse::<ReleaseId>().map_err(|_| missing())?;
+        let missing = |named: &str| StoreError::NotFound(format!("release `{named}` does not exist"));
+        let id = named.parse::<ReleaseId>().map_err(|_| missing(named))?;
         let found = sqlx::query_as(select!(
             "where id = $1 and project_id in (select id from projects where space_id = coalesce($2, space_id))"
         ));
         let found = found.bind(id.0).bind(self.space);
-        found.fetch_optional(&self.database.reader).await?.ok_or_else(missing)
+        found.fetch_optional(&self.database.reader).await?.ok_or_else(|| missing(&id.to_string()))
     }
 
     /// The release of this version of a project.

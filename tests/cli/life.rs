@@ -113,6 +113,68 @@ async fn so_it_is_with_what_is_current() {
     expect(&unknown, 6, &["known are: Dev"]);
 }
 
+/// What a command that waits said in the end, which this brings about once it has told what it made.
+async fn cut_short(program: Program, end: impl AsyncFnOnce(u32)) -> Output {
+    let running = tokio::task::spawn_blocking(move || {
+        let running = program.spawn();
+        running.wait_for_line("ServerTasks-1");
+        running
+    });
+    let running = running.await.unwrap();
+    end(running.pid()).await;
+    tokio::task::spawn_blocking(move || running.wait()).await.unwrap()
+}
+
+fn signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+#[tokio::test]
+async fn who_stops_waiting_is_told_what_was_made() {
+    use rustix::process::Signal;
+    let wait = [&DEPLOY[..], &["--wait", "--json"]].concat();
+    for kind in [Signal::TERM, Signal::INT] {
+        let scene = Scene::new().await;
+        let output = cut_short(scene.octarm(&wait), async |pid| signal(pid, kind)).await;
+        expect(&output, 130, &[]);
+        let answer: Value = serde_json::from_str(&output.stdout).unwrap();
+        assert_eq!(answer["DeploymentServerTasks"][0]["DeploymentId"], "Deployments-1");
+        assert_eq!(answer["Tasks"][0]["State"], "Queued");
+        for line in output.stderr.lines() {
+            assert!(serde_json::from_str::<Value>(line).unwrap()["note"].is_string(), "{line}");
+        }
+    }
+    let scene = Scene::new().await;
+    let output = cut_short(scene.octarm(&wait[..9]), async |pid| signal(pid, Signal::TERM)).await;
+    expect(&output, 130, &["to Dev: ServerTasks-1 (Deployments-1)\n", "ServerTasks-1  Queued", "goes on"]);
+    let words = ["task", "wait", "ServerTasks-1", "--json"];
+    let running = scene.octarm(&words).spawn();
+    scene.end(success()).await;
+    let ended = tokio::task::spawn_blocking(move || running.wait()).await.unwrap();
+    expect(&ended, 0, &["Success"]);
+}
+
+#[tokio::test]
+async fn so_is_who_cannot_ask_any_more() {
+    let scene = Scene::new().await;
+    let wait = [&DEPLOY[..], &["--wait", "--json"]].concat();
+    let key = json!({ "Name": "Build", "Permissions": ["read", "deploy"] });
+    let key = scene.server.post("apikeys", key).await.expect(201);
+    let program = scene.octarm(&wait).env("OCTARM_API_KEY", key["ApiKey"].as_str().unwrap());
+    let output = cut_short(program, async |_| {
+        scene.server.delete(&format!("apikeys/{}", key["Id"].as_str().unwrap())).await.expect(200);
+        // The question that waits at the moment was let in before.
+        let claimed = scene.worker.claim().await.unwrap();
+        scene.worker.log(&claimed, 0, &line("at work")).await.expect(200);
+    });
+    let output = output.await;
+    expect(&output, 6, &[]);
+    let answer: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(answer["DeploymentServerTasks"][0]["DeploymentId"], "Deployments-1");
+    assert_eq!(answer["Tasks"], json!([{ "Id": "ServerTasks-1", "State": "Unknown" }]));
+}
+
 #[tokio::test]
 async fn waiting_ends_as_the_task_ended_and_with_0_only_for_a_success() {
     let scene = Scene::new().await;

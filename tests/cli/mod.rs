@@ -1,5 +1,7 @@
 //! The commands of people: everything that the server holds, profiles, what shells and `man` are given.
 
+mod files;
+mod hostile;
 mod life;
 mod profiles;
 mod resources;

@@ -68,6 +68,23 @@ fn the_key_of_a_profile_goes_to_no_other_server() {
 }
 
 #[test]
+fn the_key_of_the_environment_goes_to_no_other_server() {
+    let setup = Setup::start();
+    let url = setup.url();
+    // This server would take the key: were it sent, the command would succeed.
+    expect(&octarm(&setup, ["profile", "add", "here", "--server", &url]).run(), 0, &[]);
+    let list = || octarm(&setup, ["environment", "list", "--profile", "here"]);
+    let elsewhere = || list().env("OCTARM_SERVER", "http://127.0.0.1:1");
+    let refused = elsewhere().env("OCTARM_API_KEY", setup.key()).run();
+    expect(&refused, 2, &["no API key for the server from the profile `here`"]);
+    let refused = elsewhere().env("OCTARM_API_KEY_FILE", setup.key_file()).run();
+    expect(&refused, 2, &["no API key for the server from the profile `here`"]);
+    // One that is for no server of its own, or for this one, is meant.
+    expect(&list().env("OCTARM_API_KEY", setup.key()).run(), 0, &[]);
+    expect(&list().env("OCTARM_API_KEY", setup.key()).env("OCTARM_SERVER", &url).run(), 0, &[]);
+}
+
+#[test]
 fn a_file_of_profiles_that_others_may_read_is_not_used() {
     let setup = Setup::start();
     let folder = setup.folder().join("config/octarm");

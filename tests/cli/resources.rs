@@ -153,6 +153,16 @@ fn packages_come_back_as_they_were_pushed() {
         &["the package `Order` does not exist", "Orders"],
     );
 
+    expect(
+        &setup.octarm(["package", "list", "Order"]).run(),
+        6,
+        &["the package `Order` does not exist", "Orders"],
+    );
+    let again = setup.folder().join("Orders.1.9.0.zip");
+    let again = setup.octarm(["package", "push", again.to_str().unwrap()]).run();
+    expect(&again, 6, &["exists already", "`--overwrite replace`"]);
+    assert!(!again.stderr.contains("overwriteMode"), "{again:?}");
+
     let to = setup.folder().join("fetched.zip");
     let fetch = ["package", "download", "Orders", "1.9.0", "--output", to.to_str().unwrap()];
     let fetched = setup.json(&fetch);
@@ -271,8 +281,8 @@ fn a_person_at_a_terminal_is_asked() {
             .env("OCTARM_API_KEY_FILE", setup.key_file())
             .run()
     };
-    expect(&answer("n"), 0, &["delete the environment CI (Environments-1)? [y/N]", "nothing was deleted"]);
-    expect(&answer(""), 0, &["nothing was deleted"]);
+    expect(&answer("n"), 8, &["delete the environment CI (Environments-1)? [y/N]", "nothing was deleted"]);
+    expect(&answer(""), 8, &["nothing was deleted"]);
     assert_eq!(names(&setup.json(&["environment", "list"])), ["CI"]);
     expect(&answer("y"), 0, &["deleted the environment CI (Environments-1)"]);
     assert_eq!(setup.run(&["environment", "list"]), "");
@@ -304,4 +314,114 @@ fn a_library_of_variables_from_its_making_to_its_end() {
     for words in [&["variable", "list"][..], &["variable", "list", "--project", "a", "--library", "b"]] {
         assert_eq!(setup.octarm(words).run().code, Some(2), "{words:?}");
     }
+}
+
+#[test]
+fn names_that_no_address_can_hold_are_neither_made_nor_looked_for() {
+    let setup = Setup::start();
+    setup.run(&["project", "create", "Orders"]);
+    for name in [".", "..", "", " ", "a\u{1b}b"] {
+        for kind in ["environment", "project", "lifecycle", "library", "worker-pool"] {
+            let refused = setup.octarm([kind, "create", name]).run();
+            assert_eq!(refused.code, Some(6), "{kind} {name:?}: {refused:?}");
+            assert!(!refused.stderr.contains('\u{1b}'), "{refused:?}");
+        }
+        let refused = setup.octarm(["environment", "deploy-current", name]).run();
+        assert_eq!(refused.code, Some(6), "{name:?}: {refused:?}");
+        let show = ["release", "show", name, "--project", "Orders"];
+        assert_eq!(setup.octarm(show).run().code, Some(6), "{name:?}");
+    }
+    let dots = setup.octarm(["environment", "create", ".."]).run();
+    expect(&dots, 6, &["`..` cannot be the name of the environment"]);
+    setup.run(&["environment", "create", " a/b "]);
+    assert_eq!(setup.json(&["environment", "show", "a/b"])["Name"], "a/b");
+}
+
+#[test]
+fn what_is_no_package_id_is_no_package_of_a_project() {
+    let setup = Setup::start();
+    setup.run(&["project", "create", "Orders"]);
+    for id in ["", "../x", "a b", "a/b"] {
+        for words in [
+            ["project", "create", "Other", "--package", id],
+            ["project", "update", "Orders", "--package", id],
+        ] {
+            expect(&setup.octarm(words).run(), 2, &["is not a package id"]);
+        }
+    }
+    assert_eq!(names(&setup.json(&["project", "list"])), ["Orders"]);
+    // The server itself refuses it too; what another feed calls its packages is not ours to judge.
+    let process = |package: &str, feed: &str| {
+        let package = serde_json::json!({ "PackageId": package, "FeedId": feed });
+        let steps = serde_json::json!([{ "Name": "A", "Actions": [{ "Name": "A", "Packages": [package] }] }]);
+        serde_json::json!({ "Version": 0, "Steps": steps }).to_string()
+    };
+    let path = "/api/deploymentprocesses/deploymentprocess-Projects-1";
+    let (status, said) = setup.try_put(path, &process("../x", "feeds-builtin"));
+    assert_eq!(status, 400, "{said}");
+    assert!(said.contains("`../x` is not a package id"), "{said}");
+    assert_eq!(setup.try_put(path, &process("library/nginx", "Feeds-7")).0, 200);
+}
+
+#[test]
+fn a_release_that_existed_is_not_called_created() {
+    let setup = Setup::start();
+    setup.run(&["project", "create", "Orders"]);
+    let bytes = zip(&[Raw::new("index.js", "// one").mode(0o644)]);
+    let file = write(setup.folder(), "Orders.1.0.0.zip", &bytes);
+    setup.run(&["package", "push", file.to_str().unwrap()]);
+    let create = ["release", "create", "--project", "Orders", "--ignore-existing"];
+    assert_eq!(setup.run(&create), "created release 1.0.0 of Orders (Releases-1)\n");
+    assert_eq!(setup.run(&create), "release 1.0.0 of Orders exists (Releases-1)\n");
+    let json = setup.json(&create);
+    assert_eq!((&json["ReleaseId"], &json["Existed"]), (&"Releases-1".into(), &true.into()));
+}
+
+#[test]
+fn a_variable_that_is_set_twice_at_once_is_refused() {
+    let setup = Setup::start();
+    setup.run(&["project", "create", "Orders"]);
+    let twice = setup.octarm(["variable", "set", "--project", "Orders", "A=1", "a=2"]).run();
+    expect(&twice, 2, &["variable `a` is given twice"]);
+    assert_eq!(setup.run(&["variable", "list", "--project", "Orders"]), "");
+}
+
+#[test]
+fn an_empty_name_names_nothing_not_even_the_only_one() {
+    let setup = Setup::start();
+    setup.run(&["project", "create", "Orders"]);
+    setup.run(&["environment", "create", "Ünïon"]);
+    let bytes = zip(&[Raw::new("index.js", "// one").mode(0o644)]);
+    let file = write(setup.folder(), "Orders.1.0.0.zip", &bytes);
+    let push = ["package", "push", file.to_str().unwrap(), "--overwrite", "ignore"];
+    assert_eq!(setup.run(&push), "pushed Orders 1.0.0\n");
+    assert_eq!(setup.run(&push), "package Orders 1.0.0 exists\n");
+    for words in [
+        &["project", "delete", "", "--yes"][..],
+        &["project", "delete", " ", "--yes", "--ignore-missing"],
+        &["project", "update", "", "--disable"],
+        &["environment", "delete", "", "--yes"],
+        &["variable", "set", "--project", "", "A=1"],
+        &["package", "delete", "", "1.0.0", "--yes"],
+        &["package", "delete", "Orders", "", "--yes"],
+        &["package", "download", "", "--output", "x"],
+        &["package", "list", ""],
+        &["release", "create", "--project", "Orders", "--version", ""],
+        &["release", "create", "--project", "Orders", "--channel", ""],
+        &["task", "list", "--project", ""],
+        &["task", "list", "--state", ""],
+    ] {
+        let refused = setup.octarm(words).run();
+        assert_eq!(refused.code, Some(2), "{words:?}: {refused:?}");
+    }
+    assert_eq!(setup.json(&["project", "list"])[0]["IsDisabled"], false);
+    assert_eq!(setup.run(&["variable", "list", "--project", "Orders"]), "");
+    assert!(
+        setup.run(&["project", "show", "orders"]).contains("Deploys:    Orders, as the project is called\n")
+    );
+    assert_eq!(setup.json(&["environment", "show", "ünïON"])["Name"], "Ünïon");
+    let order = setup.json(&["environment", "update", "ünïon", "--order", "-1"]);
+    assert_eq!(order["SortOrder"], -1);
+    let unknown = setup.octarm(["task", "show", "ServerTasks-9"]).run();
+    expect(&unknown, 6, &["task `ServerTasks-9` does not exist"]);
 }

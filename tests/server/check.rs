@@ -108,3 +108,26 @@ fn the_certificate_is_looked_at_and_none_is_made() {
     let both = both.arg_pair("--tls-cert", &certificate).arg_pair("--tls-key", &key).run();
     assert!(both.code == Some(64) && both.stderr.contains("leave one of the two out"), "{both:?}");
 }
+
+#[test]
+fn what_is_right_is_a_list_for_programs_and_a_folder_in_use_is_told_for_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let program = Program::octarm().env("OCTARM_SERVER_DATA", &data);
+    let program = program.env("OCTARM_SERVER_LISTEN", "127.0.0.1:0");
+    let text = check(program.clone());
+    let json = program.clone().args(["server", "check-config", "--json"]).run();
+    let lines: Vec<String> = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, lines), (Some(0), text.stdout.lines().map(str::to_owned).collect()));
+    let wrong = program.clone().args(["server", "check-config", "--json", "--tls", "maybe"]).run();
+    let error: serde_json::Value = serde_json::from_str(&wrong.stderr).unwrap();
+    assert_eq!((&error["error"]["exit_code"], wrong.stdout.as_str()), (&64.into(), ""));
+
+    let server = program.clone().args(["server", "run"]).spawn();
+    server.wait_for_line("listening");
+    for command in ["check-config", "rotate-master-key", "prune"] {
+        let run = program.clone().args(["server", command]).run();
+        assert_eq!(run.code, Some(64), "{command}: {run:?}");
+        assert!(run.stderr.contains("hint: stop the server that runs there first"), "{command}: {run:?}");
+    }
+}

@@ -186,14 +186,22 @@ impl Setup {
     /// Saves this JSON document by a PUT with the first API key.
     #[track_caller]
     pub(crate) fn put(&self, path: &str, document: &str) {
+        let (status, said) = self.try_put(path, document);
+        assert_eq!(status, 200, "{said}");
+    }
+
+    /// The same where it may be refused; answers the status and what the server said.
+    pub(crate) fn try_put(&self, path: &str, document: &str) -> (u16, String) {
         let request = reqwest::Client::new()
             .put(format!("{}{path}", self.url()))
             .header("X-Octopus-ApiKey", self.key())
             .header("Content-Type", "application/json")
             .body(document.to_owned());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let answer = runtime.block_on(async { request.send().await.unwrap() });
-        assert!(answer.status().is_success(), "{answer:?}");
+        runtime.block_on(async {
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
     }
 
     /// Creates environments, and a project that deploys the package of its own name.

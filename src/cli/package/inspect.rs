@@ -92,7 +92,8 @@ fn neighbours<'a>(package: &'a Package, wanted: &str) -> BTreeSet<&'a str> {
 fn digest(path: &Path) -> Result<(String, u64), CliError> {
     let mut context = Context::new(&SHA256);
     let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut Digesting(&mut context)));
-    let size = read.map_err(|source| CliError::Io { act: format!("reading {}", path.display()), source })?;
+    let size =
+        read.map_err(|source| CliError::Reading { act: format!("reading {}", path.display()), source })?;
     Ok((hex::encode(context.finish()), size))
 }
 

@@ -1,6 +1,6 @@
 //! Packages that the server has: listed, shown, fetched, deleted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{
     cli::{
         CliError, Output,
         delete::{self, DeleteArgs},
-        find::{text, unknown},
+        find::{given, text, unknown},
         table,
     },
     client::{Collection, ServerClient},
@@ -19,11 +19,15 @@ use crate::{
 const KIND: Collection = Collection::Packages;
 
 pub(super) async fn list(client: &ServerClient, id: Option<&str>, output: Output) -> Result<(), CliError> {
+    let id = id.map(|id| given("package", id)).transpose()?;
     let filter = match id {
         Some(id) => ("nuGetPackageId", id.to_owned()),
         None => ("latest", "true".to_owned()),
     };
     let all = client.list(KIND, None, &[filter], usize::MAX).await?.items;
+    if let Some(id) = id.filter(|_| all.is_empty()) {
+        return Err(no_package(client, id).await?);
+    }
     let row = |package: &Value| {
         json!({
             "Id": package["PackageId"], "Version": package["Version"], "Format": package["FileExtension"],
@@ -75,6 +79,9 @@ pub(super) async fn download(
 ) -> Result<(), CliError> {
     let found = find(client, id, version).await?;
     let (id, version) = (text(&found, "PackageId"), text(&found, "Version"));
+    if to.as_deref() == Some(Path::new("-")) {
+        return stream(client, &found, output).await;
+    }
     let to = match to {
         Some(to) => to,
         // A name from elsewhere is never a way into another folder.
@@ -90,9 +97,25 @@ pub(super) async fn download(
     Ok(())
 }
 
+/// Writes a package to standard output, once it is known to have come whole.
+async fn stream(client: &ServerClient, found: &Value, output: Output) -> Result<(), CliError> {
+    let failed = |source| CliError::Io { act: "keeping the package until it is whole".to_owned(), source };
+    output.refuse_terminal("a package")?;
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let file = folder.path().join("package");
+    client.download(found, &file, false).await?;
+    output.stream(&file)?;
+    let (id, version) = (text(found, "PackageId"), text(found, "Version"));
+    let json = json!({ "path": "-", "size": found["PackageSizeBytes"], "sha256": found["Hash"] });
+    output.result_beside(&format!("downloaded {id} {version} to standard output: {}", size(found)), &json);
+    Ok(())
+}
+
 /// The version of a package, or its newest.
 async fn find(client: &ServerClient, id: &str, version: Option<&str>) -> Result<Value, CliError> {
+    let id = given("package", id)?;
     if let Some(version) = version {
+        given("package's version", version)?;
         match client.read(KIND, &format!("packages-{id}.{version}")).await {
             Err(error) if error.status() == Some(404) => {}
             found => return Ok(found?),
@@ -100,8 +123,7 @@ async fn find(client: &ServerClient, id: &str, version: Option<&str>) -> Result<
     }
     let mut versions = client.list(KIND, None, &[("nuGetPackageId", id.to_owned())], usize::MAX).await?.items;
     if versions.is_empty() {
-        let all = client.list(KIND, None, &[("latest", "true".to_owned())], usize::MAX).await?.items;
-        return Err(unknown("package", id, all.iter().map(|package| text(package, "PackageId"))));
+        return Err(no_package(client, id).await?);
     }
     match version {
         // The highest version comes first.
@@ -111,6 +133,12 @@ async fn find(client: &ServerClient, id: &str, version: Option<&str>) -> Result<
             Err(unknown("package", &named, versions.iter().map(|package| text(package, "Version"))))
         }
     }
+}
+
+/// There is none of this id, but of these.
+async fn no_package(client: &ServerClient, id: &str) -> Result<CliError, CliError> {
+    let all = client.list(KIND, None, &[("latest", "true".to_owned())], usize::MAX).await?.items;
+    Ok(unknown("package", id, all.iter().map(|package| text(package, "PackageId"))))
 }
 
 fn size(package: &Value) -> String {

@@ -24,6 +24,9 @@ pub(super) fn run(asked: &Repack, output: Output) -> Result<(), CliError> {
         // A stream cannot be taken back when the end of the package turns out to be bad.
         return Err(CliError::NoStream);
     }
+    if !asked.package.exists() {
+        return Err(CliError::NoPackage(asked.package.clone()));
+    }
     let layout = Conventions::load(asked.conventions.as_deref())?.layout;
     let name = without_version(&asked.package);
     // A tar is spooled where the zip will be: on no other disk is space needed.

@@ -54,7 +54,7 @@ pub(super) fn read(
 ) -> Result<Head, BackupError> {
     let damaged = |reason: String| BackupError::Damaged { file: file.to_owned(), reason };
     let unreadable = |source: io::Error| damaged(format!("it cannot be read as one: {source}"));
-    let opened = fs::File::open(file).map_err(BackupError::io("reading the backup"))?;
+    let opened = fs::File::open(file).map_err(BackupError::Reading)?;
     let mut archive = tar::Archive::new(BufReader::with_capacity(128 * 1024, opened));
     let mut head: Option<Head> = None;
     let (mut found, mut paths) = (BTreeSet::new(), HashSet::new());

@@ -114,8 +114,8 @@ pub(super) const SCHEMAS: &[Schema] = &[
     ),
     answered(
         "CreatedRelease",
-        "The release that was made.",
-        &[("ReleaseId", Id("Releases")), ("ReleaseVersion", Text)],
+        "The release that was made, or was there already where that was allowed.",
+        &[("ReleaseId", Id("Releases")), ("ReleaseVersion", Text), ("Existed", Flag)],
     ),
     answered(
         "Progression",
