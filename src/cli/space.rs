@@ -78,13 +78,7 @@ pub(super) async fn run(
             create(client, KIND, &name, body, ignore_existing, output).await?;
         }
         SpaceCommand::List => {
-            list(
-                client,
-                KIND,
-                &["Id", "Name", "Slug", "IsDefault", "TaskQueueStopped", "Description"],
-                output,
-            )
-            .await?;
+            list(client, KIND, &["Id", "Name", "IsDefault", "TaskQueueStopped"], output).await?;
         }
         SpaceCommand::Show { space } => {
             let found = find(client, KIND, &space).await?;

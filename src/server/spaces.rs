@@ -80,7 +80,7 @@ pub(super) async fn choose(
         (Ok(space), Some(own)) if space.id() == own => Ok(space),
         // Whether there is another one is not told either.
         (_, Some(own)) if named.is_some() => Err(Problem::forbidden(format!(
-            "the API key `{}` reaches no space but `{own}`; this call is for `{}`",
+            "the API key `{}` reaches space `{own}` alone; this call is for `{}`",
             caller.name(),
             named.unwrap_or_default()
         ))),

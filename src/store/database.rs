@@ -86,7 +86,7 @@ enum Open {
     /// transaction by itself when the disk is full: the count would never be right again.
     Sqlite(PoolConnection<Any>),
     /// It runs beside others, of this node and of others, and sees with each statement what they have committed: what
-    /// must not change between two statements is to be locked. Locks are taken in the order master key, lifecycle,
+    /// must not change between two statements is to be locked. Locks are taken in the order master key, space, lifecycle,
     /// library, environment, project, machine, deployment, release, so that no two transactions wait for each other.
     Postgres { transaction: Transaction<'static, Any>, node: Uuid },
 }
@@ -531,6 +531,96 @@ mod tests {
             after.iter().map(|text| read(text)).collect::<Vec<_>>(),
             [read(&expected), read("[]"), read(&expected)]
         );
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_was_there_before_spaces_is_whole_in_the_first_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let before = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        let mut eight = migrator(SQLITE_STEPS);
+        eight.migrations.to_mut().truncate(8);
+        eight.run(&before).await.unwrap();
+        raw_sql(
+            "insert into environments (id, name, name_key, slug, description, sort_order) values \
+             (3, 'Dev', 'dev', 'dev', 'd', 0), (9, 'Gone', 'gone', 'gone', '', 1); \
+             delete from environments where id = 9; \
+             insert into projects (id, name, name_key, slug, description, lifecycle_id, project_group_id, process, \
+             process_version, variables, variables_version, is_disabled, libraries) \
+             values (4, 'P', 'p', 'p-slug', 'd', 1, 1, '{}', 5, '[]', 6, 1, '2'); \
+             insert into channels (id, project_id, name, name_key, is_default) values (5, 4, 'C', 'c', 1); \
+             insert into packages (id, package_id, package_key, version, version_key, extension, file_name, sha256, \
+             size, published) values (6, 'Q', 'q', '1', '1.0.0', '.zip', 'Q.1.zip', 'sha', 7, 8); \
+             insert into releases (id, project_id, channel_id, version, version_key, assembled, process, \
+             process_version, variables, variables_version, action_name, package_id, package_version, package_file, \
+             package_sha256, package_size) values (7, 4, 5, '1', '1', 0, '{}', 0, '[]', 0, 'a', 'Q', '1', 'f', 'sha', 7); \
+             insert into release_snapshots values (7, 0, '[]', 0, '[]'); \
+             insert into machines (id, environment_id, name, name_key, host, machine_key, token_hash, version, created, \
+             last_seen, worker_pool_id) values (8, 3, 'm', 'm', 'h', 'k', 't', '', 0, 0, 2); \
+             insert into worker_pools (id, name, name_key, slug, description) values (2, 'W', 'w', 'w', 'd'); \
+             insert into library_variable_sets (id, name, name_key, description, variables, version) \
+             values (2, 'L', 'l', 'd', '[]', 3); \
+             insert into build_information (id, package_id, package_key, version, version_key, document, created) \
+             values (11, 'Q', 'q', '1', '1.0.0', '{}', 1); \
+             insert into deployments (id, release_id, project_id, environment_id, created, comments, prompted, state, \
+             fence, cancel_requested, blocked, log_offset, log_length) \
+             values (12, 7, 4, 3, 0, '', '[]', 'leased', 1, 0, 0, 0, 1); \
+             insert into journal values (12, 1, 1, '{}'); insert into log_chunks values (12, 0, x'61'); \
+             insert into api_keys (id, name, name_key, hash, hint, permissions, environments, created) \
+             values (13, 'k', 'k', 'h', 'API-', '[]', '[]', 0)",
+        )
+        .execute(&before)
+        .await
+        .unwrap();
+        before.close().await;
+        let database = Database::open(&Place::File(file)).await.unwrap();
+        let ids = |text: &'static str| {
+            let reader = database.reader.clone();
+            async move { sqlx::query_scalar::<_, i64>(text).fetch_all(&reader).await.unwrap() }
+        };
+        for (text, expected) in [
+            (
+                "select id from environments where space_id = 1 and slug = 'dev' and description = 'd'",
+                vec![3],
+            ),
+            (
+                "select id from projects where space_id = 1 and slug = 'p-slug' and variables_version = 6 \
+              and is_disabled = 1 and libraries = '2'",
+                vec![4],
+            ),
+            ("select c.id from channels c join projects p on p.id = c.project_id", vec![5]),
+            ("select id from packages where space_id = 1 and sha256 = 'sha' and published = 8", vec![6]),
+            ("select r.id from releases r join release_snapshots s on s.release_id = r.id", vec![7]),
+            (
+                "select m.id from machines m join worker_pools w on w.id = m.worker_pool_id \
+              join environments e on e.id = m.environment_id",
+                vec![8],
+            ),
+            ("select id from worker_pools where space_id = 1 order by id", vec![1, 2]),
+            ("select id from library_variable_sets where space_id = 1 and version = 3", vec![2]),
+            ("select id from build_information where space_id = 1", vec![11]),
+            ("select id from lifecycles where space_id = 1", vec![1]),
+            ("select id from project_groups where space_id = 1", vec![1]),
+            (
+                "select d.id from deployments d join journal j on j.deployment_id = d.id \
+              join log_chunks l on l.deployment_id = d.id join environments e on e.id = d.environment_id",
+                vec![12],
+            ),
+            ("select id from api_keys where space_id is null", vec![13]),
+            ("select count(*) from pragma_foreign_key_check", vec![0]),
+            ("select count(*) from sqlite_sequence where name like '%in_spaces'", vec![0]),
+            ("select count(*) from sqlite_sequence where name = 'projects' and seq = 4", vec![1]),
+            // An id that was given once is not given again.
+            ("select seq from sqlite_sequence where name = 'environments'", vec![9]),
+        ] {
+            assert_eq!(ids(text).await, expected, "{text}");
+        }
+        // What referred to the tables that were made anew still does.
+        let mut write = database.write().await.unwrap();
+        assert!(raw_sql("delete from environments where id = 3").execute(&mut *write).await.is_err());
+        drop(write);
         database.close().await;
     }
 }

@@ -171,6 +171,8 @@ const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 /// The one for a full disk.
 const FULL: i32 = 13;
+/// The one, with its higher bits, for what refers to something that went away in between.
+const FOREIGN_KEY: i32 = 787;
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -186,7 +188,8 @@ impl From<sqlx::Error> for StoreError {
                 let code: Option<i32> =
                     database.and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse().ok());
                 // The higher bits tell kinds of the same trouble apart.
-                match (code.map(|code| code & 0xff), &error) {
+                match (code.map(|code| if code == FOREIGN_KEY { code } else { code & 0xff }), &error) {
+                    (Some(FOREIGN_KEY), _) => Self::Raced,
                     (Some(FULL), _) => Self::DiskFull,
                     (Some(BUSY | LOCKED), _) => Self::Busy,
                     (_, E::PoolTimedOut | E::PoolClosed | E::Io(_) | E::Tls(_)) => Self::Unreachable,

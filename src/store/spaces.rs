@@ -252,15 +252,19 @@ pub(super) fn home(write: &Write) -> Result<i64, StoreError> {
 }
 
 fn refuse_taken(rows: &[SpaceRow], name: &str, own: Option<i64>) -> Result<(), StoreError> {
-    if rows.iter().any(|other| Some(other.id) != own && key(&other.name) == key(name)) {
-        return Err(StoreError::Conflict(format!("a space `{name}` exists already")));
+    match rows.iter().find(|other| Some(other.id) != own && key(&other.name) == key(name)) {
+        Some(other) => {
+            Err(StoreError::Conflict(format!("space `{}` exists already ({})", other.name, other.id())))
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The one that is meant by an id, a name or a slug.
 fn find(rows: Vec<SpaceRow>, named: &str) -> Result<SpaceRow, StoreError> {
     let id = named.trim().parse::<SpaceId>().ok().map(|id| id.0);
-    meant(rows, named, id, |row| (row.id, &row.name, &row.slug))
-        .ok_or_else(|| StoreError::NotFound(format!("space `{named}` does not exist")))
+    let known: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    let missing =
+        StoreError::NotFound(format!("space `{named}` does not exist; known are: {}", known.join(", ")));
+    meant(rows, named, id, |row| (row.id, &row.name, &row.slug)).ok_or(missing)
 }

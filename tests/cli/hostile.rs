@@ -3,6 +3,10 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
 };
 
@@ -15,24 +19,31 @@ use crate::support::process::{Output, Program};
 struct Hostile {
     address: SocketAddr,
     thread: Option<JoinHandle<()>>,
+    is_over: Arc<AtomicBool>,
 }
 
 impl Hostile {
     fn new(answer: impl Fn(&str) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
+                if over.load(Ordering::Acquire) {
+                    return;
+                }
                 let mut stream = stream.unwrap();
                 let request = request(&mut stream);
+                // A client that gave up before it asked.
                 if request.is_empty() {
-                    return;
+                    continue;
                 }
                 // A client that has gone has what it wanted.
                 let _ = stream.write_all(answer(&request).as_bytes());
             }
         });
-        Self { address, thread: Some(thread) }
+        Self { address, thread: Some(thread), is_over }
     }
 
     fn run(&self, words: &[&str]) -> Output {
@@ -43,7 +54,7 @@ impl Hostile {
 
 impl Drop for Hostile {
     fn drop(&mut self) {
-        // Nothing asked is the end.
+        self.is_over.store(true, Ordering::Release);
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

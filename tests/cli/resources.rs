@@ -210,7 +210,7 @@ fn keys_pools_workers_and_spaces() {
     assert!(shown.contains("May:           deploy\nEnvironments:  CI\n"), "{shown}");
     assert!(!shown.contains(fs_err::read_to_string(&key).unwrap().trim()));
     let with_it = || setup.octarm(["space", "list"]).env("OCTARM_API_KEY_FILE", &key).run();
-    assert_eq!(with_it().stdout, "Spaces-1  Default  yes\n");
+    assert_eq!(with_it().stdout, "Spaces-1  Default  yes  no\n");
     let refused = setup.octarm(["environment", "create", "X"]).env("OCTARM_API_KEY_FILE", &key).run();
     expect(&refused, 6, &["needs `administer`"]);
     expect(&setup.octarm(["api-key", "delete", "buid", "--yes"]).run(), 6, &["API key `buid`", "build"]);
@@ -424,4 +424,34 @@ fn an_empty_name_names_nothing_not_even_the_only_one() {
     assert_eq!(order["SortOrder"], -1);
     let unknown = setup.octarm(["task", "show", "ServerTasks-9"]).run();
     expect(&unknown, 6, &["task `ServerTasks-9` does not exist"]);
+}
+
+#[test]
+fn spaces_hold_their_things_apart() {
+    let setup = Setup::start();
+    setup.run(&["space", "create", "Team Blue", "--description", "blue"]);
+    setup.run(&["environment", "create", "Live", "--space", "team blue"]);
+    assert_eq!(setup.run(&["environment", "list"]), "");
+    let shown = setup.octarm(["environment", "list"]).env("OCTARM_SPACE", "team-blue").run();
+    assert!(shown.stdout.contains("Live"), "{}", shown.stdout);
+    expect(
+        &setup.octarm(["environment", "list", "--space", "Red"]).run(),
+        6,
+        &["space `red` does not exist", "Team Blue"],
+    );
+    let key = setup.folder().join("blue.key");
+    let make =
+        ["api-key", "create", "blue", "--may", "administer", "--only-space", "Team Blue", "--key-file"];
+    setup.run(&[&make[..], &[key.to_str().unwrap()]].concat());
+    let with_it = |arguments: &[&str]| setup.octarm(arguments).env("OCTARM_API_KEY_FILE", &key).run();
+    assert!(with_it(&["environment", "list"]).stdout.contains("Live"));
+    expect(&with_it(&["space", "create", "Mine"]), 6, &["reaches space `Spaces-2` alone"]);
+    setup.run(&["space", "update", "team-blue", "--name", "Crew"]);
+    expect(&setup.octarm(["space", "delete", "Crew", "--yes"]).run(), 6, &["its tasks are not stopped"]);
+    setup.run(&["space", "stop", "Crew"]);
+    assert!(setup.run(&["space", "show", "Crew"]).contains("yes"));
+    setup.run(&["space", "start", "Crew"]);
+    setup.run(&["space", "stop", "Crew"]);
+    setup.run(&["space", "delete", "Crew", "--yes"]);
+    assert_eq!(setup.run(&["space", "list"]), "Spaces-1  Default  yes  no\n");
 }

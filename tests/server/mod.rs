@@ -40,6 +40,7 @@ mod sqlite {
     mod retention;
     mod rotation;
     mod snapshots;
+    mod spaces;
     mod variables;
     mod waiting;
     mod workers;
@@ -76,6 +77,7 @@ mod postgres {
     mod retention;
     mod rotation;
     mod snapshots;
+    mod spaces;
     mod variables;
     mod waiting;
     mod workers;
