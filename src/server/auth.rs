@@ -56,7 +56,7 @@ async fn check_key(
     }
     if let Some(space) = row.space.filter(|_| is_about_all) {
         return Err(Problem::forbidden(format!(
-            "the API key `{}` reaches space `{space}` alone; this call is about all spaces",
+            "the API key `{}` reaches space `{space}` alone; this call is about the whole server",
             row.name
         )));
     }

@@ -162,7 +162,7 @@ impl Store {
         let mut write = self.write().await?;
         let row = find(all(&mut write).await?, named)?;
         let refused =
-            |why: String| Err(StoreError::Conflict(format!("space `{}` cannot be deleted: {why}", row.name)));
+            |why: String| Err(StoreError::Invalid(format!("space `{}` cannot be deleted: {why}", row.name)));
         if row.is_default() {
             return refused("it is the one that is always there".to_owned());
         }

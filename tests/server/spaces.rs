@@ -410,7 +410,7 @@ async fn spaces_are_made_renamed_and_deleted_when_they_are_at_rest() {
             .refused(409)
             .contains("`Team` exists already (Spaces-2)")
     );
-    assert!(server.delete("spaces/default").await.refused(400).contains("default"));
+    assert!(server.delete("spaces/default").await.refused(400).contains("always there"));
     assert_eq!(
         server.get(&format!("/api/{team}/lifecycles/all")).await.expect(200)[0]["Name"],
         "Default Lifecycle"
@@ -424,9 +424,9 @@ async fn spaces_are_made_renamed_and_deleted_when_they_are_at_rest() {
     assert_eq!(server.get("spaces?partialName=cre").await.expect(200)["Items"][0]["Id"], json!(team));
     assert_eq!(server.get("spaces?ids=Spaces-1").await.expect(200)["TotalResults"], 1);
     let filled = fill(&server, &team).await;
-    assert!(server.delete(&path).await.refused(400).contains("stop its task queue"));
+    assert!(server.delete(&path).await.refused(400).contains("its tasks are not stopped"));
     server.put(&path, json!({ "TaskQueueStopped": true })).await.expect(200);
-    assert!(server.delete(&path).await.refused(400).contains("these machines are in it: w"));
+    assert!(server.delete(&path).await.refused(400).contains("these machines are in it: `"));
     server.delete(&format!("/api/{team}/machines/{}", filled.id("machines"))).await.expect(200);
     assert!(server.delete(&path).await.refused(400).contains("Deployments-1"));
     server.post(&format!("/api/{team}/tasks/{}/cancel", filled.id("tasks")), Value::Null).await.expect(200);
