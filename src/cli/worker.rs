@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -65,6 +66,9 @@ pub(super) enum WorkerCommand {
     Run {
         #[command(flatten)]
         state: StateArgs,
+        /// How many deployments it runs at a time, one of each function; else 1
+        #[arg(long, value_name = "N")]
+        concurrency: Option<NonZeroUsize>,
     },
     /// Deregister this worker; may be repeated
     Deregister {
@@ -107,7 +111,11 @@ pub(super) async fn run(
             show_registered(&registered, deploy_current, &config, output);
             Ok(Exit::Done)
         }
-        WorkerCommand::Run { state } => serve(&read_config(&state, environment)?, environment, output).await,
+        WorkerCommand::Run { state, concurrency } => {
+            let concurrency = concurrency.map(|number| ("deployments.concurrency", number.to_string()));
+            let config = read_config_with(&state, environment, concurrency)?;
+            serve(&config, environment, output).await
+        }
         WorkerCommand::Deregister { state, force } => {
             let config = read_config(&state, environment)?;
             let (text, name) = match worker::deregister(&StateFolder::existing(&config.state), force).await? {
@@ -148,8 +156,17 @@ fn show_registered(registered: &Registered, deploy_current: bool, config: &Worke
 }
 
 fn read_config(args: &StateArgs, environment: &Environment) -> Result<WorkerConfig, CliError> {
+    read_config_with(args, environment, None)
+}
+
+fn read_config_with(
+    args: &StateArgs,
+    environment: &Environment,
+    flag: Option<(&'static str, String)>,
+) -> Result<WorkerConfig, CliError> {
     let state = args.state.as_ref().map(|state| ("state", state.display().to_string()));
-    Ok(WorkerConfig::read(args.config.as_deref(), environment, state.into_iter().collect())?)
+    let flags = state.into_iter().chain(flag).collect();
+    Ok(WorkerConfig::read(args.config.as_deref(), environment, flags)?)
 }
 
 async fn serve(config: &WorkerConfig, environment: &Environment, output: Output) -> Result<Exit, CliError> {
@@ -166,6 +183,7 @@ async fn serve(config: &WorkerConfig, environment: &Environment, output: Output)
         variables: own_variables(config, &conventions, environment),
         conventions,
         memory: Memory::default(),
+        concurrency: config.concurrency,
     };
     let stopping = Stopping::default();
     let leave = CancellationToken::new();
