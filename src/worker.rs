@@ -16,7 +16,7 @@ mod state;
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{info, warn};
 
@@ -51,6 +51,8 @@ pub struct Worker {
     pub memory: Memory,
     /// How many deployments it runs at a time.
     pub concurrency: NonZeroUsize,
+    /// After how long without work it ends by itself.
+    pub idle_exit: Option<Duration>,
 }
 
 /// How a worker is asked to stop.
@@ -132,6 +134,7 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
     let drain = &shared.stopping.drain;
     let mut backoff = Backoff::default();
     let mut is_away = false;
+    let mut worked = Instant::now();
     // None until the session stands.
     let mut session = None;
     while !drain.is_cancelled() {
@@ -141,6 +144,9 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
                 () = drain.cancelled() => break,
                 ended = runs.join_next() => ended,
             };
+        }
+        if ended.is_some() {
+            worked = Instant::now();
         }
         match ended {
             Some(Ok(true)) => {
@@ -158,19 +164,29 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
             // A claim that is cut off here may have been answered: its lease then runs out unused and the
             // deployment is handed out again.
             () = drain.cancelled() => break,
-            result = turn(shared, &mut session) => result,
+            result = turn(shared, &mut session, worked) => result,
         };
         match result {
             Ok(Turn::Work(assignment)) => {
                 is_away = false;
-                let shared = Arc::clone(shared);
-                runs.spawn(async move { assignment::run(&shared, *assignment).await });
+                let (shared, cancel) = (Arc::clone(shared), shared.stopping.cancel.child_token());
+                // Before the next claim, which says what is held: else this one would be handed out again.
+                let entry = shared.running.enter(assignment.deployment, assignment.fence, cancel.clone());
+                runs.spawn(async move {
+                    let _entry = entry;
+                    assignment::run(&shared, *assignment, cancel).await
+                });
             }
             Ok(Turn::Pause(time)) => {
                 if std::mem::take(&mut is_away) {
                     info!("the server answers again");
                 }
                 backoff.reset();
+                // Only after an answer that there is nothing: no deployment is on its way then.
+                if runs.is_empty() && shared.worker.idle_exit.is_some_and(|idle| worked.elapsed() >= idle) {
+                    info!("idle for long enough: stopping");
+                    break;
+                }
                 stop_or_wait(&shared.stopping, jittered(time)).await;
             }
             Err(error) if error.code() == Some(ErrorCode::SessionLive) => {
@@ -208,7 +224,7 @@ struct Session {
 }
 
 /// Starts the session if there is none, then asks for work once.
-async fn turn(shared: &Shared, session: &mut Option<Session>) -> Result<Turn, ClientError> {
+async fn turn(shared: &Shared, session: &mut Option<Session>, worked: Instant) -> Result<Turn, ClientError> {
     let Shared { client, worker, running, .. } = shared;
     let wait = if let Some(session) = session {
         session.wait
@@ -219,6 +235,8 @@ async fn turn(shared: &Shared, session: &mut Option<Session>) -> Result<Turn, Cl
         let watching = tokio::spawn(running.clone().watch(client.clone(), wait));
         session.insert(Session { wait, _watching: AbortOnDropHandle::new(watching) }).wait
     };
+    // A poll is not to outlast the time after which this process ends for want of work.
+    let wait = worker.idle_exit.map_or(wait, |idle| wait.min(idle.saturating_sub(worked.elapsed())));
     let answer = client.claim(wait, running.deployments()).await?;
     Ok(match answer.assignment {
         Some(assignment) => Turn::Work(assignment),

@@ -69,6 +69,12 @@ pub(super) enum WorkerCommand {
         /// How many deployments it runs at a time, one of each function; else 1
         #[arg(long, value_name = "N")]
         concurrency: Option<NonZeroUsize>,
+        /// End after so many seconds without work
+        #[arg(long, value_name = "SECONDS")]
+        idle_exit: Option<u32>,
+        /// Deregister when it ends by itself or is stopped
+        #[arg(long)]
+        ephemeral: bool,
     },
     /// Deregister this worker; may be repeated
     Deregister {
@@ -111,10 +117,11 @@ pub(super) async fn run(
             show_registered(&registered, deploy_current, &config, output);
             Ok(Exit::Done)
         }
-        WorkerCommand::Run { state, concurrency } => {
+        WorkerCommand::Run { state, concurrency, idle_exit, ephemeral } => {
             let concurrency = concurrency.map(|number| ("deployments.concurrency", number.to_string()));
             let config = read_config_with(&state, environment, concurrency)?;
-            serve(&config, environment, output).await
+            let idle_exit = idle_exit.map(|seconds| Duration::from_secs(seconds.into()));
+            serve(&config, idle_exit, ephemeral, environment, output).await
         }
         WorkerCommand::Deregister { state, force } => {
             let config = read_config(&state, environment)?;
@@ -169,7 +176,13 @@ fn read_config_with(
     Ok(WorkerConfig::read(args.config.as_deref(), environment, flags)?)
 }
 
-async fn serve(config: &WorkerConfig, environment: &Environment, output: Output) -> Result<Exit, CliError> {
+async fn serve(
+    config: &WorkerConfig,
+    idle_exit: Option<Duration>,
+    ephemeral: bool,
+    environment: &Environment,
+    output: Output,
+) -> Result<Exit, CliError> {
     // Packages, spools, journals and logs, wherever they are written: for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
     telemetry::start(&config.log, output.has_stderr_colour())?;
@@ -184,6 +197,7 @@ async fn serve(config: &WorkerConfig, environment: &Environment, output: Output)
         conventions,
         memory: Memory::default(),
         concurrency: config.concurrency,
+        idle_exit,
     };
     let stopping = Stopping::default();
     let leave = CancellationToken::new();
@@ -192,6 +206,11 @@ async fn serve(config: &WorkerConfig, environment: &Environment, output: Output)
     tokio::select! {
         ended = worker::run(worker, stopping) => ended?,
         () = leave.cancelled() => return Ok(Exit::Cancelled),
+    }
+    if ephemeral {
+        // Without force: what could not be reported is found out by whoever takes it over, and this worker is known
+        // until then.
+        worker::deregister(&StateFolder::existing(&config.state), false).await?;
     }
     Ok(Exit::Done)
 }

@@ -12,9 +12,9 @@ use super::{ClientError, Connection, Trust};
 use crate::{
     model::{DeploymentId, Fence, JournalEntry, Outcome},
     protocol::{
-        BASE, ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, FinishRequest, Finished, INSTANCE_HEADER, JournalRequest, Machine,
-        PackageReference, Recorded, RegisterRequest, RegisterResponse, RenewRequest, RenewResponse,
-        SessionRequest, SessionResponse,
+        BASE, ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, FinishRequest, Finished,
+        INSTANCE_HEADER, JournalRequest, Machine, PackageReference, Recorded, RegisterRequest,
+        RegisterResponse, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
     },
 };
 

@@ -22,8 +22,9 @@ use super::{
 use crate::{
     model::{DeploymentId, Fence, LogLine, MachineId, ReleaseId, Variable},
     protocol::{
-        ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, CurrentOutcome, FinishRequest, Finished, JournalRequest, MAX_LOG_CHUNK,
-        RegisterRequest, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
+        ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, CurrentOutcome, FinishRequest,
+        Finished, JournalRequest, MAX_LOG_CHUNK, RegisterRequest, RenewRequest, RenewResponse,
+        SessionRequest, SessionResponse,
     },
     store::{Look, Own},
 };
@@ -158,8 +159,7 @@ pub(super) async fn control(
     Body(request): Body<ControlRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     refuse_too_many(&request.holding)?;
-    let deadline =
-        Instant::now() + Duration::from_millis(request.wait_ms).min(shared.settings.poll_wait);
+    let deadline = Instant::now() + Duration::from_millis(request.wait_ms).min(shared.settings.poll_wait);
     loop {
         let news = shared.news.notified();
         tokio::pin!(news);

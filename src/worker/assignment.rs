@@ -29,18 +29,17 @@ const FETCH_DAMAGED: usize = 3;
 
 /// Runs the deployment and reports its end; answers whether the server has that. Whatever happens here ends this
 /// deployment, not the worker.
-pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment) -> bool {
+pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: CancellationToken) -> bool {
     let deployment = assignment.deployment;
     info!(%deployment, task = %assignment.task, fence = %assignment.fence, reconcile = assignment.reconcile, package = assignment.package.file_name, "claimed");
     let keeper = Keeper {
         client: shared.client.clone(),
         deployment,
         fence: assignment.fence,
-        cancel: shared.stopping.cancel.child_token(),
+        cancel,
         lost: CancellationToken::new(),
     };
     keeper.note(assignment.cancel);
-    let _entry = shared.running.enter(deployment, assignment.fence, keeper.cancel.clone());
     // Nothing is done before the first renewal succeeded: until then the server may think that we never got it.
     let (lease, term) = match keeper.begin().await {
         Ok(begun) => begun,
@@ -189,7 +188,9 @@ impl Engine<'_> {
         };
         let (shared, engine_log) = (Arc::clone(self.shared), log.clone());
         let engine =
-            tokio::spawn(async move { deploy::run(job, &shared.worker.conventions, &engine_log, &guard).await });
+            tokio::spawn(
+                async move { deploy::run(job, &shared.worker.conventions, &engine_log, &guard).await },
+            );
         let mut engine = AbortOnDropHandle::new(engine);
         let result = tokio::select! {
             result = &mut engine => result,

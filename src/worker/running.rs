@@ -99,7 +99,10 @@ impl Running {
 
     fn cancel(&self, deployments: &[DeploymentId]) {
         for one in self.hand_outs().iter().filter(|one| deployments.contains(&one.deployment)) {
-            one.cancel.cancel();
+            if !one.cancel.is_cancelled() {
+                info!(deployment = %one.deployment, "cancelling on request");
+                one.cancel.cancel();
+            }
         }
     }
 

@@ -6,8 +6,9 @@ use serde_json::Value;
 use super::operation::{Operation, Parameter, delete, get, patch, post};
 use super::shape::Shape::{Flag, Whole};
 use crate::protocol::{
-    ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, ErrorEnvelope, FinishRequest, Finished, JournalRequest, Recorded,
-    RegisterRequest, RegisterResponse, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
+    ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, ErrorEnvelope, FinishRequest, Finished,
+    JournalRequest, Recorded, RegisterRequest, RegisterResponse, RenewRequest, RenewResponse, SessionRequest,
+    SessionResponse,
 };
 
 const FENCE: Parameter = ("fence", Whole, "The hand-out.");
