@@ -10,6 +10,7 @@ mod checks;
 mod code;
 mod lambda;
 mod names;
+mod pace;
 mod refusal;
 mod s3;
 
@@ -23,6 +24,7 @@ pub use bucket::{Arriving, Bucket, BucketPlace, Listed};
 pub use code::{Code, CodeWriter};
 pub use lambda::{DIRECT_LIMIT, Function, Settled};
 pub use names::{BucketName, BucketNameError, FunctionName, FunctionNameError, ObjectKey, ObjectKeyError};
+pub use pace::{Pace, Turn};
 pub use refusal::{AwsError, Kind};
 pub use s3::{Place, Stored};
 
@@ -42,6 +44,7 @@ pub struct Aws {
     s3: aws_sdk_s3::Client,
     sts: aws_sdk_sts::Client,
     region: String,
+    pace: Pace,
 }
 
 /// Whose credentials these are.
@@ -92,7 +95,14 @@ impl Aws {
             lambda: aws_sdk_lambda::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
             region,
+            pace: Pace::default(),
         })
+    }
+
+    /// The same, at a pace that is shared with others.
+    #[must_use]
+    pub fn paced(self, pace: &Pace) -> Self {
+        Self { pace: pace.clone(), ..self }
     }
 
     /// The region of all calls.

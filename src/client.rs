@@ -13,7 +13,7 @@ use std::{io, time::Duration};
 
 pub use error::ClientError;
 pub use resources::{Collection, Listed};
-pub use retry::Backoff;
+pub use retry::{Backoff, jittered};
 pub use server::{LogPart, NewRelease, Overwrite, ServerClient};
 pub use trust::Trust;
 pub use worker::WorkerClient;

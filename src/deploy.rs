@@ -5,6 +5,7 @@
 
 mod error;
 mod guard;
+mod lanes;
 mod log;
 mod memory;
 mod plan;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 pub use error::DeployError;
 pub use guard::{Guard, JournalWrite, Lease, Moment, Stop};
+pub use lanes::{Lane, Lanes};
 pub use log::{Event, Log, Progress};
 pub use memory::{Known, Memory};
 pub use plan::{Action, Plan, Way};
@@ -27,7 +29,7 @@ pub use redact::{Redactor, RedactorError};
 pub use settings::SettingsError;
 
 use crate::{
-    aws::{Aws, Code, CodeWriter, DIRECT_LIMIT},
+    aws::{Aws, Code, CodeWriter, DIRECT_LIMIT, Pace},
     conventions::Conventions,
     model::{Failure, JournalRecord, Outcome, causes},
     package::{Identity, Package, Repacked},
@@ -56,6 +58,8 @@ pub struct Job {
     pub started: ZonedDateTime,
     /// What is known of this package from before, where there is a memory.
     pub known: Option<Known>,
+    /// How fast all deployments of the process may ask AWS.
+    pub pace: Pace,
     /// Show the plan, change nothing.
     pub dry_run: bool,
 }
@@ -164,13 +168,16 @@ async fn try_run(
     };
 
     log.progress(Progress::Asking);
-    let aws = Aws::connect(settings.credentials.clone(), settings.region.clone()).await?;
+    let aws = Aws::connect(settings.credentials.clone(), settings.region.clone()).await?.paced(&job.pace);
     let caller = aws.caller().await?;
     log.info(format!("AWS account {} as {} in {}", caller.account, caller.arn, aws.region()));
     if let Some(expected) = settings.account.as_ref().filter(|expected| **expected != caller.account) {
         return Err(DeployError::Account { expected: expected.clone(), found: caller.account });
     }
 
+    // Two deployments of one function would each take the other for somebody who changes it behind their back.
+    let function = format!("{}/{}/{}", caller.account, aws.region(), settings.function);
+    let _lane = guard.lane(&function, log, reached.is_established).await?;
     let desired = settings.desired(aws.region(), &caller.account, &identity, &repacked, way);
     let step = update_code::Step { aws: &aws, timeout: settings.update_timeout, log, guard, place };
     step.run(desired, &code, &job.journal, job.dry_run, reached).await

@@ -5,6 +5,7 @@
 //! | `POST register` | an API key | makes or finds the worker of this name in the environment, answers its token; takes an [`IDEMPOTENCY_HEADER`] |
 //! | `POST session` | the worker | starts (or takes over) the worker's session |
 //! | `POST claim` | the session | waits for a deployment of the environment and takes it under a lease |
+//! | `POST control` | the session | waits until cancelling is asked for of what the worker holds |
 //! | `POST deployments/{id}/renew` | the fence | renews the lease |
 //! | `POST deployments/{id}/journal` | the fence | records an intent or an effect |
 //! | `PATCH deployments/{id}/log?fence=N&offset=N` | the fence | appends whole lines at a byte offset |
@@ -163,6 +164,9 @@ pub struct SessionResponse {
 pub struct ClaimRequest {
     /// How long to wait for work, in milliseconds; the server may answer sooner.
     pub wait_ms: u64,
+    /// What the worker runs already: of all else that the server believes it to hold it knows nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holding: Vec<DeploymentId>,
 }
 
 /// Answer of `POST claim`.
@@ -213,6 +217,22 @@ pub struct PackageReference {
     pub sha256: String,
     /// How many bytes.
     pub size: u64,
+}
+
+/// `POST control`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ControlRequest {
+    /// How long to wait for news, in milliseconds; the server may answer sooner.
+    pub wait_ms: u64,
+    /// What the worker runs and has not been told to cancel yet.
+    pub holding: Vec<DeploymentId>,
+}
+
+/// Answer of `POST control`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ControlResponse {
+    /// What is to be cancelled of what the worker named.
+    pub cancel: Vec<DeploymentId>,
 }
 
 /// `POST deployments/{id}/renew`.

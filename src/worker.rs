@@ -1,6 +1,6 @@
-//! The daemon in each environment: registers, polls, runs one deployment at a time, drains.
+//! The daemon in each environment: registers, polls, runs so many deployments at a time, drains.
 //!
-//! One task owns the truth about a deployment; lease, journal and log are tasks of their own that talk to it over
+//! One task owns the truth about each deployment; lease, journal and log are tasks of their own that talk to it over
 //! channels. The right to change anything is the lease: without it nothing is begun.
 
 mod assignment;
@@ -9,23 +9,27 @@ mod lease;
 mod local_log;
 mod log_stream;
 mod registration;
+mod running;
 mod spool;
 mod state;
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
-use tokio_util::sync::CancellationToken;
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{info, warn};
 
 pub use local_log::{LocalLine, LocalLog, LogReader};
 pub use registration::{Deregistered, Registered, Registration, deregister, register};
 pub use state::{Identity, StateError, StateFolder};
 
+use self::running::Running;
 use crate::{
-    client::{Backoff, ClientError, WorkerClient},
+    aws::Pace,
+    client::{Backoff, ClientError, WorkerClient, jittered},
     conventions::Conventions,
-    deploy::Memory,
+    deploy::{Lanes, Memory},
     model::{Variable, chain},
     protocol::{Assignment, ErrorCode, Machine},
 };
@@ -45,6 +49,10 @@ pub struct Worker {
     pub variables: Vec<Variable>,
     /// The packages that it has verified.
     pub memory: Memory,
+    /// How many deployments it runs at a time.
+    pub concurrency: NonZeroUsize,
+    /// After how long without work it ends by itself.
+    pub idle_exit: Option<Duration>,
 }
 
 /// How a worker is asked to stop.
@@ -85,38 +93,101 @@ impl WorkerError {
     }
 }
 
+/// What all deployments of this process share.
+#[derive(Debug)]
+struct Shared {
+    client: WorkerClient,
+    worker: Worker,
+    local: LocalLog,
+    running: Running,
+    /// For one deployment and for one function at a time one hand-out.
+    lanes: Lanes,
+    pace: Pace,
+    stopping: Stopping,
+}
+
 /// Runs until it is asked to stop or cannot go on.
 pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> {
     let token = SecretString::from(worker.identity.token.0.clone());
     let client = WorkerClient::new(&worker.identity.server, &worker.identity.trust, token)?;
-    let worker = Arc::new(worker);
     worker.state.prune();
+    let shared = Arc::new(Shared {
+        client,
+        local: LocalLog::new(worker.state.path()),
+        worker,
+        running: Running::default(),
+        lanes: Lanes::default(),
+        pace: Pace::default(),
+        stopping,
+    });
+    let mut runs = JoinSet::new();
+    let ended = poll(&shared, &mut runs).await;
+    // What runs comes to its end, also where the server wants no more of this worker: it then learns that by itself.
+    while runs.join_next().await.is_some() {}
+    ended?;
+    info!("drained: stopping");
+    Ok(())
+}
+
+/// Takes deployments while there is room, until it is asked to drain.
+async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), WorkerError> {
+    let drain = &shared.stopping.drain;
     let mut backoff = Backoff::default();
     let mut is_away = false;
+    let mut worked = Instant::now();
     // None until the session stands.
     let mut session = None;
-    while !stopping.drain.is_cancelled() {
+    while !drain.is_cancelled() {
+        let mut ended = runs.try_join_next();
+        if ended.is_none() && runs.len() >= shared.worker.concurrency.get() {
+            ended = tokio::select! {
+                () = drain.cancelled() => break,
+                ended = runs.join_next() => ended,
+            };
+        }
+        if ended.is_some() {
+            worked = Instant::now();
+        }
+        match ended {
+            Some(Ok(true)) => {
+                backoff.reset();
+                continue;
+            }
+            // Its end could not be reported: it would come back at once.
+            Some(_) => {
+                stop_or_wait(&shared.stopping, backoff.pause(None)).await;
+                continue;
+            }
+            None => {}
+        }
         let result = tokio::select! {
             // A claim that is cut off here may have been answered: its lease then runs out unused and the
             // deployment is handed out again.
-            () = stopping.drain.cancelled() => break,
-            result = turn(&client, &worker, &mut session) => result,
+            () = drain.cancelled() => break,
+            result = turn(shared, &mut session, worked) => result,
         };
         match result {
             Ok(Turn::Work(assignment)) => {
                 is_away = false;
-                if assignment::run(&client, &worker, *assignment, &stopping).await {
-                    backoff.reset();
-                } else {
-                    stop_or_wait(&stopping, backoff.pause(None)).await;
-                }
+                let (shared, cancel) = (Arc::clone(shared), shared.stopping.cancel.child_token());
+                // Before the next claim, which says what is held: else this one would be handed out again.
+                let entry = shared.running.enter(assignment.deployment, assignment.fence, cancel.clone());
+                runs.spawn(async move {
+                    let _entry = entry;
+                    assignment::run(&shared, *assignment, cancel).await
+                });
             }
             Ok(Turn::Pause(time)) => {
                 if std::mem::take(&mut is_away) {
                     info!("the server answers again");
                 }
                 backoff.reset();
-                stop_or_wait(&stopping, time).await;
+                // Only after an answer that there is nothing: no deployment is on its way then.
+                if runs.is_empty() && shared.worker.idle_exit.is_some_and(|idle| worked.elapsed() >= idle) {
+                    info!("idle for long enough: stopping");
+                    break;
+                }
+                stop_or_wait(&shared.stopping, jittered(time)).await;
             }
             Err(error) if error.code() == Some(ErrorCode::SessionLive) => {
                 let time = error.retry_after().unwrap_or(Duration::from_secs(5));
@@ -124,7 +195,7 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
                     seconds = time.as_secs_f32(),
                     "an earlier process of this worker still holds a lease: waiting for its end"
                 );
-                stop_or_wait(&stopping, time).await;
+                stop_or_wait(&shared.stopping, time).await;
             }
             Err(error) if is_final(&error) => return Err(error.into()),
             // Also what looks final to a single request: a proxy's page, a full disk, a newer server's answer. A
@@ -134,11 +205,10 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
                 if !std::mem::replace(&mut is_away, true) {
                     warn!(error = chain(&error), "trying again until the server answers");
                 }
-                stop_or_wait(&stopping, time).await;
+                stop_or_wait(&shared.stopping, time).await;
             }
         }
     }
-    info!("drained: stopping");
     Ok(())
 }
 
@@ -147,20 +217,27 @@ enum Turn {
     Pause(Duration),
 }
 
+/// A session that stands.
+struct Session {
+    wait: Duration,
+    _watching: AbortOnDropHandle<()>,
+}
+
 /// Starts the session if there is none, then asks for work once.
-async fn turn(
-    client: &WorkerClient,
-    worker: &Worker,
-    session: &mut Option<Duration>,
-) -> Result<Turn, ClientError> {
-    let wait = if let Some(wait) = *session {
-        wait
+async fn turn(shared: &Shared, session: &mut Option<Session>, worked: Instant) -> Result<Turn, ClientError> {
+    let Shared { client, worker, running, .. } = shared;
+    let wait = if let Some(session) = session {
+        session.wait
     } else {
         let answer = client.start_session(worker.machine.clone()).await?;
         info!(worker = %answer.worker_id, environment = answer.environment, server = worker.identity.server, "polling for deployments");
-        *session.insert(Duration::from_millis(answer.poll_wait_ms))
+        let wait = Duration::from_millis(answer.poll_wait_ms);
+        let watching = tokio::spawn(running.clone().watch(client.clone(), wait));
+        session.insert(Session { wait, _watching: AbortOnDropHandle::new(watching) }).wait
     };
-    let answer = client.claim(wait).await?;
+    // A poll is not to outlast the time after which this process ends for want of work.
+    let wait = worker.idle_exit.map_or(wait, |idle| wait.min(idle.saturating_sub(worked.elapsed())));
+    let answer = client.claim(wait, running.deployments()).await?;
     Ok(match answer.assignment {
         Some(assignment) => Turn::Work(assignment),
         None => Turn::Pause(Duration::from_millis(answer.pause_ms)),

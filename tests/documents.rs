@@ -29,7 +29,7 @@ fn uncommented(name: &str) -> tempfile::NamedTempFile {
 fn the_reference_of_the_workers_settings_holds() {
     let file = uncommented("worker.toml");
     let text = fs_err::read_to_string(file.path()).unwrap();
-    for key in ["state", "conventions", "machine_id", "from_environment", "format", "level"] {
+    for key in ["state", "conventions", "machine_id", "concurrency", "from_environment", "format", "level"] {
         assert!(text.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key} is not described");
     }
     let read = WorkerConfig::read(Some(file.path()), &Environment::default(), Vec::new()).unwrap();
@@ -37,6 +37,7 @@ fn the_reference_of_the_workers_settings_holds() {
         read.from_environment,
         ["AWS.Deployment.Key", "AWS.Deployment.Secret", "AWS.Deployment.Region"]
     );
+    assert_eq!(read.concurrency.get(), 1);
     assert_eq!(read.state, Path::new("/var/lib/octarm/worker"));
 }
 

@@ -6,7 +6,7 @@ use aws_config::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_lambda::types::{FunctionConfiguration, LastUpdateStatus, PackageType, State};
 use aws_smithy_types::Blob;
 
-use super::{Aws, AwsError, Code, FunctionName, Place, Stored, body::Streamed, refusal};
+use super::{Aws, AwsError, Code, FunctionName, Kind, Place, Stored, Turn, body::Streamed, refusal};
 
 /// The most bytes that the request of a direct upload may have: 50 MiB in base64, with the JSON around it.
 /// Older error texts of Lambda give this number.
@@ -14,6 +14,10 @@ const DIRECT_REQUEST_LIMIT: u64 = 69_905_067;
 /// How long one try to send as much as this may take, on a slow line.
 const UPLOAD: Duration = Duration::from_mins(10);
 const UPLOAD_SIZE: u64 = 64 << 20;
+/// How long one try to read may take, how often it is made, and how long to wait in between.
+const READ: Duration = Duration::from_secs(20);
+const READ_TRIES: u32 = 3;
+const READ_PAUSE: Duration = Duration::from_millis(250);
 /// Room for the JSON around the zip.
 const FRAME: u64 = 1_024;
 /// The largest zip for the direct way, in bytes.
@@ -46,12 +50,33 @@ pub enum Settled {
 }
 
 impl Aws {
-    /// GetFunction: the call with the highest rate limit of all that answer the state.
+    /// The right to the next call that changes a function. It may be long in coming: what allows the change is looked
+    /// at after it.
+    pub async fn turn(&self) -> Turn {
+        self.pace.change().await
+    }
+
+    /// GetFunction: the call with the highest rate limit of all that answer the state. Each try takes its turn.
     pub async fn get_function(&self, name: &FunctionName) -> Result<Function, AwsError> {
+        let mut tries = 1;
+        loop {
+            let turn = self.pace.read().await;
+            let error = match told(turn, self.try_get_function(name).await) {
+                Err(error) if error.is_retryable() && tries < READ_TRIES => error,
+                result => return result,
+            };
+            tokio::time::sleep(error.retry_after().unwrap_or(READ_PAUSE * tries)).await;
+            tries += 1;
+        }
+    }
+
+    async fn try_get_function(&self, name: &FunctionName) -> Result<Function, AwsError> {
         let answer = self
             .lambda
             .get_function()
             .function_name(name.as_str())
+            .customize()
+            .config_override(once(READ))
             .send()
             .await
             .map_err(|error| refusal::classify("GetFunction", name.as_str(), &self.region, error))?;
@@ -70,8 +95,10 @@ impl Aws {
         name: &FunctionName,
         code: &Code,
         revision_id: Option<&str>,
+        turn: Turn,
     ) -> Result<(), AwsError> {
-        self.lambda
+        let sent = self
+            .lambda
             .update_function_code()
             .function_name(name.as_str())
             // Only a place to put the streamed body: with the zip in it the SDK would hold the request several times.
@@ -81,8 +108,8 @@ impl Aws {
             .config_override(once(patience(code.size())))
             .send()
             .await
-            .map_err(|error| refusal::classify("UpdateFunctionCode", name.as_str(), &self.region, error))?;
-        Ok(())
+            .map_err(|error| refusal::classify("UpdateFunctionCode", name.as_str(), &self.region, error));
+        told(turn, sent.map(drop))
     }
 
     /// UpdateFunctionCode with a zip that lies in S3, guarded by the revision that was read. Never retried here.
@@ -92,8 +119,10 @@ impl Aws {
         place: &Place,
         stored: &Stored,
         revision_id: Option<&str>,
+        turn: Turn,
     ) -> Result<(), AwsError> {
-        self.lambda
+        let sent = self
+            .lambda
             .update_function_code()
             .function_name(name.as_str())
             .s3_bucket(place.bucket.as_str())
@@ -105,9 +134,18 @@ impl Aws {
             .config_override(once(UPLOAD))
             .send()
             .await
-            .map_err(|error| refusal::classify("UpdateFunctionCode", name.as_str(), &self.region, error))?;
-        Ok(())
+            .map_err(|error| refusal::classify("UpdateFunctionCode", name.as_str(), &self.region, error));
+        told(turn, sent.map(drop))
     }
+}
+
+/// Tells the pace what came of a call.
+fn told<T>(turn: Turn, result: Result<T, AwsError>) -> Result<T, AwsError> {
+    match &result {
+        Err(error) if error.kind() == Some(Kind::Throttled) => turn.throttled(error.retry_after()),
+        _ => turn.accepted(),
+    }
+    result
 }
 
 /// One try, for as long as this.

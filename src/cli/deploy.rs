@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CliError, Output, variables};
 use crate::{
+    aws::Pace,
     config::Environment,
     conventions::{Conventions, environment_name},
     deploy::{self, Event, Guard, Job, Log, Progress, Ran, Redactor, bytes},
@@ -90,6 +91,7 @@ pub(super) async fn run(
         journal: Vec::new(),
         started,
         known: None,
+        pace: Pace::default(),
         dry_run: args.dry_run,
     };
     let guard = Guard::Alone { cancel };

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -65,6 +66,15 @@ pub(super) enum WorkerCommand {
     Run {
         #[command(flatten)]
         state: StateArgs,
+        /// How many deployments it runs at a time, one of each function; else 1
+        #[arg(long, value_name = "N")]
+        concurrency: Option<NonZeroUsize>,
+        /// End after so many seconds without work
+        #[arg(long, value_name = "SECONDS")]
+        idle_exit: Option<u32>,
+        /// Deregister when it ends by itself or is stopped
+        #[arg(long)]
+        ephemeral: bool,
     },
     /// Deregister this worker; may be repeated
     Deregister {
@@ -115,7 +125,12 @@ pub(super) async fn run(
             show_registered(&registered, deploy_current, &config, output);
             Ok(Exit::Done)
         }
-        WorkerCommand::Run { state } => serve(&read_config(&state, environment)?, environment, output).await,
+        WorkerCommand::Run { state, concurrency, idle_exit, ephemeral } => {
+            let concurrency = concurrency.map(|number| ("deployments.concurrency", number.to_string()));
+            let config = read_config_with(&state, environment, concurrency)?;
+            let idle_exit = idle_exit.map(|seconds| Duration::from_secs(seconds.into()));
+            serve(&config, idle_exit, ephemeral, environment, output).await
+        }
         WorkerCommand::Deregister { state, force } => {
             let config = read_config(&state, environment)?;
             let (text, name) = match worker::deregister(&StateFolder::existing(&config.state), force).await? {
@@ -156,11 +171,26 @@ fn show_registered(registered: &Registered, deploy_current: bool, config: &Worke
 }
 
 fn read_config(args: &StateArgs, environment: &Environment) -> Result<WorkerConfig, CliError> {
-    let state = args.state.as_ref().map(|state| ("state", state.display().to_string()));
-    Ok(WorkerConfig::read(args.config.as_deref(), environment, state.into_iter().collect())?)
+    read_config_with(args, environment, None)
 }
 
-async fn serve(config: &WorkerConfig, environment: &Environment, output: Output) -> Result<Exit, CliError> {
+fn read_config_with(
+    args: &StateArgs,
+    environment: &Environment,
+    flag: Option<(&'static str, String)>,
+) -> Result<WorkerConfig, CliError> {
+    let state = args.state.as_ref().map(|state| ("state", state.display().to_string()));
+    let flags = state.into_iter().chain(flag).collect();
+    Ok(WorkerConfig::read(args.config.as_deref(), environment, flags)?)
+}
+
+async fn serve(
+    config: &WorkerConfig,
+    idle_exit: Option<Duration>,
+    ephemeral: bool,
+    environment: &Environment,
+    output: Output,
+) -> Result<Exit, CliError> {
     // Packages, spools, journals and logs, wherever they are written: for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
     telemetry::start(&config.log, output.has_stderr_colour())?;
@@ -174,6 +204,8 @@ async fn serve(config: &WorkerConfig, environment: &Environment, output: Output)
         variables: own_variables(config, &conventions, environment),
         conventions,
         memory: Memory::default(),
+        concurrency: config.concurrency,
+        idle_exit,
     };
     let stopping = Stopping::default();
     let leave = CancellationToken::new();
@@ -182,6 +214,11 @@ async fn serve(config: &WorkerConfig, environment: &Environment, output: Output)
     tokio::select! {
         ended = worker::run(worker, stopping) => ended?,
         () = leave.cancelled() => return Ok(Exit::Cancelled),
+    }
+    if ephemeral {
+        // Without force: what could not be reported is found out by whoever takes it over, and this worker is known
+        // until then.
+        worker::deregister(&StateFolder::existing(&config.state), false).await?;
     }
     Ok(Exit::Done)
 }

@@ -31,6 +31,11 @@ impl Backoff {
     }
 }
 
+/// A time and up to half of it more, so that a fleet that was answered together does not come back together.
+pub fn jittered(time: Duration) -> Duration {
+    time + (time / 2).mul_f64(chance())
+}
+
 /// From 0 to 1. Without a source of chance all wait the full time, which is safe.
 fn chance() -> f64 {
     let mut byte = [u8::MAX];
@@ -41,6 +46,14 @@ fn chance() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chance_only_adds() {
+        let time = Duration::from_secs(2);
+        for _ in 0..50 {
+            assert!((time..=time * 3 / 2).contains(&jittered(time)));
+        }
+    }
 
     #[test]
     fn pauses_grow_to_a_limit_and_honour_the_server() {

@@ -12,9 +12,9 @@ use super::{ClientError, Connection, Trust};
 use crate::{
     model::{DeploymentId, Fence, JournalEntry, Outcome},
     protocol::{
-        BASE, ClaimRequest, ClaimResponse, FinishRequest, Finished, INSTANCE_HEADER, JournalRequest, Machine,
-        PackageReference, Recorded, RegisterRequest, RegisterResponse, RenewRequest, RenewResponse,
-        SessionRequest, SessionResponse,
+        BASE, ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, FinishRequest, Finished,
+        INSTANCE_HEADER, JournalRequest, Machine, PackageReference, Recorded, RegisterRequest,
+        RegisterResponse, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
     },
 };
 
@@ -64,9 +64,23 @@ impl WorkerClient {
     }
 
     /// Waits for work.
-    pub async fn claim(&self, wait: Duration) -> Result<ClaimResponse, ClientError> {
-        let request = ClaimRequest { wait_ms: milliseconds(wait) };
+    pub async fn claim(
+        &self,
+        wait: Duration,
+        holding: Vec<DeploymentId>,
+    ) -> Result<ClaimResponse, ClientError> {
+        let request = ClaimRequest { wait_ms: milliseconds(wait), holding };
         self.call("asking for work", Method::POST, &["claim"], &request, wait + PROMPT).await
+    }
+
+    /// Waits for the wish to cancel one of these.
+    pub async fn control(
+        &self,
+        wait: Duration,
+        holding: Vec<DeploymentId>,
+    ) -> Result<ControlResponse, ClientError> {
+        let request = ControlRequest { wait_ms: milliseconds(wait), holding };
+        self.call("asking what to cancel", Method::POST, &["control"], &request, wait + PROMPT).await
     }
 
     /// Renews the lease.

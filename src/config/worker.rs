@@ -1,10 +1,16 @@
 //! The worker's settings.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
 use super::{ConfigError, Environment, Flags, LogConfig, default_folder, read};
+
+/// Each deployment needs room for a package and its zip.
+const MOST: usize = 100;
 
 /// The worker's settings, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +23,8 @@ pub struct WorkerConfig {
     pub machine_id: Option<String>,
     /// The variables that the worker takes from its own environment: a place for values the server never sees.
     pub from_environment: Vec<String>,
+    /// How many deployments it runs at a time.
+    pub concurrency: NonZeroUsize,
     /// What operators read.
     pub log: LogConfig,
 }
@@ -30,6 +38,8 @@ struct File {
     #[serde(default)]
     variables: VariablesTable,
     #[serde(default)]
+    deployments: DeploymentsTable,
+    #[serde(default)]
     log: LogConfig,
 }
 
@@ -37,6 +47,18 @@ struct File {
 #[serde(deny_unknown_fields, default)]
 struct VariablesTable {
     from_environment: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct DeploymentsTable {
+    concurrency: NonZeroUsize,
+}
+
+impl Default for DeploymentsTable {
+    fn default() -> Self {
+        Self { concurrency: NonZeroUsize::MIN }
+    }
 }
 
 impl Default for VariablesTable {
@@ -66,9 +88,20 @@ impl WorkerConfig {
             conventions: file.conventions,
             machine_id: file.machine_id.filter(|id| !id.is_empty()),
             from_environment: file.variables.from_environment,
+            concurrency: at_most(file.deployments.concurrency)?,
             log: file.log,
         })
     }
+}
+
+fn at_most(concurrency: NonZeroUsize) -> Result<NonZeroUsize, ConfigError> {
+    if concurrency.get() <= MOST {
+        return Ok(concurrency);
+    }
+    Err(ConfigError::Wrong {
+        origin: None,
+        reason: format!("`deployments.concurrency` is {concurrency}, expected a number from 1 to {MOST}"),
+    })
 }
 
 fn is_reserved(name: &str) -> bool {

@@ -12,6 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::{Lane, Lanes, Log};
 use crate::model::JournalRecord;
 
 /// No call that changes something is begun in the last part of a lease.
@@ -106,6 +107,8 @@ pub enum Guard {
         journal: mpsc::Sender<JournalWrite>,
         /// Cancelled when somebody asks for it.
         cancel: CancellationToken,
+        /// What else this process deploys.
+        lanes: Lanes,
     },
     /// The one-shot command: nobody else holds anything.
     Alone {
@@ -144,6 +147,28 @@ impl Guard {
         let (done, wait) = oneshot::channel();
         journal.send(JournalWrite { record, done }).await.map_err(|_| Stop::LeaseLost)?;
         wait.await.unwrap_or(Err(Stop::LeaseLost))
+    }
+
+    /// Waits until no other deployment of this process is at the function; where `is_cancellable`, a cancel ends that.
+    pub(super) async fn lane(
+        &self,
+        function: &str,
+        log: &Log,
+        is_cancellable: bool,
+    ) -> Result<Option<Lane>, Stop> {
+        let Self::Leased { lanes, cancel, .. } = self else { return Ok(None) };
+        if let Some(lane) = lanes.try_enter(function) {
+            return Ok(Some(lane));
+        }
+        log.info("another deployment of this worker is at the same function: waiting for its end");
+        let lane = lanes.enter(function);
+        if !is_cancellable {
+            return Ok(Some(lane.await));
+        }
+        tokio::select! {
+            lane = lane => Ok(Some(lane)),
+            () = cancel.cancelled() => Err(Stop::Cancelled),
+        }
     }
 
     /// Waits, or stops as soon as there is a reason to.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::redact::{Redactor, RedactorError};
+use super::redact::{Redactor, RedactorError, mask};
 use crate::model::{Failure, Level, LogLine};
 
 /// A longer line is continued on the next: a chunk of the log holds whole lines.
@@ -91,7 +91,8 @@ impl Log {
     /// The text with every sensitive value masked.
     pub fn redact(&self, text: &str) -> String {
         let redactors = self.redactors.read().unwrap_or_else(PoisonError::into_inner);
-        redactors.iter().fold(text.to_owned(), |text, redactor| redactor.redact(&text))
+        // All search the same text: what one of them masked could hide from another what is left of its own.
+        mask(text, redactors.iter().flat_map(|redactor| redactor.found_in(text)).collect())
     }
 
     /// Hides these texts from now on, too.
@@ -116,5 +117,87 @@ impl Log {
                 rest = later;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::{Engine as _, general_purpose::STANDARD};
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+    use super::*;
+
+    /// A key of several lines, JSON, one that is as short as may be, one of other letters, one of URLs' letters.
+    const CORPUS: [&str; 5] = [
+        "-----BEGIN KEY-----\nMIIEvQIBADANBgkq/hkiG9w0\nBAQEFAASCBKcwggSj+AgEAA\n-----END KEY-----",
+        r#"{"user":"deploy","password":"p\"w\\d/1"}"#,
+        "q7Z!",
+        "pässwörter-für-Ülm",
+        "postgres://u:p%40ss word@host/db?x=1&y=2",
+    ];
+
+    /// All lines that come of writing this.
+    fn written(log: &Log, events: &mut mpsc::UnboundedReceiver<Event>, text: &str) -> Vec<String> {
+        log.info(text);
+        std::iter::from_fn(|| events.try_recv().ok())
+            .filter_map(|event| if let Event::Line(line) = event { Some(line.text) } else { None })
+            .collect()
+    }
+
+    /// The forms in which a value turns up, as others write them.
+    fn forms(secret: &str) -> Vec<String> {
+        let json = serde_json::to_string(&secret).unwrap();
+        let url = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+        let mut forms = vec![
+            secret.to_owned(),
+            json[1..json.len() - 1].to_owned(),
+            serde_json::to_string(&json[1..json.len() - 1]).unwrap().trim_matches('"').to_owned(),
+            url.to_lowercase().chars().zip(url.chars()).fold(String::new(), |mut text, (small, one)| {
+                // Only what follows a percent sign is small.
+                let is_digit = !text.is_empty() && text[text.len().saturating_sub(2)..].contains('%');
+                text.push(if is_digit { small } else { one });
+                text
+            }),
+            url.replace("%20", "+"),
+            url,
+        ];
+        forms.extend(secret.lines().filter(|line| line.len() >= 4).map(str::to_owned));
+        forms
+    }
+
+    #[test]
+    fn no_secret_is_in_any_line_wherever_lines_are_split() {
+        let (events, mut received) = mpsc::unbounded_channel();
+        let log = Log::new(events, Redactor::new(CORPUS).unwrap());
+        for form in CORPUS.iter().flat_map(|secret| forms(secret)) {
+            for border in (0..=form.len()).filter(|at| form.is_char_boundary(*at)) {
+                let text = format!("{}{form}|", ".".repeat(MAX_LINE - border));
+                let lines = written(&log, &mut received, &text);
+                let shown = lines.concat();
+                let left = shown.trim_matches(|one| matches!(one, '.' | '|' | '*'));
+                assert_eq!(left, "", "of {form} at {border}");
+            }
+        }
+    }
+
+    #[test]
+    fn base64_of_a_secret_is_in_no_line() {
+        let (events, mut received) = mpsc::unbounded_channel();
+        let log = Log::new(events, Redactor::new(CORPUS).unwrap());
+        for (secret, lead) in CORPUS.iter().flat_map(|secret| (0..3).map(move |lead| (secret, lead))) {
+            let text = STANDARD.encode(format!("{}{secret}{}", "<".repeat(lead), ">".repeat(3)));
+            let shown = written(&log, &mut received, &text).concat();
+            // The characters that also hold bits of its neighbours stay: at most two on each side, and the neighbours.
+            let least = secret.len() * 4 / 3 - 2;
+            assert!(text.len() - shown.replace('*', "").len() >= least, "{shown} of {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_later_is_hidden_where_it_overlaps_too() {
+        let (events, mut received) = mpsc::unbounded_channel();
+        let log = Log::new(events, Redactor::new(["first-secret"]).unwrap());
+        log.hide(&["secret-later".to_owned()]).unwrap();
+        assert_eq!(written(&log, &mut received, "a first-secret-later b"), ["a ******** b"]);
     }
 }

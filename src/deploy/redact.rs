@@ -1,9 +1,14 @@
 //! Takes sensitive values out of every line before it is written anywhere.
 
-use aho_corasick::{AhoCorasick, MatchKind};
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use std::{fmt::Write as _, ops::Range};
+
+use aho_corasick::AhoCorasick;
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use jiff::ZonedDateTime;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::template::{Renderer, Variables};
 
@@ -12,6 +17,10 @@ const MASK: &str = "********";
 /// Shorter values are not masked: they would black out everything. The server refuses to save such values.
 const MIN_LENGTH: usize = 4;
 
+/// What most encoders of URLs write as it is.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// What encoders of paths and queries write as it is besides.
+const RELAXED: &AsciiSet = &UNRESERVED.remove(b'/').remove(b':').remove(b'@').remove(b'!').remove(b'*');
 /// Longer values are searched for one by one.
 const LONG: usize = 256;
 
@@ -51,10 +60,8 @@ impl Redactor {
         if forms.is_empty() {
             return Ok(Self { matcher: None, long });
         }
-        let matcher = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(&forms)
-            .map_err(|source| RedactorError { count, source })?;
+        let matcher =
+            AhoCorasick::builder().build(&forms).map_err(|source| RedactorError { count, source })?;
         Ok(Self { matcher: Some(matcher), long })
     }
 
@@ -75,14 +82,41 @@ impl Redactor {
 
     /// The text with every sensitive value masked.
     pub fn redact(&self, text: &str) -> String {
-        let mut shown = text.to_owned();
-        for form in self.long.iter().filter(|form| form.len() <= text.len()) {
-            shown = shown.replace(form, MASK);
-        }
-        let Some(matcher) = &self.matcher else { return shown };
-        let masks = vec![MASK; matcher.patterns_len()];
-        matcher.replace_all(&shown, &masks)
+        mask(text, self.found_in(text))
     }
+
+    /// Where sensitive values stand, in no order. Also those that share a part: what is left of the one would be shown
+    /// if only the other were masked.
+    pub(super) fn found_in(&self, text: &str) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        for form in self.long.iter().filter(|form| form.len() <= text.len()) {
+            let mut from = 0;
+            while let Some(at) = text[from..].find(form.as_str()) {
+                found.push(from + at..from + at + form.len());
+                // The next place may overlap this one.
+                from = text.ceil_char_boundary(from + at + 1);
+            }
+        }
+        if let Some(matcher) = &self.matcher {
+            found.extend(matcher.find_overlapping_iter(text).map(|one| one.range()));
+        }
+        found
+    }
+}
+
+/// The text with these ranges masked, each stretch that they cover together by one mask.
+pub(super) fn mask(text: &str, mut found: Vec<Range<usize>>) -> String {
+    found.sort_by_key(|range| range.start);
+    let (mut shown, mut at) = (String::with_capacity(text.len()), 0);
+    for Range { start, end } in found {
+        if start >= at {
+            shown.push_str(&text[at..start]);
+            shown.push_str(MASK);
+        }
+        at = at.max(end);
+    }
+    shown.push_str(&text[at..]);
+    shown
 }
 
 /// What of a text that is shown must be hidden: what sensitive values became in it. Pieces that are too short to be
@@ -100,20 +134,55 @@ fn add_forms(value: &str, forms: &mut Vec<String>) {
     }
     forms.push(value.to_owned());
     forms.push(value.escape_debug().to_string());
-    if let Ok(json) = serde_json::to_string(value) {
-        forms.push(json[1..json.len() - 1].to_owned());
+    let json = in_json(value);
+    // Some write JSON in ASCII, some escape the slash, and JSON is found in JSON.
+    forms.extend([in_ascii(&json), json.replace('/', "\\/"), in_json(&json), json]);
+    for kept in [NON_ALPHANUMERIC, UNRESERVED, RELAXED] {
+        let url = utf8_percent_encode(value, kept).to_string();
+        forms.extend([url.replace("%20", "+"), with_small_digits(&url), url]);
     }
-    forms.push(utf8_percent_encode(value, NON_ALPHANUMERIC).to_string());
     // In a longer base64 text the value stands at one of three alignments. The characters that also hold bits of
     // its neighbours are left out.
     for lead in 0..3 {
         let mut bytes = vec![0; lead];
         bytes.extend_from_slice(value.as_bytes());
-        let text = STANDARD_NO_PAD.encode(&bytes);
         let from = (lead * 8).div_ceil(6);
         let to = bytes.len() * 8 / 6;
-        forms.extend(text.get(from..to).filter(|form| form.len() >= MIN_LENGTH).map(str::to_owned));
+        for text in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+            forms.extend(text.get(from..to).filter(|form| form.len() >= MIN_LENGTH).map(str::to_owned));
+        }
     }
+}
+
+/// As it stands between the quotes of a JSON string.
+fn in_json(value: &str) -> String {
+    let json = serde_json::Value::from(value).to_string();
+    json[1..json.len() - 1].to_owned()
+}
+
+/// JSON with all that is not ASCII escaped.
+fn in_ascii(json: &str) -> String {
+    json.chars().fold(String::new(), |mut text, one| {
+        if one.is_ascii() {
+            text.push(one);
+        } else {
+            for unit in one.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+        text
+    })
+}
+
+/// A URL's percent encoding with the hexadecimal digits that some encoders write.
+fn with_small_digits(url: &str) -> String {
+    let mut parts = url.split('%');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at(part.len().min(2));
+        let _ = write!(text, "%{}{rest}", digits.to_ascii_lowercase());
+    }
+    text
 }
 
 #[cfg(test)]
@@ -138,6 +207,16 @@ mod tests {
             let shown = redactor.redact(&text);
             assert!(!shown.contains("wJalr") && !shown.contains("MIIabc"), "{shown}");
         }
+    }
+
+    #[test]
+    fn values_that_overlap_are_hidden_whole() {
+        let redactor = Redactor::new(["abcd", "cdef", "longer-value-with-abcd"]).unwrap();
+        assert_eq!(redactor.redact("xabcdefx"), format!("x{MASK}x"));
+        assert_eq!(redactor.redact("longer-value-with-abcdef."), format!("{MASK}."));
+        let long = "ab".repeat(200);
+        let redactor = Redactor::new([long.as_str()]).unwrap();
+        assert_eq!(redactor.redact(&format!("{long}ab-")), format!("{MASK}-"), "it overlaps itself");
     }
 
     #[test]

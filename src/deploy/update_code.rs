@@ -132,14 +132,15 @@ impl Step<'_> {
                 }
                 recorded = Some(revision.clone());
             }
+            let turn = self.aws.turn().await;
             if let Err(stop) = self.guard.allow_change() {
                 break Err(stop.into());
             }
             self.log.progress(Progress::Sending { bytes: code.size() });
             let sent = match &stored {
-                None => self.aws.update_code(name, code, revision.as_deref()).await,
+                None => self.aws.update_code(name, code, revision.as_deref(), turn).await,
                 Some((place, stored)) => {
-                    self.aws.update_code_from(name, place, stored, revision.as_deref()).await
+                    self.aws.update_code_from(name, place, stored, revision.as_deref(), turn).await
                 }
             };
             let Err(error) = sent else { break Ok(()) };

@@ -197,6 +197,7 @@ fn worker(shared: &Shared) -> Router<Shared> {
         .route("/register", post(workers::register).layer(once).layer(key))
         .route("/session", post(workers::session))
         .route("/claim", post(workers::claim))
+        .route("/control", post(workers::control))
         .route("/deployments/{id}/renew", post(workers::renew))
         .route("/deployments/{id}/journal", post(workers::journal))
         .route("/deployments/{id}/log", patch(workers::log))

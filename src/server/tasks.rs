@@ -310,7 +310,7 @@ pub(super) async fn log(
 }
 
 /// When whoever follows a log looks again although nobody woke it.
-fn next_look(store: &Store, deadline: Instant) -> Instant {
+pub(super) fn next_look(store: &Store, deadline: Instant) -> Instant {
     if store.has_other_nodes() { deadline.min(Instant::now() + FOLLOW_PAUSE) } else { deadline }
 }
 

@@ -17,21 +17,25 @@ use super::{
     body::Whole,
     packages,
     problem::Problem,
-    spaces,
+    spaces, tasks,
 };
 use crate::{
     model::{DeploymentId, Fence, LogLine, MachineId, ReleaseId, Variable},
     protocol::{
-        ClaimRequest, ClaimResponse, CurrentOutcome, FinishRequest, Finished, JournalRequest, MAX_LOG_CHUNK,
-        RegisterRequest, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
+        ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, CurrentOutcome, FinishRequest,
+        Finished, JournalRequest, MAX_LOG_CHUNK, RegisterRequest, RenewRequest, RenewResponse,
+        SessionRequest, SessionResponse,
     },
-    store::Look,
+    store::{Look, Own},
 };
 
 /// When a claim looks again that found something and was not fast enough: whoever had it may yet give it up.
 const LOST_RACE: Duration = Duration::from_secs(1);
 /// How long a worker should pause after an empty claim.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// More deployments than any worker runs at once.
+const MOST_HELD: usize = 1000;
 
 /// A JSON body; what does not fit is told in our own envelope.
 pub(super) struct Body<T>(T);
@@ -90,12 +94,13 @@ pub(super) async fn claim(
     Instance(session): Instance,
     Body(request): Body<ClaimRequest>,
 ) -> Result<impl IntoResponse, Problem> {
+    refuse_too_many(&request.holding)?;
     shared.store().touch(session.id).await?;
     let wait = Duration::from_millis(request.wait_ms).min(shared.settings.poll_wait);
     let deadline = Instant::now() + wait;
     let queue = shared.store().queue_of(&session);
     let mut turn = queue.turn();
-    let (mut own, mut resting) = (true, false);
+    let (mut own, mut resting) = (Own::Besides(&request.holding), false);
     loop {
         let woken = queue.woken(resting);
         tokio::pin!(woken);
@@ -125,7 +130,7 @@ pub(super) async fn claim(
             shared.news.notify_waiters();
             return Ok(Json(ClaimResponse { assignment: Some(Box::new(assignment)), pause_ms: 0 }));
         }
-        own = false;
+        own = Own::Kept;
         if (look == Look::Disabled) != resting {
             resting = !resting;
             // Nobody is to wait for a worker that takes nothing.
@@ -142,6 +147,32 @@ pub(super) async fn claim(
         tokio::select! {
             () = woken => if !resting { turn.give() },
             () = tokio::time::sleep_until(until) => {}
+            () = shared.closing.cancelled() => {}
+        }
+    }
+}
+
+/// Waits until cancelling is asked for of one of those that the worker names, so that a cancel need not wait for the
+/// next renewal.
+pub(super) async fn control(
+    State(shared): State<Shared>,
+    Instance(session): Instance,
+    Body(request): Body<ControlRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    refuse_too_many(&request.holding)?;
+    let deadline = Instant::now() + Duration::from_millis(request.wait_ms).min(shared.settings.poll_wait);
+    loop {
+        let news = shared.news.notified();
+        tokio::pin!(news);
+        // Before the look, so that what happens between look and wait is not missed.
+        news.as_mut().enable();
+        let cancel = shared.store().to_cancel(&session, &request.holding).await?;
+        if !cancel.is_empty() || Instant::now() >= deadline || shared.closing.is_cancelled() {
+            return Ok(Json(ControlResponse { cancel }));
+        }
+        tokio::select! {
+            () = news => {}
+            () = tokio::time::sleep_until(tasks::next_look(&shared.store(), deadline)) => {}
             () = shared.closing.cancelled() => {}
         }
     }
@@ -253,6 +284,16 @@ pub(super) async fn deregister(
     shared.store().deregister(worker.id, force).await?;
     tracing::info!(worker = worker.name, force, "worker deregistered");
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn refuse_too_many(holding: &[DeploymentId]) -> Result<(), Problem> {
+    if holding.len() > MOST_HELD {
+        return Err(Problem::invalid(format!(
+            "the worker says that it holds {} deployments, at most {MOST_HELD} are taken",
+            holding.len()
+        )));
+    }
+    Ok(())
 }
 
 fn parse(id: &str) -> Result<DeploymentId, Problem> {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
 use super::{
-    Look, Session, Store, StoreError,
+    Look, Own, Session, Store, StoreError,
     database::{Write, now},
     held::hold,
     keys, logs, milliseconds, once, progress, signed, unsigned,
@@ -65,24 +65,22 @@ macro_rules! enabled {
 
 impl Store {
     /// What a claim of this worker would find. A cheap look before the writer is taken. `own` as of [`Self::claim`].
-    pub async fn look(&self, session: &Session, own: bool) -> Result<Look, StoreError> {
-        let found: Option<(i64, i64)> = sqlx::query_as(concat!(
-            "select disabled, case when exists (select 1 from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and (machine_id = \
-             $2 or ",
-            enabled!(),
-            ")) or (state in ('leased', 'cancelling') and ((machine_id = $2 and $3 = 1) or lease_until <= ",
-            now!(),
-            ")) or (state = 'queued' and ",
-            enabled!(),
-            " and ",
-            running!(),
-            " and not exists (select 1 from deployments o where o.environment_id = \
-             d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
-             o.blocked = 1))))) then 1 else 0 end from machines where id = $2"
-        ))
+    pub async fn look(&self, session: &Session, own: Own<'_>) -> Result<Look, StoreError> {
+        let found: Option<(i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+            "select disabled, case when exists (select 1 from deployments d where environment_id = $1 and \
+             ((state = 'lost' and fence < $4 and (machine_id = $2 or {enabled})) or (state in ('leased', \
+             'cancelling') and ((machine_id = $2 and $3 = 1{besides}) or lease_until <= {now})) or (state = 'queued' \
+             and {enabled} and {running} and not exists (select 1 from deployments o where o.environment_id = d.environment_id and \
+             o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or o.blocked = 1))))) \
+             then 1 else 0 end from machines where id = $2",
+            now = now!(),
+            enabled = enabled!(),
+            running = running!(),
+            besides = own.besides(),
+        )))
         .bind(session.environment_id)
         .bind(session.id)
-        .bind(i64::from(own))
+        .bind(own.is_wanted())
         .bind(HAND_OUTS)
         .fetch_optional(&self.database.reader)
         .await?;
@@ -98,9 +96,8 @@ impl Store {
     /// knowing it (the answer to its claim was lost), else one whose lease ran out, else the first that is queued
     /// and whose target is free.
     ///
-    /// `own` says whether what this worker holds may be handed out again: only right at its request, for a request
-    /// that waits may be one that the worker has given up, while it already runs what a later request got.
-    pub async fn claim(&self, session: &Session, own: bool) -> Result<Option<Assignment>, StoreError> {
+    /// `own` says what of that which this worker holds may be handed out again.
+    pub async fn claim(&self, session: &Session, own: Own<'_>) -> Result<Option<Assignment>, StoreError> {
         let mut write = self.write().await?;
         // Until this ends no other process of the worker begins a session, and no other machine takes its name over.
         let current: Option<(String, String, Option<String>)> =
@@ -122,7 +119,7 @@ impl Store {
              lease_until = {now} + $5, lost_since = null, last_contact = {now}, machine_id = $2, machine_name = $6, \
              machine_host = $7, started = coalesce(started, {now}), log_offset = log_length where id = \
              (select id from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and \
-             (machine_id = $2 or {enabled})) or (state in ('leased', 'cancelling') and machine_id = $2 and $3 = 1) \
+             (machine_id = $2 or {enabled})) or (state in ('leased', 'cancelling') and machine_id = $2 and $3 = 1{besides}) \
              or (state = 'queued' and {enabled} and {running} and not exists (select 1 from deployments o where o.environment_id = \
              d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
              o.blocked = 1 or (o.state = 'queued' and o.id < d.id))))) \
@@ -131,11 +128,12 @@ impl Store {
             now = now!(),
             enabled = enabled!(),
             running = running!(),
+            besides = own.besides(),
             skip_locked = write.skip_locked(),
         )))
         .bind(session.environment_id)
         .bind(session.id)
-        .bind(i64::from(own))
+        .bind(own.is_wanted())
         .bind(HAND_OUTS)
         .bind(milliseconds(self.lease))
         .bind(name)

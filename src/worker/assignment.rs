@@ -8,14 +8,14 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{error, info, warn};
 
 use super::{
-    LocalLine, LocalLog, Stopping, Worker,
+    LocalLine, Shared,
     journal::Journal,
     lease::{Keeper, is_end},
     log_stream::LogStream,
     spool::{Header, Spool},
 };
 use crate::{
-    client::{Backoff, ClientError, WorkerClient},
+    client::{Backoff, ClientError},
     deploy::{self, Event, Expected, Guard, Job, Lease, Log, Redactor, Stop},
     model::{Failure, Outcome, causes, chain},
     protocol::{Assignment, ErrorCode},
@@ -29,19 +29,14 @@ const FETCH_DAMAGED: usize = 3;
 
 /// Runs the deployment and reports its end; answers whether the server has that. Whatever happens here ends this
 /// deployment, not the worker.
-pub(super) async fn run(
-    client: &WorkerClient,
-    worker: &Arc<Worker>,
-    assignment: Assignment,
-    stopping: &Stopping,
-) -> bool {
+pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: CancellationToken) -> bool {
     let deployment = assignment.deployment;
     info!(%deployment, task = %assignment.task, fence = %assignment.fence, reconcile = assignment.reconcile, package = assignment.package.file_name, "claimed");
     let keeper = Keeper {
-        client: client.clone(),
+        client: shared.client.clone(),
         deployment,
         fence: assignment.fence,
-        cancel: stopping.cancel.child_token(),
+        cancel,
         lost: CancellationToken::new(),
     };
     keeper.note(assignment.cancel);
@@ -55,7 +50,9 @@ pub(super) async fn run(
     };
     let _renewing = AbortOnDropHandle::new(tokio::spawn(keeper.clone().keep(lease.clone(), term)));
 
-    let folder = worker.state.deployment(deployment);
+    // An earlier hand-out of it that this process lost may still be at its end, in the same folder.
+    let _lane = shared.lanes.enter(&deployment.to_string()).await;
+    let folder = shared.worker.state.deployment(deployment);
     let prepared = fs_err::create_dir_all(&folder);
     let header = Header { fence: assignment.fence, base: assignment.log_offset };
     let (spool, unsent) = Spool::open(&folder, header, assignment.held_since);
@@ -63,8 +60,8 @@ pub(super) async fn run(
     let stream = LogStream::new(keeper.clone(), lease.clone(), assignment.log_offset, unsent);
     let streaming = AbortOnDropHandle::new(tokio::spawn(stream.serve(received)));
 
-    let running = Running { worker, client, keeper: &keeper, lease: &lease, assignment: &assignment };
-    let outcome = running.to_outcome(&folder, prepared, spool, lines).await;
+    let engine = Engine { shared, keeper: &keeper, lease: &lease, assignment: &assignment };
+    let outcome = engine.to_outcome(&folder, prepared, spool, lines).await;
     let reported = match (outcome, streaming.await.ok().flatten()) {
         (Ok(outcome), Some(stream)) => report(&keeper, &lease, outcome, stream).await,
         _ => false,
@@ -82,15 +79,14 @@ pub(super) async fn run(
     reported
 }
 
-struct Running<'a> {
-    worker: &'a Arc<Worker>,
-    client: &'a WorkerClient,
+struct Engine<'a> {
+    shared: &'a Arc<Shared>,
     keeper: &'a Keeper,
     lease: &'a Lease,
     assignment: &'a Assignment,
 }
 
-impl Running<'_> {
+impl Engine<'_> {
     /// Runs the engine with everything around it; all lines are passed on before this returns.
     async fn to_outcome(
         &self,
@@ -100,7 +96,7 @@ impl Running<'_> {
         lines: mpsc::UnboundedSender<Vec<u8>>,
     ) -> Result<Outcome, Stop> {
         let (events, mut received) = mpsc::unbounded_channel();
-        let local = LocalLog::new(self.worker.state.path());
+        let shared = Arc::clone(self.shared);
         let deployment = self.assignment.deployment;
         let passing_on = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Some(event) = received.recv().await {
@@ -109,7 +105,7 @@ impl Running<'_> {
                     // The disk has it before the server is asked, which may be away for long.
                     spool.append(&bytes);
                     let _ = lines.send(bytes);
-                    local.append(&LocalLine { deployment, line });
+                    shared.local.append(&LocalLine { deployment, line });
                 }
             }
         }));
@@ -150,8 +146,8 @@ impl Running<'_> {
         let package = &assignment.package;
         log.info(format!(
             "worker {} of {} took {} (fence {})",
-            self.worker.identity.name,
-            self.worker.identity.environment,
+            self.shared.worker.identity.name,
+            self.shared.worker.identity.environment,
             assignment.deployment,
             assignment.fence
         ));
@@ -186,12 +182,15 @@ impl Running<'_> {
             work: folder.to_owned(),
             journal: assignment.journal.iter().map(|entry| entry.record.clone()).collect(),
             started,
-            known: Some(self.worker.memory.of(&package.sha256)),
+            known: Some(self.shared.worker.memory.of(&package.sha256)),
+            pace: self.shared.pace.clone(),
             dry_run: false,
         };
-        let (worker, engine_log) = (Arc::clone(self.worker), log.clone());
+        let (shared, engine_log) = (Arc::clone(self.shared), log.clone());
         let engine =
-            tokio::spawn(async move { deploy::run(job, &worker.conventions, &engine_log, &guard).await });
+            tokio::spawn(
+                async move { deploy::run(job, &shared.worker.conventions, &engine_log, &guard).await },
+            );
         let mut engine = AbortOnDropHandle::new(engine);
         let result = tokio::select! {
             result = &mut engine => result,
@@ -223,7 +222,12 @@ impl Running<'_> {
             path: folder.join("journal.jsonl"),
             next: u32::try_from(self.assignment.journal.len()).unwrap_or(u32::MAX),
         };
-        let guard = Guard::Leased { lease: self.lease.clone(), journal, cancel: self.keeper.cancel.clone() };
+        let guard = Guard::Leased {
+            lease: self.lease.clone(),
+            journal,
+            cancel: self.keeper.cancel.clone(),
+            lanes: self.shared.lanes.clone(),
+        };
         (guard, AbortOnDropHandle::new(tokio::spawn(keeping.serve(writes))))
     }
 
@@ -251,7 +255,7 @@ impl Running<'_> {
             if self.may_have_changed() { CancellationToken::new() } else { self.keeper.cancel.clone() };
         loop {
             let fetching =
-                self.client.fetch(assignment.deployment, assignment.fence, &assignment.package, path);
+                self.shared.client.fetch(assignment.deployment, assignment.fence, &assignment.package, path);
             let error = tokio::select! {
                 fetched = fetching => match fetched {
                     Ok(()) => return Ok(()),
@@ -282,8 +286,8 @@ impl Running<'_> {
 
     /// The worker's own variables, and the server's over them.
     fn variables(&self) -> Variables {
-        let mut variables: Variables = self.worker.variables.iter().cloned().collect();
-        let conventions = &self.worker.conventions;
+        let mut variables: Variables = self.shared.worker.variables.iter().cloned().collect();
+        let conventions = &self.shared.worker.conventions;
         variables.extend(self.assignment.variables.iter().cloned().map(|mut variable| {
             // What the conventions call sensitive is hidden though its owner did not say so.
             variable.sensitive |= conventions.is_sensitive(&variable.name);

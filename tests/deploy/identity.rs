@@ -30,6 +30,7 @@ async fn another_package_than_the_named_one_is_refused_before_any_call() {
         work: scene.folder.path().to_owned(),
         journal: Vec::new(),
         known: None,
+        pace: octarm::aws::Pace::default(),
         dry_run: false,
         started: ZonedDateTime::now(),
     };

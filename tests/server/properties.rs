@@ -9,7 +9,8 @@ use octarm::{
     },
     protocol::{FinishRequest, Machine, RegisterRequest, SessionRequest},
     store::{
-        Database, NewDeployment, NewPackage, NewRelease, Overwrite, Place, ReleaseRow, Session, Store, Vault,
+        Database, NewDeployment, NewPackage, NewRelease, Overwrite, Own, Place, ReleaseRow, Session, Store,
+        Vault,
     },
 };
 use proptest::{
@@ -119,7 +120,7 @@ impl World {
             }
             Act::Claim(worker) => {
                 let (session, held) = &mut self.workers[worker];
-                if let Some(hand_out) = self.store.claim(session, true).await.unwrap() {
+                if let Some(hand_out) = self.store.claim(session, Own::Besides(&[])).await.unwrap() {
                     let place =
                         self.deployments.iter().position(|(id, _)| *id == hand_out.deployment).unwrap();
                     // Only what nobody ever had is handed out to be begun.

@@ -1,6 +1,7 @@
 //! The daemon as a real process: killed, cut off, drained, taken over. AWS is the strict fake, which holds a call at a
 //! gate while the test does its worst.
 
+mod concurrency;
 mod crash;
 mod errors;
 mod identity;
@@ -30,6 +31,15 @@ impl Scene {
     fn new() -> Self {
         // Long enough for a loaded machine to renew in, short enough to wait for its end.
         Self::with_lease(3)
+    }
+
+    /// The same, with a worker that runs so many deployments at a time.
+    fn concurrent(number: u32) -> Self {
+        let mut scene = Self::new();
+        scene.worker.drain();
+        let program = scene.worker.program().clone().arg_pair("--concurrency", number.to_string());
+        scene.worker.start_as(program);
+        scene
     }
 
     fn with_lease(seconds: u32) -> Self {

@@ -25,6 +25,18 @@ fn an_idle_worker_stops_at_once() {
 }
 
 #[test]
+fn an_ephemeral_worker_ends_for_want_of_work_and_deregisters() {
+    let mut scene = Scene::new();
+    scene.worker.drain();
+    let program = scene.worker.program().clone().args(["--ephemeral", "--idle-exit", "1"]);
+    scene.worker.start_as(program);
+    let output = scene.worker.wait();
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stderr.contains("idle for long enough"), "{output:?}");
+    assert_eq!(scene.setup.json(&["machine", "list"]), serde_json::json!([]));
+}
+
+#[test]
 fn a_second_sigterm_cancels() {
     let mut scene = Scene::new();
     let (task, gate) = scene.deploy_until(Action::GetFunction, Fault::HoldBefore);
@@ -49,6 +61,20 @@ fn a_cancel_before_the_update_changes_nothing() {
     let end = scene.setup.follow(&task);
     assert_eq!(end.code, Some(4), "{end:?}");
     assert_eq!(scene.setup.task(&task)["State"], "Canceled");
+    assert!(scene.aws.mutating_calls().is_empty());
+}
+
+#[test]
+fn a_cancel_does_not_wait_for_a_renewal() {
+    // The next renewal is minutes away, and a call that hangs writes no log: what brings the wish is the poll for it.
+    let scene = Scene::with_lease(1000);
+    let (task, gate) = scene.deploy_until(Action::GetFunction, Fault::HoldBefore);
+    scene.setup.run(&["task", "cancel", &task]);
+    scene.worker.running().wait_for_line("cancelling on request");
+    gate.open();
+    let end = scene.setup.follow(&task);
+    assert_eq!(end.code, Some(4), "{end:?}");
+    assert!(end.stdout.contains("cancelled: the function was left as it was"), "{end:?}");
     assert!(scene.aws.mutating_calls().is_empty());
 }
 

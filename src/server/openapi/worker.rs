@@ -6,8 +6,9 @@ use serde_json::Value;
 use super::operation::{Operation, Parameter, delete, get, patch, post};
 use super::shape::Shape::{Flag, Whole};
 use crate::protocol::{
-    ClaimRequest, ClaimResponse, ErrorEnvelope, FinishRequest, Finished, JournalRequest, Recorded,
-    RegisterRequest, RegisterResponse, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
+    ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, ErrorEnvelope, FinishRequest, Finished,
+    JournalRequest, Recorded, RegisterRequest, RegisterResponse, RenewRequest, RenewResponse, SessionRequest,
+    SessionResponse,
 };
 
 const FENCE: Parameter = ("fence", Whole, "The hand-out.");
@@ -27,6 +28,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .by_session()
         .takes("worker.ClaimRequest")
         .answers("worker.ClaimResponse"),
+    post("/api/worker/v1/control", "Wait until cancelling is asked for of what the worker holds.")
+        .by_session()
+        .takes("worker.ControlRequest")
+        .answers("worker.ControlResponse"),
     post("/api/worker/v1/deployments/{id}/renew", "Renew the lease.")
         .by_session()
         .takes("worker.RenewRequest")
@@ -73,6 +78,7 @@ pub(super) fn schemas() -> Vec<(String, Value)> {
     add::<(ClaimRequest, ClaimResponse, RenewRequest, RenewResponse, JournalRequest, Recorded)>(
         &mut generator,
     );
+    add::<(ControlRequest, ControlResponse)>(&mut generator);
     add::<(FinishRequest, Finished, ErrorEnvelope)>(&mut generator);
     let entries = generator.take_definitions(true).into_iter();
     entries
