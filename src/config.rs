@@ -135,12 +135,26 @@ fn read<T: DeserializeOwned>(
 }
 
 fn wrong(path: Option<&Path>, error: &config::ConfigError) -> ConfigError {
-    let reason = error.to_string();
+    let mut reason = error.to_string();
+    if let Some(name) = nearest(&reason) {
+        reason = format!("{reason}; did you mean `{name}`?");
+    }
     // The crate names the origin itself where it knows it; a key nobody knows could be in either place.
     let origin = path
         .map(|path| format!("`{}`", path.display()))
         .filter(|origin| !reason.contains(origin.trim_matches('`')));
     ConfigError::Wrong { origin, reason }
+}
+
+/// Of the names that serde lists after an unknown one, the one that was most likely meant. Only the text holds them: by
+/// the time that the crate hands the error over, serde's own is gone.
+fn nearest(reason: &str) -> Option<&str> {
+    let (unknown, rest) = reason.split_once("unknown field `")?.1.split_once('`')?;
+    let known = rest.split_once("expected ")?.1.split('`').skip(1).step_by(2);
+    let scored = known.map(|name| (strsim::damerau_levenshtein(unknown, name), name));
+    let (distance, name) = scored.min()?;
+    // More than a third of it mistyped is another word.
+    (distance * 3 <= name.len().max(3)).then_some(name)
 }
 
 /// `/var/lib/octarm/NAME` for root, else below the user's state folder.
@@ -195,6 +209,22 @@ mod tests {
         let odd = environment(&[("OCTARM_WORKER_STAET", "/x"), ("HOME", "/home/x")]);
         let error = WorkerConfig::read(None, &odd, Vec::new()).unwrap_err().to_string();
         assert!(error.contains("staet") && error.contains("expected"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_answered_with_the_nearest_one() {
+        let server = |text| {
+            let file = file(text);
+            ServerConfig::read(Some(file.path()), &environment(&[]), Vec::new()).unwrap_err().to_string()
+        };
+        assert!(server("lisen = '127.0.0.1:1'").contains("did you mean `listen`?"));
+        assert!(!server("colour = 'red'").contains("did you mean"));
+        let odd = environment(&[("OCTARM_WORKER_STAET", "/x"), ("HOME", "/home/x")]);
+        let error = WorkerConfig::read(None, &odd, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("did you mean `state`?"), "{error}");
+        let nested = file("state = '/x'\n[log]\nlevl = 'debug'");
+        let error = WorkerConfig::read(Some(nested.path()), &environment(&[]), Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("did you mean `level`?"), "{error}");
     }
 
     #[test]
