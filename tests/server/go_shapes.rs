@@ -158,7 +158,7 @@ async fn a_release_is_made_deployed_watched_and_cancelled() {
         "releaseNotes": "notes", "ignoreIfAlreadyExists": false, "ignoreChannelRules": false, "packagePrerelease": "",
     });
     let made = server.post("releases/create/v1", body).await.expect(201);
-    assert_eq!(made, json!({ "ReleaseId": "Releases-1", "ReleaseVersion": "3.0.0" }));
+    assert_eq!(made, json!({ "ReleaseId": "Releases-1", "ReleaseVersion": "3.0.0", "Existed": false }));
     let release = server.get("/api/Spaces-1/releases/Releases-1/").await.expect(200);
     assert_eq!(release["ReleaseNotes"], "notes");
     let channel =
