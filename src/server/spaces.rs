@@ -9,7 +9,7 @@ use std::{future::Future, sync::Arc};
 use axum::{
     Json,
     extract::{Path, Request, State},
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, Uri},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -20,7 +20,7 @@ use super::{
     root::USER,
 };
 use crate::{
-    model::SpaceId,
+    model::{DeploymentId, SpaceId, TaskId},
     store::{NewSpace, SpaceChange, SpaceRow},
 };
 
@@ -60,10 +60,33 @@ pub(super) async fn enter(
     next: Next,
 ) -> Response {
     let named = request.extensions().get::<Prefix>().map(|prefix| prefix.0.clone());
-    match choose(&shared, &caller, named.as_deref()).await {
+    let uri = request.uri().clone();
+    let chosen = async {
+        let of_task = match (&named, caller.space()) {
+            (None, None) => of_task(&shared, &uri).await?,
+            _ => None,
+        };
+        choose(&shared, &caller, named.or(of_task).as_deref()).await
+    };
+    match chosen.await {
         Ok(space) => HERE.scope(Arc::new(space), next.run(request)).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// The space of the task that a path or a list names: Octopus's clients watch tasks without saying where they are.
+async fn of_task(shared: &Shared, uri: &Uri) -> Result<Option<String>, Problem> {
+    let Some(rest) = uri.path().strip_prefix("/api/tasks") else { return Ok(None) };
+    let ids = || {
+        let query = uri.query().unwrap_or_default().split('&');
+        query.filter_map(|pair| pair.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("ids"))
+    };
+    let first = match rest.strip_prefix('/') {
+        Some(rest) => rest.split('/').next(),
+        None => ids().and_then(|(_, list)| list.split([',', '%']).next()),
+    };
+    let Some(task) = first.and_then(|first| first.parse::<TaskId>().ok()) else { return Ok(None) };
+    Ok(shared.store().space_of(DeploymentId(task.0)).await?.map(|space| space.to_string()))
 }
 
 /// The space that is meant by `named` and that the key reaches.

@@ -77,6 +77,15 @@ impl Store {
         find(self.spaces().await?, named)
     }
 
+    /// The space of a deployment and its task, if there is one.
+    pub async fn space_of(&self, deployment: DeploymentId) -> Result<Option<SpaceId>, StoreError> {
+        let select =
+            "select p.space_id from deployments d join projects p on p.id = d.project_id where d.id = $1";
+        let found: Option<i64> =
+            sqlx::query_scalar(select).bind(deployment.0).fetch_optional(&self.database.reader).await?;
+        Ok(found.map(SpaceId))
+    }
+
     /// Makes a space with a lifecycle, a project group and a worker pool of its own.
     pub async fn create_space(&self, new: &NewSpace<'_>) -> Result<SpaceRow, StoreError> {
         let name = checked_name("space", new.name, &RESERVED)?;

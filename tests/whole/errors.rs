@@ -94,7 +94,7 @@ fn a_key_that_is_wrong_or_no_key() {
     assert_error(&odd, 2, &["is not of the form `API-`"]);
     assert!(!format!("{odd:?}").contains("MARKER"), "{odd:?}");
     let gone = setup.octarm(["environment", "list"]).env("OCTARM_API_KEY_FILE", "nowhere/key").run();
-    assert_error(&gone, 74, &["reading the API key", "nowhere/key"]);
+    assert_error(&gone, 65, &["reading the API key", "nowhere/key"]);
 }
 
 #[test]
