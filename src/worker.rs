@@ -236,8 +236,10 @@ async fn turn(shared: &Shared, session: &mut Option<Session>, worked: Instant) -
         session.insert(Session { wait, _watching: AbortOnDropHandle::new(watching) }).wait
     };
     // A poll is not to outlast the time after which this process ends for want of work.
-    let wait = worker.idle_exit.map_or(wait, |idle| wait.min(idle.saturating_sub(worked.elapsed())));
-    let answer = client.claim(wait, running.deployments()).await?;
+    let holding = running.deployments();
+    let idle_exit = worker.idle_exit.filter(|_| holding.is_empty());
+    let wait = idle_exit.map_or(wait, |idle| wait.min(idle.saturating_sub(worked.elapsed())));
+    let answer = client.claim(wait, holding).await?;
     Ok(match answer.assignment {
         Some(assignment) => Turn::Work(assignment),
         None => Turn::Pause(Duration::from_millis(answer.pause_ms)),

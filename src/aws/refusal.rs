@@ -7,6 +7,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 type Source = Box<dyn Error + Send + Sync>;
 
+/// The longest that is waited because an answer says so: one from a proxy in between must not hold a worker for hours.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// A call to AWS that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
@@ -206,7 +209,7 @@ where
     let (target, region) = (target.to_owned(), region.to_owned());
     let (status, retry_after) = error.raw_response().map_or((0, None), |response| {
         let after = response.headers().get("retry-after").and_then(|value| value.parse().ok());
-        (response.status().as_u16(), after.map(Duration::from_secs))
+        (response.status().as_u16(), after.map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE)))
     });
     if let SdkError::ServiceError(service) = &error {
         let code = service.err().code().unwrap_or("no error code").to_owned();

@@ -28,7 +28,7 @@ const KIND: Collection = Collection::ApiKeys;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ApiKeyCommand {
-    /// Make a key; it is shown this once
+    /// Make a key; it is shown this once. With `--space` it reaches that space alone
     #[command(
         after_help = "Example:\n  octarm api-key create build --may publish --days 90 --key-file build.key"
     )]
@@ -38,9 +38,6 @@ pub(super) enum ApiKeyCommand {
         /// What it may do: read, publish (push packages, create releases), deploy, administer
         #[arg(long = "may", value_name = "PERMISSION", required = true)]
         permissions: Vec<Permission>,
-        /// Reach this space only
-        #[arg(long, value_name = "NAME")]
-        only_space: Option<String>,
         /// Deploy to these environments only
         #[arg(long = "environment", value_name = "NAME")]
         environments: Vec<String>,
@@ -73,12 +70,12 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        ApiKeyCommand::Create { name, permissions, only_space, environments, days, key_file } => {
+        ApiKeyCommand::Create { name, permissions, environments, days, key_file } => {
             // Before the key is made: one that nobody can read would only be in the way.
             let file = key_file.as_deref().map(private).transpose()?;
             let words: Vec<String> = permissions.iter().map(ToString::to_string).collect();
             let body = json!({
-                "Name": name, "Permissions": words, "Space": only_space, "Environments": environments, "Days": days,
+                "Name": name, "Permissions": words, "Space": client.space(), "Environments": environments, "Days": days,
             });
             let made = client.create(KIND, &name, body).await;
             let mut made = match (made, &key_file) {

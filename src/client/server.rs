@@ -77,6 +77,11 @@ impl ServerClient {
         Self { space, ..self }
     }
 
+    /// The space that was named.
+    pub fn space(&self) -> Option<&str> {
+        self.space.as_deref()
+    }
+
     /// With what its errors say about where the server's address and the key came from.
     #[must_use]
     pub fn told_by(mut self, server: &str, key: &str) -> Self {

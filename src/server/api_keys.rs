@@ -1,7 +1,7 @@
 //! API keys: made, listed, deleted. The key itself is in the answer that makes it and nowhere else.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State},
     http::{StatusCode, header},
     response::IntoResponse,
@@ -15,9 +15,11 @@ use super::{
     json::{link, time, wanted},
     paging::Params,
     problem::Problem,
+    rewrite::Prefix,
+    spaces::here,
 };
 use crate::{
-    model::Permission,
+    model::{Permission, SpaceId},
     store::{ApiKeyRow, NewApiKey},
 };
 
@@ -29,6 +31,7 @@ pub(super) async fn list(State(shared): State<Shared>, params: Params) -> Result
 
 pub(super) async fn create(
     State(shared): State<Shared>,
+    prefix: Option<Extension<Prefix>>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let permissions: Result<Vec<Permission>, _> =
@@ -36,7 +39,12 @@ pub(super) async fn create(
     let days = fields.number("Days")?.map(|days| {
         u32::try_from(days).map_err(|_| Problem::invalid(format!("`Days` is {days}: expected 1 or more")))
     });
-    let space = match fields.text("Space")? {
+    // Whoever names a space does not want a key for all. The first one stands in the path of clients that know no other.
+    let mut named = prefix.map(|Extension(Prefix(named))| named).filter(|_| here() != SpaceId::DEFAULT);
+    for field in ["SpaceIdOrName", "SpaceId", "Space"] {
+        named = fields.text(field)?.or(named);
+    }
+    let space = match named {
         Some(named) => Some(shared.store().space(&named).await?.id()),
         None => None,
     };

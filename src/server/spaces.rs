@@ -13,6 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -81,12 +82,19 @@ async fn of_task(shared: &Shared, uri: &Uri) -> Result<Option<String>, Problem> 
         let query = uri.query().unwrap_or_default().split('&');
         query.filter_map(|pair| pair.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("ids"))
     };
-    let first = match rest.strip_prefix('/') {
-        Some(rest) => rest.split('/').next(),
-        None => ids().and_then(|(_, list)| list.split([',', '%']).next()),
+    let named: Vec<String> = match rest.strip_prefix('/') {
+        Some(rest) => rest.split('/').take(1).map(str::to_owned).collect(),
+        None => ids().map_or_else(Vec::new, |(_, list)| {
+            let list = percent_decode_str(list).decode_utf8_lossy();
+            list.split(',').map(|id| id.trim().to_owned()).collect()
+        }),
     };
-    let Some(task) = first.and_then(|first| first.parse::<TaskId>().ok()) else { return Ok(None) };
-    Ok(shared.store().space_of(DeploymentId(task.0)).await?.map(|space| space.to_string()))
+    for task in named.iter().filter_map(|id| id.parse::<TaskId>().ok()) {
+        if let Some(space) = shared.store().space_of(DeploymentId(task.0)).await? {
+            return Ok(Some(space.to_string()));
+        }
+    }
+    Ok(None)
 }
 
 /// The space that is meant by `named` and that the key reaches.

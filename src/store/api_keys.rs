@@ -10,6 +10,7 @@ use super::{
     environments::{self, checked_name},
     key,
     keys::{hash, random_word},
+    spaces,
 };
 use crate::model::{ApiKeyId, EnvironmentId, Permission, SpaceId};
 
@@ -144,10 +145,13 @@ impl Store {
                 "`administer` reaches every environment: leave it out, or leave the environments out".into(),
             ));
         }
-        let mut write = self.database.write().await?;
-        write.lock_table("api_keys").await?;
+        let mut write = self.write().await?;
         // The environments of a key are in its space, if it has one.
         write.space = new.space.map(|space| space.0).or(self.space);
+        if new.space.is_some() {
+            spaces::home(&mut write).await?;
+        }
+        write.lock_table("api_keys").await?;
         let known = environments::all(&mut write).await?;
         let mut reached = Vec::new();
         for named in &new.environments {

@@ -46,7 +46,7 @@ impl Store {
         let (package, version) = (new.package_id.trim(), new.version.trim());
         let (package_key, version_key) = (package.to_lowercase(), version_key(version));
         let mut write = self.write().await?;
-        let home = spaces::home(&write)?;
+        let home = spaces::home(&mut write).await?;
         let stored: Option<BuildInformationRow> = sqlx::query_as(concat!(
             "insert into build_information (package_id, package_key, version, version_key, document, created, space_id) \
              values ($1, $2, $3, $4, $5, ",

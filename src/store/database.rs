@@ -160,6 +160,15 @@ impl Write {
         AssertSqlSafe(format!("{select}{lock}"))
     }
 
+    /// The text `select`, which also keeps all others from changing the rows that it finds and from referring to them.
+    pub(super) fn deleting(&self, select: &str) -> AssertSqlSafe<String> {
+        let lock = match self.open {
+            Open::Sqlite(_) => "",
+            Open::Postgres { .. } => " for update",
+        };
+        AssertSqlSafe(format!("{select}{lock}"))
+    }
+
     /// What a select ends with that locks the rows that it finds and passes over those that others hold.
     pub(super) fn skip_locked(&self) -> &'static str {
         match self.open {

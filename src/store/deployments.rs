@@ -279,11 +279,13 @@ impl Store {
         let time = Timestamp::from_millisecond(now).map(|time| time.to_string()).unwrap_or_default();
         let freed: Option<i64> = sqlx::query_scalar(
             "update deployments set blocked = 0, resolved = $2, error_message = coalesce(error_message, '') || $3 \
-             where id = $1 and blocked = 1 returning environment_id",
+             where id = $1 and blocked = 1 \
+             and project_id in (select id from projects where space_id = coalesce($4, space_id)) returning environment_id",
         )
         .bind(id.0)
         .bind(found.as_str())
         .bind(format!("; resolved as {} at {time}", found.as_str()))
+        .bind(self.space)
         .fetch_optional(&mut *write)
         .await?;
         if let Some(environment) = freed {

@@ -44,7 +44,7 @@ impl Store {
     ) -> Result<EnvironmentRow, StoreError> {
         let name = checked_name("environment", name, &["all", "v2"])?;
         let mut write = self.write().await?;
-        let home = spaces::home(&write)?;
+        let home = spaces::home(&mut write).await?;
         // The slug and the place in the order depend on all others.
         write.lock_table("environments").await?;
         let taken: Vec<String> = sqlx::query_scalar("select slug from environments where space_id = $1")

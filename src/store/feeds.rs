@@ -21,7 +21,7 @@ impl Store {
             rows.push(self.package(name).await?);
         }
         let mut write = self.write().await?;
-        let home = spaces::home(&write)?;
+        let home = spaces::home(&mut write).await?;
         // A release that is being made counts, or is made after this.
         write.lock_table("releases").await?;
         for row in &rows {

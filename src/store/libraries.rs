@@ -60,6 +60,7 @@ impl Store {
     pub async fn create_library(&self, name: &str, description: &str) -> Result<LibraryRow, StoreError> {
         let name = checked_name("library variable set", name, &["all"])?;
         let mut write = self.write().await?;
+        let home = spaces::home(&mut write).await?;
         let made: Option<LibraryRow> = sqlx::query_as(
             "insert into library_variable_sets (space_id, name, name_key, description, variables, version) \
              values ($4, $1, $2, $3, '[]', 0) on conflict (space_id, name_key) do nothing \
@@ -68,7 +69,7 @@ impl Store {
         .bind(name)
         .bind(key(name))
         .bind(description)
-        .bind(spaces::home(&write)?)
+        .bind(home)
         .fetch_optional(&mut *write)
         .await?;
         let made = made.ok_or_else(|| taken(name))?;
@@ -202,7 +203,8 @@ pub(super) async fn to_include(
         found.push(row);
     }
     let libraries: Vec<LibraryCopy> = found.iter().map(LibraryRow::copy).collect::<Result<_, _>>()?;
-    refuse_ties(write, project, spaces::home(write)?, &libraries).await?;
+    let home = spaces::home(write).await?;
+    refuse_ties(write, project, home, &libraries).await?;
     Ok(found)
 }
 

@@ -107,6 +107,7 @@ impl Store {
     pub async fn create_lifecycle(&self, new: &NewLifecycle) -> Result<LifecycleRow, StoreError> {
         let name = checked_name("lifecycle", &new.name, &["all"])?;
         let mut write = self.write().await?;
+        let home = spaces::home(&mut write).await?;
         // No environment that a phase names goes away meanwhile.
         write.lock_table("lifecycles").await?;
         let phases = phases(&mut write, name, &new.phases).await?;
@@ -118,7 +119,7 @@ impl Store {
         .bind(key(name))
         .bind(&new.description)
         .bind(phases)
-        .bind(spaces::home(&write)?)
+        .bind(home)
         .fetch_optional(&mut *write)
         .await?;
         let made = made.ok_or_else(|| taken(name))?;

@@ -106,7 +106,7 @@ impl Store {
     ) -> Result<Pushed, StoreError> {
         let (id_key, version_key) = keys(new.name.id(), new.name.version());
         let mut write = self.write().await?;
-        let home = spaces::home(&write)?;
+        let home = spaces::home(&mut write).await?;
         let found = sqlx::query_as(ONE)
             .bind(&id_key)
             .bind(&version_key)

@@ -113,11 +113,11 @@ impl Store {
     ) -> Result<ProjectRow, StoreError> {
         let name = checked_name("project", name, &["all"])?;
         let mut write = self.write().await?;
+        let home = spaces::home(&mut write).await?;
         if !libraries.is_empty() {
             libraries::lock(&mut write).await?;
         }
         let libraries = libraries::to_include(&mut write, name, libraries).await?;
-        let home = spaces::home(&write)?;
         let space = spaces::by_id(&mut write, home).await?;
         // The slug depends on all others.
         write.lock_table("projects").await?;

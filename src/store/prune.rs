@@ -77,7 +77,7 @@ impl Store {
     ) -> Result<Option<Judged>, StoreError> {
         let (key, version) = package.keys();
         let mut write = self.write().await?;
-        let home = spaces::home(&write)?;
+        let home = spaces::home(&mut write).await?;
         // A release that is being made counts, or is made after this.
         write.lock_table("releases").await?;
         let mut facts = of_package(&mut write, home, &key).await?;

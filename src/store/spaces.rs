@@ -169,14 +169,23 @@ impl Store {
     /// Removes a space and all that is in it. It must be stopped and have no machines and nothing under way.
     pub async fn delete_space(&self, named: &str) -> Result<SpaceRow, StoreError> {
         let mut write = self.write().await?;
+        write.lock_table("spaces").await?;
         let row = find(all(&mut write).await?, named)?;
         let refused =
             |why: String| Err(StoreError::Invalid(format!("space `{}` cannot be deleted: {why}", row.name)));
         if row.is_default() {
             return refused("it is the one that is always there".to_owned());
         }
-        // From here on nothing is made in it.
+        // From here on nothing is made in it, nor of what is in it: neither a release nor a deployment.
         write.lock_to_delete("spaces", row.id).await?;
+        for text in [
+            "select id from environments where space_id = $1 order by id",
+            "select id from projects where space_id = $1 order by id",
+            "select id from releases where project_id in (select id from projects where space_id = $1) order by id",
+        ] {
+            let text = write.deleting(text);
+            sqlx::query(text).bind(row.id).fetch_all(&mut *write).await?;
+        }
         let row_now = all(&mut write).await?.into_iter().find(|other| other.id == row.id);
         if row_now.is_none_or(|row| row.task_queue_stopped == 0) {
             return refused("its tasks are not stopped: set `TaskQueueStopped` first".to_owned());
@@ -220,6 +229,8 @@ async fn empty(write: &mut Write, space: i64) -> Result<(), StoreError> {
     const RELEASES: &str =
         "(select id from releases where project_id in (select id from projects where space_id = $1))";
     for (table, column, of) in [
+        // First, as for those who lock it and then projects.
+        ("library_variable_sets", "space_id", "($1)"),
         ("journal", "deployment_id", DEPLOYMENTS),
         ("log_chunks", "deployment_id", DEPLOYMENTS),
         ("deployments", "project_id", PROJECTS),
@@ -227,7 +238,6 @@ async fn empty(write: &mut Write, space: i64) -> Result<(), StoreError> {
         ("releases", "project_id", PROJECTS),
         ("channels", "project_id", PROJECTS),
         ("projects", "space_id", "($1)"),
-        ("library_variable_sets", "space_id", "($1)"),
         ("lifecycles", "space_id", "($1)"),
         ("project_groups", "space_id", "($1)"),
         ("worker_pools", "space_id", "($1)"),
@@ -255,9 +265,16 @@ pub(super) async fn by_id(connection: &mut AnyConnection, id: i64) -> Result<Spa
     find(all(connection).await?, &SpaceId(id).to_string())
 }
 
-/// The space that something new belongs to.
-pub(super) fn home(write: &Write) -> Result<i64, StoreError> {
-    write.space.ok_or_else(|| StoreError::Invalid("it must be said in which space this is to be".to_owned()))
+/// The space that something new belongs to; nobody deletes it until the end. To be asked before any table is locked.
+pub(super) async fn home(write: &mut Write) -> Result<i64, StoreError> {
+    let space = write
+        .space
+        .ok_or_else(|| StoreError::Invalid("it must be said in which space this is to be".to_owned()))?;
+    let kept: Option<i64> = sqlx::query_scalar(write.sharing("select id from spaces where id = $1"))
+        .bind(space)
+        .fetch_optional(&mut **write)
+        .await?;
+    kept.ok_or_else(|| StoreError::NotFound(format!("space `{}` does not exist", SpaceId(space))))
 }
 
 fn refuse_taken(rows: &[SpaceRow], name: &str, own: Option<i64>) -> Result<(), StoreError> {

@@ -41,7 +41,7 @@ impl Store {
     ) -> Result<WorkerPoolRow, StoreError> {
         let name = checked_name("worker pool", name, &["all"])?;
         let mut write = self.write().await?;
-        let home = spaces::home(&write)?;
+        let home = spaces::home(&mut write).await?;
         // The slug depends on all others.
         write.lock_table("worker_pools").await?;
         let taken: Vec<String> = sqlx::query_scalar("select slug from worker_pools where space_id = $1")

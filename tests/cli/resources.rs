@@ -440,8 +440,7 @@ fn spaces_hold_their_things_apart() {
         &["space `red` does not exist", "Team Blue"],
     );
     let key = setup.folder().join("blue.key");
-    let make =
-        ["api-key", "create", "blue", "--may", "administer", "--only-space", "Team Blue", "--key-file"];
+    let make = ["api-key", "create", "blue", "--may", "administer", "--space", "Team Blue", "--key-file"];
     setup.run(&[&make[..], &[key.to_str().unwrap()]].concat());
     let with_it = |arguments: &[&str]| setup.octarm(arguments).env("OCTARM_API_KEY_FILE", &key).run();
     assert!(with_it(&["environment", "list"]).stdout.contains("Live"));
