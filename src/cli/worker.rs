@@ -11,12 +11,14 @@ use clap::{Args, Subcommand};
 use rustix::{fs::Mode, process::umask};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use super::{
     CliError, Output,
-    connection::{self, ServerArgs, Target},
+    connection::{self, Place, ServerArgs},
 };
 use crate::{
+    client::Registrar,
     config::{Environment, WorkerConfig},
     conventions::{Conventions, environment_name},
     deploy::Memory,
@@ -25,7 +27,8 @@ use crate::{
     protocol::{CurrentRelease, Machine},
     shutdown, telemetry,
     worker::{
-        self, Deregistered, LocalLine, LogReader, Registered, Registration, StateFolder, Stopping, Worker,
+        self, Deregistered, Leave, LocalLine, LogReader, Registered, Registration, StateFolder, Stopping,
+        Worker,
     },
 };
 
@@ -49,10 +52,14 @@ pub(super) enum WorkerCommand {
         /// The worker's name
         #[arg(long)]
         name: String,
-        /// The environment it deploys to
+        /// The environment it deploys to; a registration token knows it
         #[arg(long)]
-        environment: String,
-        /// Take the name over from another machine
+        environment: Option<String>,
+        /// A file that holds a registration token, which takes the place of an API key, `-` is standard input; or set
+        /// OCTARM_REGISTRATION_TOKEN [env: OCTARM_REGISTRATION_TOKEN_FILE]
+        #[arg(long, value_name = "FILE", conflicts_with = "api_key_file")]
+        registration_token_file: Option<PathBuf>,
+        /// Take the name over from another machine, or from a worker whose key is lost: the key of before stops working
         #[arg(long)]
         replace: bool,
         /// When the worker is new: deploy the projects' current releases for its environment, those that ended well there
@@ -76,13 +83,16 @@ pub(super) enum WorkerCommand {
         #[arg(long)]
         ephemeral: bool,
     },
-    /// Deregister this worker; may be repeated
+    /// Deregister this worker, once it has reported the end of what it runs; may be repeated
     Deregister {
         #[command(flatten)]
         state: StateArgs,
-        /// Also while it runs a deployment
+        /// At once: what it runs is found out by whoever takes it over
         #[arg(long)]
         force: bool,
+        /// How long to wait for the end of what it runs; else 30 minutes
+        #[arg(long, value_name = "SECONDS", conflicts_with = "force")]
+        wait: Option<u32>,
     },
     /// Show what this worker's deployments said, from its own copy
     Logs {
@@ -97,6 +107,8 @@ pub(super) enum WorkerCommand {
     },
 }
 
+/// How long the end of a worker that is to leave is waited for.
+const PATIENCE: Duration = Duration::from_mins(30);
 /// How often the local log is looked at for new lines.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -106,9 +118,22 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        WorkerCommand::Register { server, state, name, environment: to, replace, deploy_current } => {
+        WorkerCommand::Register {
+            server,
+            state,
+            name,
+            environment: to,
+            registration_token_file: token,
+            replace,
+            deploy_current,
+        } => {
             let config = read_config(&state, environment)?;
-            let Target { server, trust, key, space, .. } = connection::target(&server, environment)?;
+            let (Place { server, trust, space, .. }, by) =
+                connection::registrar(&server, token.as_deref(), environment)?;
+            let to = to.filter(|named| !named.trim().is_empty());
+            if to.is_none() && matches!(by, Registrar::Key(_)) {
+                return Err(CliError::NoEnvironment);
+            }
             let folder = StateFolder::open(&config.state)?;
             let machine = machine(&config);
             let registration = Registration {
@@ -121,7 +146,7 @@ pub(super) async fn run(
                 replace,
                 deploy_current,
             };
-            let registered = worker::register(&folder, &key, registration).await?;
+            let registered = worker::register(&folder, &by, registration).await?;
             show_registered(&registered, deploy_current, &config, output);
             Ok(Exit::Done)
         }
@@ -131,9 +156,13 @@ pub(super) async fn run(
             let idle_exit = idle_exit.map(|seconds| Duration::from_secs(seconds.into()));
             serve(&config, idle_exit, ephemeral, environment, output).await
         }
-        WorkerCommand::Deregister { state, force } => {
+        WorkerCommand::Deregister { state, force, wait } => {
             let config = read_config(&state, environment)?;
-            let (text, name) = match worker::deregister(&StateFolder::existing(&config.state), force).await? {
+            let patience = wait.map_or(PATIENCE, |seconds| Duration::from_secs(seconds.into()));
+            let leave = if force { Leave::Forced } else { Leave::Drained(patience) };
+            let folder = StateFolder::existing(&config.state);
+            let deregistered = worker::deregister(&folder, leave, |text| output.aside(text)).await?;
+            let (text, name) = match deregistered {
                 Deregistered::Done { name, environment } => {
                     (format!("worker {name} deregistered from {environment}"), Some(name))
                 }
@@ -159,13 +188,17 @@ fn show_registered(registered: &Registered, deploy_current: bool, config: &Worke
     } else if deploy_current && current.is_empty() {
         text.push_str("\nnothing is current there: no deployment ever ended well");
     }
+    if let Some(fingerprint) = identity.trust.fingerprint {
+        let _ = write!(text, "\nthe server is known by its certificate {fingerprint}");
+    }
     for CurrentRelease { project, release, message, .. } in current {
         let release = release.as_deref().unwrap_or_default();
         let _ = write!(text, "\n{project} {release}: {message}");
     }
     let value = json!({
         "worker_id": identity.worker_id, "name": identity.name, "environment": identity.environment,
-        "server": identity.server, "existed": existed, "state": config.state, "current": current,
+        "server": identity.server, "fingerprint": identity.trust.fingerprint,
+        "public_key": identity.key.public(), "existed": existed, "state": config.state, "current": current,
     });
     output.result(text, &value);
 }
@@ -211,16 +244,21 @@ async fn serve(
     let leave = CancellationToken::new();
     shutdown::listen(stopping.drain.clone(), stopping.cancel.clone(), leave.clone())
         .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
+    let folder = StateFolder::existing(&config.state);
+    let work = async {
+        worker::run(worker, stopping).await?;
+        if ephemeral {
+            // Without force: it is known until the lease of what could not be reported has run out, so that nobody
+            // begins in between.
+            worker::deregister(&folder, Leave::Drained(PATIENCE), |text| info!("{text}")).await?;
+            info!("deregistered");
+        }
+        Ok(Exit::Done)
+    };
     tokio::select! {
-        ended = worker::run(worker, stopping) => ended?,
-        () = leave.cancelled() => return Ok(Exit::Cancelled),
+        ended = work => ended,
+        () = leave.cancelled() => Ok(Exit::Cancelled),
     }
-    if ephemeral {
-        // Without force: what could not be reported is found out by whoever takes it over, and this worker is known
-        // until then.
-        worker::deregister(&StateFolder::existing(&config.state), false).await?;
-    }
-    Ok(Exit::Done)
 }
 
 /// The listed names from this process's environment. They are secrets unless the conventions know better.
