@@ -22,9 +22,9 @@ use crate::{
 /// How many characters of a token tell it from others without giving it away.
 const HINT: usize = REGISTRATION_PREFIX.len() + 4;
 /// The most workers that one token registers.
-pub const MOST_USES: u32 = 10_000;
+const MOST_USES: u32 = 10_000;
 /// The shortest and the longest life of a token.
-pub const LIFE: [Duration; 2] = [Duration::from_secs(1), Duration::from_hours(366 * 24)];
+const LIFE: [Duration; 2] = [Duration::from_secs(1), Duration::from_hours(366 * 24)];
 /// How long one that is over is still told from one that never was.
 const REMEMBERED: Duration = Duration::from_hours(90 * 24);
 

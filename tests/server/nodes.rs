@@ -420,7 +420,7 @@ async fn of_two_that_end_at_once_the_second_sees_the_first() {
     one.post("deployments/create/untenanted/v1", body).await.expect(201);
     let first = one.worker("w1", "m1").await;
     let token = two.register("w2", "m2", json!({ "environment": "Two" })).await.expect(200);
-    let second = TestWorker::new(&two, token["token"].as_str().unwrap(), "m2");
+    let second = TestWorker::new(&two, &token, "m2");
     second.session().await.expect(200);
     let (of_first, of_second) = (first.claim().await.unwrap(), second.claim().await.unwrap());
     // What changes a deployment comes no further than to its commit until the lock is given back.

@@ -4,8 +4,8 @@ use std::{marker::PhantomData, path::PathBuf, time::Duration};
 
 use octarm::{
     model::SpaceId,
-    model::{DeploymentId, Fence, JournalEntry, JournalRecord, Level, LogLine},
-    protocol::{Assignment, BASE, ClaimResponse, INSTANCE_HEADER},
+    model::{DeploymentId, Fence, Level, LogLine},
+    protocol::{Assignment, BASE},
     server::{self, Settings},
     store::Store,
 };
@@ -15,13 +15,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use uuid::Uuid;
 
 use super::{
     PATIENCE,
     packages::{Raw, zip},
     postgres,
+    worker::{key_of, machine},
 };
+pub(crate) use super::worker::TestWorker;
 
 /// What the server under test keeps its tables in.
 pub(crate) trait Engine {
@@ -176,6 +177,15 @@ impl<E: Engine> TestServer<E> {
         self.store.shift_clock(i64::try_from(time.as_millis()).unwrap()).await.unwrap();
     }
 
+    /// Waits until a claim of this worker has come: it notes that the worker is there.
+    pub(crate) async fn until_waiting(&self, machine: &str) {
+        let path = format!("machines/{machine}");
+        let seen = async || self.get(&path).await.expect(200)["LastSeen"].clone();
+        let before = seen().await;
+        let wait = async { while seen().await == before {} };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap();
+    }
+
     /// Waits until the task is in this state.
     pub(crate) async fn until(&self, deployment: DeploymentId, state: &str) -> Value {
         let path = format!("tasks/ServerTasks-{}/log?from=99999999&wait=200", deployment.0);
@@ -194,17 +204,31 @@ impl<E: Engine> TestServer<E> {
     /// Registers a worker in `Dev` and starts its session.
     pub(crate) async fn worker(&self, name: &str, machine: &str) -> TestWorker {
         let answer = self.register(name, machine, json!({})).await.expect(200);
-        let worker = TestWorker::new(self, answer["token"].as_str().unwrap(), machine);
+        let worker = TestWorker::new(self, &answer, machine);
         worker.session().await.expect(200);
         worker
     }
 
-    pub(crate) async fn register(&self, name: &str, machine: &str, more: Value) -> Answer {
+    /// Registers a worker with its key of [`key_of`].
+    pub(crate) async fn register(&self, name: &str, on: &str, more: Value) -> Answer {
+        self.post(&format!("{BASE}/register"), Self::registration(name, on, more)).await
+    }
+
+    /// The same by a registration token.
+    pub(crate) async fn register_by(&self, token: &str, name: &str, on: &str, more: Value) -> Answer {
+        let mut body = Self::registration(name, on, json!({ "environment": null }));
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = self.http.post(format!("{}{BASE}/register", self.address)).bearer_auth(token);
+        Answer::of(request.json(&body)).await
+    }
+
+    fn registration(name: &str, on: &str, more: Value) -> Value {
+        let public_key = key_of(name, on).public();
         let mut body = json!({
-            "name": name, "environment": "dev", "machine": { "host": format!("host-{machine}"), "id": machine },
+            "name": name, "environment": "dev", "machine": machine(on), "public_key": public_key,
         });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.post(&format!("{BASE}/register"), body).await
+        body
     }
 }
 
@@ -240,107 +264,6 @@ impl Answer {
     #[track_caller]
     pub(crate) fn code(self, status: u16) -> String {
         self.expect(status)["error"]["code"].as_str().unwrap().to_owned()
-    }
-}
-
-pub(crate) struct TestWorker {
-    http: reqwest::Client,
-    address: String,
-    pub(crate) token: String,
-    pub(crate) machine: String,
-    pub(crate) instance: Uuid,
-}
-
-impl TestWorker {
-    pub(crate) fn new<E>(server: &TestServer<E>, token: &str, machine: &str) -> Self {
-        Self {
-            http: server.http.clone(),
-            address: server.address.clone(),
-            token: token.to_owned(),
-            machine: machine.to_owned(),
-            instance: Uuid::now_v7(),
-        }
-    }
-
-    /// Another process of the same worker.
-    pub(crate) fn again(&self) -> Self {
-        let (token, machine) = (self.token.clone(), self.machine.clone());
-        Self {
-            http: self.http.clone(),
-            address: self.address.clone(),
-            token,
-            machine,
-            instance: Uuid::now_v7(),
-        }
-    }
-
-    /// The same process, speaking to another server.
-    pub(crate) fn through<E>(&self, server: &TestServer<E>) -> Self {
-        Self { instance: self.instance, ..Self::new(server, &self.token, &self.machine) }
-    }
-
-    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("{}{BASE}/{path}", self.address))
-            .bearer_auth(&self.token)
-            .header(INSTANCE_HEADER, self.instance.to_string())
-    }
-
-    pub(crate) async fn call(&self, path: &str, body: Value) -> Answer {
-        Answer::of(self.request(Method::POST, path).json(&body)).await
-    }
-
-    pub(crate) async fn session(&self) -> Answer {
-        let machine = json!({ "host": format!("host-{}", self.machine), "id": self.machine });
-        self.call("session", json!({ "instance": self.instance, "machine": machine, "version": "0.1.0" }))
-            .await
-    }
-
-    pub(crate) async fn claim_for(&self, wait_ms: u64) -> Option<Assignment> {
-        let body = self.call("claim", json!({ "wait_ms": wait_ms })).await.expect(200);
-        serde_json::from_value::<ClaimResponse>(body).unwrap().assignment.map(|assignment| *assignment)
-    }
-
-    /// Takes what is there now.
-    pub(crate) async fn claim(&self) -> Option<Assignment> {
-        self.claim_for(0).await
-    }
-
-    pub(crate) async fn renew(&self, hand_out: &Assignment) -> Answer {
-        self.call(&format!("deployments/{}/renew", hand_out.deployment), json!({ "fence": hand_out.fence }))
-            .await
-    }
-
-    pub(crate) async fn log(&self, hand_out: &Assignment, offset: u64, bytes: &[u8]) -> Answer {
-        let path =
-            format!("deployments/{}/log?fence={}&offset={offset}", hand_out.deployment, hand_out.fence);
-        Answer::of(self.request(Method::PATCH, &path).body(bytes.to_vec())).await
-    }
-
-    pub(crate) async fn journal(&self, hand_out: &Assignment, sequence: u32, function: &str) -> Answer {
-        let record = JournalRecord::UpdateCodeEffect {
-            region: "eu-west-1".to_owned(),
-            function: function.to_owned(),
-            sha256: "sha".to_owned(),
-            revision_id: None,
-        };
-        let entry = JournalEntry { sequence, record };
-        let body = json!({ "fence": hand_out.fence, "entry": entry });
-        self.call(&format!("deployments/{}/journal", hand_out.deployment), body).await
-    }
-
-    /// Reports an end; `log` is what this hand-out sent.
-    pub(crate) async fn finish(&self, hand_out: &Assignment, outcome: Value, log: &[u8]) -> Answer {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, log);
-        let body = json!({
-            "fence": hand_out.fence, "outcome": outcome, "log_length": hand_out.log_offset + log.len() as u64,
-            "log_sha256": hex::encode(digest),
-        });
-        self.call(&format!("deployments/{}/finish", hand_out.deployment), body).await
-    }
-
-    pub(crate) async fn deregister(&self, query: &str) -> Answer {
-        Answer::of(self.request(Method::DELETE, &format!("registration{query}"))).await
     }
 }
 
