@@ -98,7 +98,9 @@ pub struct DeregisterRequest {
     pub worker_id: MachineId,
     /// What the server answered to `POST challenge`.
     pub challenge: String,
-    /// At once, also while it holds a lease. Else it is asked to leave: it gets nothing new and is gone once it has
+    /// The machine that asks. A clone of the worker's disk is another one, and does not send the worker away.
+    pub machine: Machine,
+    /// At once, from any machine, also while it holds a lease. Else it is asked to leave: it gets nothing new and is gone once it has
     /// reported the end of what it runs.
     #[serde(default)]
     pub force: bool,
@@ -118,6 +120,8 @@ impl DeregisterRequest {
                 &installation.to_string(),
                 &self.worker_id.to_string(),
                 &self.challenge,
+                &self.machine.host,
+                &self.machine.id,
                 if self.force { "force" } else { "drain" },
                 &self.wait_ms.to_string(),
             ],

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{
     Store, StoreError,
     database::{Write, now},
-    milliseconds,
+    error::Elsewhere,
+    milliseconds, unsigned,
     workers::live_lease,
 };
 use crate::{
@@ -45,6 +46,7 @@ impl Store {
         if request.force {
             sqlx::query("delete from machines where id = $1").bind(worker_id.0).execute(&mut *write).await?;
         } else {
+            refuse_elsewhere(&mut write, request).await?;
             sqlx::query(concat!(
                 "update machines set leaving_since = coalesce(leaving_since, ",
                 now!(),
@@ -110,6 +112,24 @@ impl Store {
         write.announce_leaving(machine);
         write.commit().await
     }
+}
+
+/// Refuses what a clone of the worker's disk asks for on another machine.
+async fn refuse_elsewhere(write: &mut Write, request: &DeregisterRequest) -> Result<(), StoreError> {
+    let found: Option<(String, String, String, String, i64)> = sqlx::query_as(concat!(
+        "select m.name, e.name, host, machine_key, ",
+        now!(),
+        " - last_seen from machines m join environments e on e.id = m.environment_id where m.id = $1"
+    ))
+    .bind(request.worker_id.0)
+    .fetch_optional(&mut **write)
+    .await?;
+    let (name, environment, host, machine, silent_ms) = found.ok_or(StoreError::Unauthorised)?;
+    if machine == request.machine.id {
+        return Ok(());
+    }
+    let silent_ms = Some(unsigned(silent_ms));
+    Err(StoreError::WorkerElsewhere { name, environment, host, why: Elsewhere::Machine, silent_ms })
 }
 
 /// What the worker holds: under a lease, or without one where its process may come back to it.

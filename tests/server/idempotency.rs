@@ -282,7 +282,8 @@ async fn a_refusal_that_will_pass_is_not_kept() {
     server.deploy("1.0.0").await;
     let worker = server.worker("w1", "m1").await;
     worker.claim().await.unwrap();
-    // Without its token the machine waits for the end of its lease, and then gets another one.
+    // A worker of before there were keys gets one when its lease is over.
+    server.forget_keys().await;
     let key = crate::support::worker::key_of("w1", "m1").public();
     let machine = json!({ "host": "h", "id": "m1" });
     let body = json!({ "name": "w1", "environment": "Dev", "machine": machine, "public_key": key });

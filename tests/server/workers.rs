@@ -39,6 +39,18 @@ async fn registering_again_changes_nothing_and_another_machine_is_refused() {
 }
 
 #[tokio::test]
+async fn a_worker_of_before_there_were_keys_registers_again_and_stays_the_same() {
+    let server = TestServer::ready().await;
+    let worker = server.worker("w1", "m1").await;
+    server.forget_keys().await;
+    assert_eq!(worker.session().await.code(401), "unauthorised");
+    assert_eq!(server.register("w1", "m2", json!({})).await.code(409), "worker_elsewhere");
+    let again = server.register("w1", "m1", json!({})).await.expect(200);
+    assert_eq!((&again["worker_id"], &again["existed"]), (&json!("Machines-1"), &json!(true)));
+    worker.session().await.expect(200);
+}
+
+#[tokio::test]
 async fn a_key_is_of_one_worker() {
     let server = TestServer::ready().await;
     server.register("w1", "m1", json!({})).await.expect(200);
@@ -73,8 +85,9 @@ async fn a_takeover_waits_for_the_lease_and_silences_the_old_machine() {
 async fn a_claim_that_waits_is_ended_when_its_worker_is_replaced() {
     let server = TestServer::ready().await;
     let old = server.worker("w1", "m1").await;
+    let before = server.last_seen("Machines-1").await;
     let replace = async {
-        server.until_waiting("Machines-1").await;
+        server.until_seen_after("Machines-1", &before).await;
         server.register("w1", "m2", json!({ "replace": true })).await.expect(200)
     };
     let began = Instant::now();
@@ -151,8 +164,9 @@ async fn a_claim_that_waits_is_told_to_leave_at_once() {
     let server = TestServer::ready().await;
     let (worker, other) = (server.worker("w1", "m1").await, server.worker("w2", "m2").await);
     let began = Instant::now();
+    let before = server.last_seen("Machines-1").await;
     let leaving = async {
-        server.until_waiting("Machines-1").await;
+        server.until_seen_after("Machines-1", &before).await;
         worker.deregister(0).await.expect(200)
     };
     let (told, answer) = tokio::join!(worker.call("claim", json!({ "wait_ms": 20_000 })), leaving);
@@ -178,7 +192,7 @@ async fn who_leaves_is_not_waited_for_when_its_process_is_gone() {
     server.pass(Duration::from_secs(2)).await;
     assert_eq!(worker.deregister(0).await.expect(200)["gone"], true);
     let next = server.worker("w2", "m2").await;
-    assert!(next.claim().await.unwrap().reconcile);
+    assert!(next.claim_for(20_000).await.unwrap().reconcile);
 }
 
 #[tokio::test]

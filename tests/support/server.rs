@@ -12,17 +12,18 @@ use octarm::{
 use reqwest::{Method, RequestBuilder, multipart};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub(crate) use super::worker::TestWorker;
 use super::{
     PATIENCE,
     packages::{Raw, zip},
     postgres,
     worker::{key_of, machine},
 };
-pub(crate) use super::worker::TestWorker;
 
 /// What the server under test keeps its tables in.
 pub(crate) trait Engine {
@@ -105,6 +106,19 @@ impl<E: Engine> TestServer<E> {
         Self { address, key, data, store, http, database, serving, stop, folder: None, engine }
     }
 
+    /// Makes all workers what they were before they had keys.
+    pub(crate) async fn forget_keys(&self) {
+        let text = "update machines set public_key = null, instance = null; delete from worker_sessions";
+        if let Some(url) = &self.database {
+            let mut connection = PgConnection::connect(url.expose_secret()).await.unwrap();
+            sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
+        } else {
+            let file = format!("sqlite://{}", self.data.join("octarm.db").display());
+            let mut connection = SqliteConnection::connect(&file).await.unwrap();
+            sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
+        }
+    }
+
     /// Whether the text stands in a table, or anywhere in the files that hold them.
     pub(crate) async fn has_stored(&self, text: &str) -> bool {
         if let Some(url) = &self.database {
@@ -177,12 +191,16 @@ impl<E: Engine> TestServer<E> {
         self.store.shift_clock(i64::try_from(time.as_millis()).unwrap()).await.unwrap();
     }
 
-    /// Waits until a claim of this worker has come: it notes that the worker is there.
-    pub(crate) async fn until_waiting(&self, machine: &str) {
-        let path = format!("machines/{machine}");
-        let seen = async || self.get(&path).await.expect(200)["LastSeen"].clone();
-        let before = seen().await;
-        let wait = async { while seen().await == before {} };
+    /// When the worker was last heard of; a claim that comes later tells another time.
+    pub(crate) async fn last_seen(&self, machine: &str) -> Value {
+        let seen = self.get(&format!("machines/{machine}")).await.expect(200)["LastSeen"].clone();
+        self.pass(Duration::from_millis(10)).await;
+        seen
+    }
+
+    /// Waits until the worker was heard of again: its claim has come.
+    pub(crate) async fn until_seen_after(&self, machine: &str, before: &Value) {
+        let wait = async { while self.last_seen(machine).await == *before {} };
         tokio::time::timeout(PATIENCE, wait).await.unwrap();
     }
 

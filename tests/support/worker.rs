@@ -10,7 +10,9 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use octarm::{
     client::KeyPair,
     model::{JournalEntry, JournalRecord, MachineId},
-    protocol::{Assignment, BASE, ClaimResponse, DeregisterRequest, INSTANCE_HEADER, Machine, SessionRequest},
+    protocol::{
+        Assignment, BASE, ClaimResponse, DeregisterRequest, INSTANCE_HEADER, Machine, SessionRequest,
+    },
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};

@@ -133,7 +133,9 @@ fn programs_get_json_and_exit_codes() {
     let down = stage.script(&["down", "CI", "--json"]);
     let deregistered: Value = serde_json::from_str(&down.stdout).unwrap();
     assert_eq!(deregistered["deregistered"], true, "{down:?}");
-    for wrong in [&["up"][..], &["up", "CI", "Orders"], &["down", "CI", "Orders", "1.0.0"], &["sideways", "CI"]] {
+    for wrong in
+        [&["up"][..], &["up", "CI", "Orders"], &["down", "CI", "Orders", "1.0.0"], &["sideways", "CI"]]
+    {
         let output = stage.script(wrong);
         assert_eq!(output.code, Some(2), "{output:?}");
         assert!(output.stderr.contains("usage: environment-setup.sh"), "{output:?}");
