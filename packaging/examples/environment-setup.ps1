@@ -37,7 +37,7 @@ $more = if ($Json) { @('--json') } else { @() }
 switch -CaseSensitive ($Action) {
     'up' {
         if ([bool] $Project -ne [bool] $Version) { Deny }
-        $name = if ($env:OCTARM_WORKER_NAME) { $env:OCTARM_WORKER_NAME } else { [Net.Dns]::GetHostName() }
+        $name = if ($env:OCTARM_NAME) { $env:OCTARM_NAME } else { [Net.Dns]::GetHostName() }
         $register = @('worker', 'register', '--name', $name, '--environment', $Environment, '--state', $state)
         $token = $env:OCTARM_REGISTRATION_TOKEN_FILE
         if (-not $token) { $token = '/etc/octarm/registration-token' }

@@ -19,7 +19,7 @@
 #                                    else /etc/octarm/registration-token, where there is one
 #   OCTARM_API_KEY_FILE              an API key; to register where there is no token, and to deploy PROJECT
 #   OCTARM_WORKER_STATE              the worker's folder; else /var/lib/octarm/worker
-#   OCTARM_WORKER_NAME               the worker's name; else the name of this host
+#   OCTARM_NAME                      the worker's name; else the name of this host
 set -euo pipefail
 
 usage="usage: environment-setup.sh up ENVIRONMENT [PROJECT VERSION] [--json] | down ENVIRONMENT [--json]"
@@ -41,7 +41,7 @@ state=${OCTARM_WORKER_STATE:-/var/lib/octarm/worker}
 case $action in
 up)
     [[ ${#words[@]} -eq 2 || ${#words[@]} -eq 4 ]] || refuse
-    register=(--name "${OCTARM_WORKER_NAME:-$(hostname)}" --environment "$environment" --state "$state")
+    register=(--name "${OCTARM_NAME:-$(hostname)}" --environment "$environment" --state "$state")
     token=${OCTARM_REGISTRATION_TOKEN_FILE:-/etc/octarm/registration-token}
     if [[ -e $token ]]; then register+=(--registration-token-file "$token"); fi
     if [[ ${#words[@]} -eq 2 ]]; then register+=(--deploy-current); fi

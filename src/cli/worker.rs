@@ -87,7 +87,7 @@ pub(super) enum WorkerCommand {
     Deregister {
         #[command(flatten)]
         state: StateArgs,
-        /// At once: what it runs is found out by whoever takes it over
+        /// At once, and from any machine that has its key: what it runs is found out by whoever takes it over
         #[arg(long)]
         force: bool,
         /// How long to wait for the end of what it runs; else 30 minutes
@@ -161,7 +161,8 @@ pub(super) async fn run(
             let patience = wait.map_or(PATIENCE, |seconds| Duration::from_secs(seconds.into()));
             let leave = if force { Leave::Forced } else { Leave::Drained(patience) };
             let folder = StateFolder::existing(&config.state);
-            let deregistered = worker::deregister(&folder, leave, |text| output.aside(text)).await?;
+            let deregistered =
+                worker::deregister(&folder, &machine(&config), leave, |text| output.aside(text)).await?;
             let (text, name) = match deregistered {
                 Deregistered::Done { name, environment } => {
                     (format!("worker {name} deregistered from {environment}"), Some(name))
@@ -250,7 +251,8 @@ async fn serve(
         if ephemeral {
             // Without force: it is known until the lease of what could not be reported has run out, so that nobody
             // begins in between.
-            worker::deregister(&folder, Leave::Drained(PATIENCE), |text| info!("{text}")).await?;
+            worker::deregister(&folder, &machine(config), Leave::Drained(PATIENCE), |text| info!("{text}"))
+                .await?;
             info!("deregistered");
         }
         Ok(Exit::Done)

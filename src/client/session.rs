@@ -195,6 +195,7 @@ impl Session {
 pub(super) async fn deregister(
     connection: &Connection,
     credential: &Credential,
+    machine: &Machine,
     force: bool,
     wait: Duration,
 ) -> Result<DeregisterResponse, ClientError> {
@@ -202,8 +203,14 @@ pub(super) async fn deregister(
     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let act = "deregistering the worker";
     let answer = signed(connection, act, ("deregister", wait + PROMPT), *worker_id, |challenge| {
-        let mut body =
-            DeregisterRequest { worker_id: *worker_id, challenge, force, wait_ms, signature: String::new() };
+        let mut body = DeregisterRequest {
+            worker_id: *worker_id,
+            challenge,
+            machine: machine.clone(),
+            force,
+            wait_ms,
+            signature: String::new(),
+        };
         body.signature = key.sign(&body.statement(*installation));
         body
     })

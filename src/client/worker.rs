@@ -67,10 +67,11 @@ impl WorkerClient {
         server: &str,
         trust: &Trust,
         credential: &Credential,
+        machine: &Machine,
         force: bool,
         wait: Duration,
     ) -> Result<DeregisterResponse, ClientError> {
-        session::deregister(&Connection::new(server, trust)?, credential, force, wait).await
+        session::deregister(&Connection::new(server, trust)?, credential, machine, force, wait).await
     }
 
     /// A client for a worker that is registered.

@@ -113,6 +113,7 @@ pub async fn register(
 /// it waits for.
 pub async fn deregister(
     folder: &StateFolder,
+    machine: &Machine,
     leave: Leave,
     mut tell: impl FnMut(&str),
 ) -> Result<Deregistered, WorkerError> {
@@ -129,8 +130,8 @@ pub async fn deregister(
         let rest = deadline.saturating_duration_since(Instant::now());
         // The first question does not wait, so that it is told at once what is waited for.
         let wait = if told.is_none() { Duration::ZERO } else { rest.min(POLL) };
-        let asked =
-            WorkerClient::deregister(&identity.server, &identity.trust, &credential, force, wait).await;
+        let Identity { server, trust, .. } = &identity;
+        let asked = WorkerClient::deregister(server, trust, &credential, machine, force, wait).await;
         match asked {
             Ok(DeregisterResponse { gone: true, .. }) => break,
             Ok(DeregisterResponse { running, .. }) => {

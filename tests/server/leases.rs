@@ -334,7 +334,7 @@ async fn a_server_that_stops_answers_waiting_claims_at_once_and_keeps_the_leases
         folder
     };
     let server = TestServer::with(TestServer::settings(&folder).await).await;
-    let mut worker = worker.through(&server);
+    let mut worker = worker.through(&server).again();
     let error = worker.session().await.expect(409);
     assert_eq!(error["error"]["code"], "session_live");
     assert!(error["error"]["retry_after_ms"].as_u64().unwrap() <= 60_000);

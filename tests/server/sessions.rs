@@ -120,7 +120,8 @@ async fn what_was_signed_for_one_call_is_good_for_no_other() {
     let worker = server.worker("w1", "m1").await;
     let session = worker.signed(|_| ()).await;
     let body = json!({
-        "worker_id": session.worker_id, "challenge": session.challenge, "force": true, "signature": session.signature,
+        "worker_id": session.worker_id, "challenge": session.challenge, "force": true, "machine": session.machine,
+        "signature": session.signature,
     });
     assert_eq!(worker.call("deregister", body).await.code(401), "unauthorised");
     assert_eq!(server.get("machines/all").await.expect(200).as_array().unwrap().len(), 1);

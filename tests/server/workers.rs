@@ -198,17 +198,29 @@ async fn who_leaves_is_not_waited_for_when_its_process_is_gone() {
 #[tokio::test]
 async fn whoever_is_registered_again_stays() {
     let server = TestServer::ready().await;
+    server.release("1.0.0").await;
     let worker = server.worker("w1", "m1").await;
     assert_eq!(worker.deregister(0).await.expect(200)["gone"], false);
-    let again = async {
-        server.register("w1", "m1", json!({})).await.expect(200);
-    };
-    let (answer, ()) = tokio::join!(worker.deregister(20_000), again);
-    // The wish that came last holds: this one was on its way before, or came after.
-    if answer.status == 409 {
-        let shown = server.get("machines/Machines-1").await.expect(200);
-        assert!(!shown["StatusSummary"].as_str().unwrap().contains("leaving"), "{shown}");
-    }
+    assert_eq!(worker.call("claim", json!({ "wait_ms": 0 })).await.expect(200)["leaving"], true);
+    server.register("w1", "m1", json!({})).await.expect(200);
+    let shown = server.get("machines/Machines-1").await.expect(200);
+    assert!(!shown["StatusSummary"].as_str().unwrap().contains("leaving"), "{shown}");
+    server.deploy("1.0.0").await;
+    worker.claim().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clone_of_its_disk_does_not_send_a_worker_away() {
+    let server = TestServer::ready().await;
+    let worker = server.worker("w1", "m1").await;
+    let mut clone = worker.again();
+    clone.machine = "m2".to_owned();
+    let error = clone.deregister(0).await.expect(409);
+    assert_eq!(error["error"]["code"], "worker_elsewhere");
+    assert!(error["error"]["message"].as_str().unwrap().contains("on host `host-m1`"), "{error}");
+    let shown = server.get("machines/Machines-1").await.expect(200);
+    assert!(!shown["StatusSummary"].as_str().unwrap().contains("leaving"), "{shown}");
+    clone.deregister_by_force().await.expect(200);
 }
 
 #[tokio::test]

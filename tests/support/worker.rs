@@ -213,6 +213,7 @@ impl TestWorker {
         let mut request = DeregisterRequest {
             worker_id: self.id(),
             challenge: self.challenge().await,
+            machine: machine(&self.machine),
             force,
             wait_ms,
             signature: String::new(),

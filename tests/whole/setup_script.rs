@@ -68,7 +68,7 @@ impl Stage {
             .env("OCTARM_SERVER", self.setup.url())
             .env("OCTARM_API_KEY_FILE", self.setup.key_file())
             .env("OCTARM_REGISTRATION_TOKEN_FILE", &self.token)
-            .env("OCTARM_WORKER_NAME", "ci-1")
+            .env("OCTARM_NAME", "ci-1")
             .run()
     }
 

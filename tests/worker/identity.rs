@@ -4,11 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::{FUNCTION, Scene};
-use crate::support::{
-    aws::{Action, Fault},
-    process::Program,
-    setup::Access,
-};
+use crate::support::{process::Program, setup::Access};
 
 #[test]
 fn registering_again_is_the_same_worker_and_keeps_its_key() {
