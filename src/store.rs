@@ -108,7 +108,7 @@ pub struct Store {
     lease: Duration,
     together: together::Together,
     /// What vouches for the challenges that workers sign.
-    challenges: hmac::Key,
+    challenges: std::sync::Arc<hmac::Key>,
     /// The space whose things the verbs find and make; none is all of them, and makes nothing.
     space: Option<i64>,
 }
@@ -122,7 +122,7 @@ impl Store {
             once::abandon(&mut write).await?;
             write.commit().await?;
         }
-        let challenges = keys::of_challenges(&database).await?;
+        let challenges = std::sync::Arc::new(keys::of_challenges(&database).await?);
         let together = together::Together::start(database.clone());
         let vault = std::sync::Arc::new(vault);
         Ok(Self { database, vault, installation, lease, together, challenges, space: None })

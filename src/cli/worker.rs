@@ -1,7 +1,8 @@
 //! `octarm worker`.
 
+mod register;
+
 use std::{
-    fmt::Write as _,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
@@ -13,23 +14,18 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{
-    CliError, Output,
-    connection::{self, Place, ServerArgs},
-};
+use register::RegisterArgs;
+
+use super::{CliError, Output};
 use crate::{
-    client::Registrar,
     config::{Environment, WorkerConfig},
     conventions::{Conventions, environment_name},
     deploy::Memory,
     exit::Exit,
     model::{DeploymentId, Variable},
-    protocol::{CurrentRelease, Machine},
+    protocol::Machine,
     shutdown, telemetry,
-    worker::{
-        self, Deregistered, Leave, LocalLine, LogReader, Registered, Registration, StateFolder, Stopping,
-        Worker,
-    },
+    worker::{self, Deregistered, Leave, LocalLine, LogReader, StateFolder, Stopping, Worker},
 };
 
 #[derive(Debug, Args)]
@@ -46,29 +42,7 @@ pub(super) struct StateArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum WorkerCommand {
     /// Register this machine as a worker of an environment; may be repeated
-    Register {
-        #[command(flatten)]
-        state: StateArgs,
-        /// The worker's name
-        #[arg(long)]
-        name: String,
-        /// The environment it deploys to; a registration token knows it
-        #[arg(long)]
-        environment: Option<String>,
-        /// A file that holds a registration token, which takes the place of an API key, `-` is standard input; or set
-        /// OCTARM_REGISTRATION_TOKEN [env: OCTARM_REGISTRATION_TOKEN_FILE]
-        #[arg(long, value_name = "FILE", conflicts_with = "api_key_file")]
-        registration_token_file: Option<PathBuf>,
-        /// Take the name over from another machine, or from a worker whose key is lost: the key of before stops working
-        #[arg(long)]
-        replace: bool,
-        /// When the worker is new: deploy the projects' current releases for its environment, those that ended well there
-        /// last
-        #[arg(long)]
-        deploy_current: bool,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
+    Register(Box<RegisterArgs>),
     /// Poll for deployments and run them, until SIGTERM
     Run {
         #[command(flatten)]
@@ -118,38 +92,7 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        WorkerCommand::Register {
-            server,
-            state,
-            name,
-            environment: to,
-            registration_token_file: token,
-            replace,
-            deploy_current,
-        } => {
-            let config = read_config(&state, environment)?;
-            let (Place { server, trust, space, .. }, by) =
-                connection::registrar(&server, token.as_deref(), environment)?;
-            let to = to.filter(|named| !named.trim().is_empty());
-            if to.is_none() && matches!(by, Registrar::Key(_)) {
-                return Err(CliError::NoEnvironment);
-            }
-            let folder = StateFolder::open(&config.state)?;
-            let machine = machine(&config);
-            let registration = Registration {
-                server,
-                trust,
-                name,
-                environment: to,
-                space,
-                machine,
-                replace,
-                deploy_current,
-            };
-            let registered = worker::register(&folder, &by, registration).await?;
-            show_registered(&registered, deploy_current, &config, output);
-            Ok(Exit::Done)
-        }
+        WorkerCommand::Register(args) => register::run(*args, environment, output).await,
         WorkerCommand::Run { state, concurrency, idle_exit, ephemeral } => {
             let concurrency = concurrency.map(|number| ("deployments.concurrency", number.to_string()));
             let config = read_config_with(&state, environment, concurrency)?;
@@ -177,31 +120,6 @@ pub(super) async fn run(
             logs(&config.state, follow, deployment, output).await
         }
     }
-}
-
-fn show_registered(registered: &Registered, deploy_current: bool, config: &WorkerConfig, output: Output) {
-    let Registered { identity, existed, current } = registered;
-    let verb = if *existed { "is registered" } else { "registered" };
-    let mut text =
-        format!("worker {} {verb} in {} ({})", identity.name, identity.environment, identity.worker_id);
-    if deploy_current && *existed {
-        text.push_str("\nit was there before: nothing is deployed for it");
-    } else if deploy_current && current.is_empty() {
-        text.push_str("\nnothing is current there: no deployment ever ended well");
-    }
-    if let Some(fingerprint) = identity.trust.fingerprint {
-        let _ = write!(text, "\nthe server is known by its certificate {fingerprint}");
-    }
-    for CurrentRelease { project, release, message, .. } in current {
-        let release = release.as_deref().unwrap_or_default();
-        let _ = write!(text, "\n{project} {release}: {message}");
-    }
-    let value = json!({
-        "worker_id": identity.worker_id, "name": identity.name, "environment": identity.environment,
-        "server": identity.server, "fingerprint": identity.trust.fingerprint,
-        "public_key": identity.key.public(), "existed": existed, "state": config.state, "current": current,
-    });
-    output.result(text, &value);
 }
 
 fn read_config(args: &StateArgs, environment: &Environment) -> Result<WorkerConfig, CliError> {

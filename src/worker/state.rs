@@ -151,12 +151,11 @@ impl StateError {
                 "register it again with `octarm worker register`, under the same name and from this folder: it stays the same worker"
                     .to_owned(),
             ),
-            Self::Key { .. } => None,
             Self::Version { .. } => Some("use the octarm that registered it, or a newer one".to_owned()),
             Self::Unreadable { path, .. } => {
                 Some(format!("remove `{}` and register the worker again", path.display()))
             }
-            Self::Io(_) => None,
+            Self::Key { .. } | Self::Io(_) => None,
         }
     }
 }
