@@ -89,7 +89,7 @@ async fn a_challenge_is_good_once_for_a_minute_and_for_its_worker() {
     worker.ask(&used).await.expect(200);
     assert_eq!(worker.ask(&used).await.code(409), "challenge_over");
     let late = worker.signed(|_| ()).await;
-    server.pass(Duration::from_secs(60)).await;
+    server.pass(Duration::from_mins(1)).await;
     assert_eq!(worker.ask(&late).await.code(409), "challenge_over");
     let of_other = other.challenge().await;
     let swapped = worker.signed(|request| request.challenge = of_other).await;

@@ -229,18 +229,18 @@ impl<E: Engine> TestServer<E> {
 
     /// Registers a worker with its key of [`key_of`].
     pub(crate) async fn register(&self, name: &str, on: &str, more: Value) -> Answer {
-        self.post(&format!("{BASE}/register"), Self::registration(name, on, more)).await
+        self.post(&format!("{BASE}/register"), Self::registration(name, on, &more)).await
     }
 
     /// The same by a registration token.
     pub(crate) async fn register_by(&self, token: &str, name: &str, on: &str, more: Value) -> Answer {
-        let mut body = Self::registration(name, on, json!({ "environment": null }));
+        let mut body = Self::registration(name, on, &json!({ "environment": null }));
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let request = self.http.post(format!("{}{BASE}/register", self.address)).bearer_auth(token);
         Answer::of(request.json(&body)).await
     }
 
-    fn registration(name: &str, on: &str, more: Value) -> Value {
+    fn registration(name: &str, on: &str, more: &Value) -> Value {
         let public_key = key_of(name, on).public();
         let mut body = json!({
             "name": name, "environment": "dev", "machine": machine(on), "public_key": public_key,

@@ -81,7 +81,7 @@ impl Stage {
 fn prepared(setup: &Setup, program: Program) -> Program {
     let stub = setup.folder().join("stub");
     let octarm = Path::new(env!("CARGO_BIN_EXE_octarm")).parent().unwrap();
-    let path = std::env::var("PATH").unwrap();
+    let path = std::env::var_os("PATH").unwrap().into_string().unwrap();
     program
         .env("PATH", format!("{}:{}:{path}", stub.display(), octarm.display()))
         .env("STUB", &stub)
