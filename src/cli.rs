@@ -20,6 +20,7 @@ mod output;
 mod package;
 mod profile;
 mod project;
+mod registration_token;
 mod release;
 mod resource;
 mod server;
@@ -96,6 +97,8 @@ enum Command {
     WorkerPool(Online<worker_pool::WorkerPoolCommand>),
     /// API keys: what people and pipelines show to the server
     ApiKey(Online<api_key::ApiKeyCommand>),
+    /// Registration tokens: what registers workers in one environment in place of an API key
+    RegistrationToken(Online<registration_token::RegistrationTokenCommand>),
     /// Spaces of a server
     Space(Online<space::SpaceCommand>),
     /// Servers by a name, each with its key, for `--profile`
@@ -189,6 +192,9 @@ impl Cli {
             }
             Command::ApiKey(Online { server, command }) => {
                 api_key::run(command, &client(&server)?, output).await
+            }
+            Command::RegistrationToken(Online { server, command }) => {
+                registration_token::run(command, &client(&server)?, output).await
             }
             Command::Space(Online { server, command }) => {
                 space::run(command, &client(&server)?, output).await

@@ -2,21 +2,25 @@
 
 mod download;
 mod error;
+mod key;
 mod once;
 mod resources;
 mod retry;
 mod server;
+mod session;
 mod trust;
 mod worker;
 
 use std::{io, time::Duration};
 
 pub use error::ClientError;
+pub use key::{KeyError, KeyPair};
 pub use resources::{Collection, Listed};
 pub use retry::{Backoff, jittered};
 pub use server::{LogPart, NewRelease, Overwrite, ServerClient};
+pub use session::Credential;
 pub use trust::Trust;
-pub use worker::WorkerClient;
+pub use worker::{Registrar, WorkerClient};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use futures_util::StreamExt as _;

@@ -18,7 +18,8 @@ pub use deployment::{DeploymentEvent, DeploymentState, TaskState};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use ids::{
     ApiKeyId, BuildInformationId, ChannelId, DeploymentId, EnvironmentId, Fence, LibraryVariableSetId,
-    LifecycleId, MachineId, ProjectGroupId, ProjectId, ReleaseId, SpaceId, TaskId, WorkerId, WorkerPoolId,
+    LifecycleId, MachineId, ProjectGroupId, ProjectId, RegistrationTokenId, ReleaseId, SpaceId, TaskId,
+    WorkerId, WorkerPoolId,
 };
 pub use journal::{JournalEntry, JournalRecord};
 pub use log::{Level, LogLine};

@@ -2,8 +2,10 @@
 //!
 //! | call | who may | what it does |
 //! |---|---|---|
-//! | `POST register` | an API key | makes or finds the worker of this name in the environment, answers its token; takes an [`IDEMPOTENCY_HEADER`] |
-//! | `POST session` | the worker | starts (or takes over) the worker's session |
+//! | `POST register` | an API key or a registration token | makes or finds the worker of this name and key in the environment; takes an [`IDEMPOTENCY_HEADER`] |
+//! | `POST challenge` | everybody | answers what the next call is to be signed with |
+//! | `POST session` | the worker's key | starts, takes over or renews the worker's session, answers its token |
+//! | `DELETE session` | the session | ends it: the process is not there any more |
 //! | `POST claim` | the session | waits for a deployment of the environment and takes it under a lease |
 //! | `POST control` | the session | waits until cancelling is asked for of what the worker holds |
 //! | `POST deployments/{id}/renew` | the fence | renews the lease |
@@ -11,17 +13,26 @@
 //! | `PATCH deployments/{id}/log?fence=N&offset=N` | the fence | appends whole lines at a byte offset |
 //! | `GET deployments/{id}/package?fence=N` | the fence | the package's bytes |
 //! | `POST deployments/{id}/finish` | the fence | records the end, once |
-//! | `DELETE registration` | the worker | deregisters; `?force=true` also while it holds a lease |
+//! | `POST deregister` | the worker's key | asks the worker to leave and waits until it is gone; with `force` it is gone at once |
 //!
-//! The worker authenticates with `Authorization: Bearer TOKEN`; every call after `session` also names its process
-//! in [`INSTANCE_HEADER`]. Errors are an [`ErrorEnvelope`]. Unknown fields are ignored by both sides, so that
+//! The worker's key signs what [`SessionRequest::statement`] and [`DeregisterRequest::statement`] say. Every call after
+//! `session` shows `Authorization: Bearer TOKEN` and names its process in [`INSTANCE_HEADER`]. Errors are an [`ErrorEnvelope`]. Unknown fields are ignored by both sides, so that
 //! either may be the newer one; a change of meaning is a new version in the path.
+
+mod proof;
+mod registration;
+mod session;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::model::{DeploymentId, Fence, JournalEntry, MachineId, Outcome, TaskId, Variable};
+pub use proof::PublicKey;
+pub use registration::{
+    CurrentOutcome, CurrentRelease, DeregisterRequest, DeregisterResponse, RegisterRequest, RegisterResponse,
+};
+pub use session::{ChallengeRequest, ChallengeResponse, SessionRequest, SessionResponse};
+
+use crate::model::{DeploymentId, Fence, JournalEntry, Outcome, TaskId, Variable};
 
 /// Where the worker API lives below the server's address.
 pub const BASE: &str = "/api/worker/v1";
@@ -31,35 +42,12 @@ pub const INSTANCE_HEADER: &str = "octarm-instance";
 pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 /// The longest chunk of a log that the server takes, in bytes.
 pub const MAX_LOG_CHUNK: usize = 256 * 1024;
-/// How every worker token begins.
-pub const TOKEN_PREFIX: &str = "OWT-";
+/// How the token of every worker's session begins.
+pub const SESSION_PREFIX: &str = "OWS-";
+/// How every registration token begins.
+pub const REGISTRATION_PREFIX: &str = "ORT-";
 
-/// `POST register`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct RegisterRequest {
-    /// The worker's name, unique in its environment without regard to case.
-    #[schemars(length(min = 1), example = "orders-1")]
-    pub name: String,
-    /// The environment, by name or id.
-    #[schemars(length(min = 1), example = "Environments-1")]
-    pub environment: String,
-    /// The environment's space, by name or id; else the only one that the API key reaches, else the first one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub space: Option<String>,
-    /// The machine it runs on.
-    pub machine: Machine,
-    /// Take the name over from another machine; its token stops working.
-    #[serde(default)]
-    pub replace: bool,
-    /// The token that this machine already has for this name: kept when it is still good.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<Token>,
-    /// When the worker is new: deploy the projects' current releases for its environment.
-    #[serde(default)]
-    pub deploy_current: bool,
-}
-
-/// A worker's token on the wire. `Debug` hides it.
+/// The token of a worker's session on the wire. `Debug` hides it.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Token(pub String);
@@ -81,84 +69,6 @@ pub struct Machine {
     pub id: String,
 }
 
-/// Answer of `POST register`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct RegisterResponse {
-    /// The worker's id, as `machines` shows it.
-    pub worker_id: MachineId,
-    /// The name as registered.
-    pub name: String,
-    /// The environment's name as the server writes it.
-    pub environment: String,
-    /// The new token; absent when the one sent is still good.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<Token>,
-    /// Whether the worker was there before.
-    pub existed: bool,
-    /// What became of the projects' current releases, where their deployment was asked for and the worker is new.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub current: Vec<CurrentRelease>,
-}
-
-/// What became of deploying the current release of a project: the one whose deployment to the environment ended well
-/// last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct CurrentRelease {
-    /// The project's name.
-    pub project: String,
-    /// The release's version, where there is one.
-    pub release: Option<String>,
-    /// What became of it.
-    pub outcome: CurrentOutcome,
-    /// The deployment that was made, or the one that is in the way.
-    pub deployment: Option<DeploymentId>,
-    /// The same in words.
-    pub message: String,
-}
-
-/// What became of deploying a current release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CurrentOutcome {
-    /// A deployment of it was made.
-    Queued,
-    /// One of it is on its way already.
-    Active,
-    /// One of another release is on its way.
-    Busy,
-    /// Nobody knows how an earlier one ended.
-    Blocked,
-    /// No deployment of the project to the environment ever ended well.
-    NeverDeployed,
-    /// It may not be deployed there as things are.
-    Refused,
-    /// An outcome of a newer server.
-    #[serde(other)]
-    Other,
-}
-
-/// `POST session`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct SessionRequest {
-    /// Made anew by each process.
-    pub instance: Uuid,
-    /// The machine it runs on.
-    pub machine: Machine,
-    /// octarm's version, for people.
-    pub version: String,
-}
-
-/// Answer of `POST session`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct SessionResponse {
-    /// The worker's id.
-    pub worker_id: MachineId,
-    /// The environment it is bound to, whatever the worker believes.
-    pub environment: String,
-    /// How long a claim should wait at the server, in milliseconds.
-    pub poll_wait_ms: u64,
-}
-
 /// `POST claim`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimRequest {
@@ -176,6 +86,10 @@ pub struct ClaimResponse {
     pub assignment: Option<Box<Assignment>>,
     /// How long to pause before the next claim when there was none, in milliseconds.
     pub pause_ms: u64,
+    /// Whether the worker is asked to leave: there will be no more work, and its process is to end once it has reported
+    /// what it runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
 }
 
 /// A deployment handed to a worker.
@@ -298,7 +212,9 @@ pub enum ErrorCode {
     Forbidden,
     /// What the request names does not exist.
     NotFound,
-    /// The name belongs to a worker on another machine.
+    /// The challenge was used, is over, or was given to another worker: ask for another one.
+    ChallengeOver,
+    /// The name belongs to a worker on another machine, or with another key.
     WorkerElsewhere,
     /// An earlier process of this worker still holds a lease: try again when it has run out.
     SessionLive,

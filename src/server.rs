@@ -30,6 +30,8 @@ mod problem;
 mod progression;
 mod projects;
 mod prune;
+mod registration;
+mod registration_tokens;
 mod releases;
 mod rewrite;
 mod root;
@@ -97,6 +99,8 @@ pub struct Settings {
     pub tls: Tls,
     /// What is kept, and for how long.
     pub retention: Retention,
+    /// How long the token of a worker's session is good; the worker renews it before.
+    pub worker_session: Duration,
     /// How long a worker's claim waits for work.
     pub poll_wait: Duration,
     /// How long the head of a request may take to arrive, and then its body, where that is a document.
@@ -121,6 +125,7 @@ impl Settings {
             unknown_after: Duration::from_mins(15),
             tls: Tls::default(),
             retention: Retention::default(),
+            worker_session: Duration::from_hours(1),
             poll_wait: Duration::from_secs(25),
             request_within: Duration::from_secs(30),
             upload_silence: Duration::from_mins(1),

@@ -17,6 +17,7 @@ mod holding;
 mod kept_logs;
 mod keys;
 mod leases;
+mod leaving;
 mod libraries;
 mod lifecycles;
 mod listener;
@@ -30,12 +31,15 @@ mod progress;
 mod projects;
 mod prompts;
 mod prune;
+mod registration;
+mod registration_tokens;
 mod releases;
 mod resolved;
 mod retention;
 mod rotation;
 mod rules;
 mod scopes;
+mod sessions;
 mod snapshots;
 mod spaces;
 mod system;
@@ -50,6 +54,8 @@ mod workers;
 
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
+
 use crate::model::SpaceId;
 
 pub use api_keys::{ApiKeyRow, NewApiKey};
@@ -60,7 +66,7 @@ pub use copy::{DatabaseCopy, RESTORED};
 pub use database::{Database, Place};
 pub use deployments::{DeploymentRow, NewDeployment, Page, Resolution, TaskFilter};
 pub use environments::EnvironmentRow;
-pub use error::StoreError;
+pub use error::{Elsewhere, StoreError};
 pub use holding::Own;
 pub use kept_logs::{KeptLog, LogBlock};
 pub use keys::Installation;
@@ -76,19 +82,22 @@ pub use process::FEED;
 pub use progress::Progress;
 pub use projects::{GroupRow, ProjectChange, ProjectRow};
 pub use prompts::Asked;
+pub use registration::Registrar;
+pub use registration_tokens::{NewRegistrationToken, RegistrationTokenRow};
 pub use releases::{NewRelease, PinnedPackage, ReleaseRow};
 pub use resolved::Resolved;
 pub use retention::{Facts, Judged, Kind};
 pub use rotation::Alone;
 pub use rules::{ReadRule, Verdict, read as read_rule};
 pub use scopes::ScopeMember;
+pub use sessions::{Begun, Session};
 pub use spaces::{NewSpace, SpaceChange, SpaceRow};
-pub use turns::{Look, Queue, Turn};
+pub use turns::{Leaving, Look, Queue, Turn};
 pub use variables::{NewVariable, ShownVariable, VariableSet};
 pub use vault::Vault;
 pub use waiting::Waiting;
 pub use worker_pools::WorkerPoolRow;
-pub use workers::{MachineChange, MachineRow, Session};
+pub use workers::{MachineChange, MachineRow};
 
 /// The store. Clones share one database.
 #[derive(Clone, Debug)]
@@ -98,6 +107,8 @@ pub struct Store {
     installation: Installation,
     lease: Duration,
     together: together::Together,
+    /// What vouches for the challenges that workers sign.
+    challenges: std::sync::Arc<hmac::Key>,
     /// The space whose things the verbs find and make; none is all of them, and makes nothing.
     space: Option<i64>,
 }
@@ -111,8 +122,10 @@ impl Store {
             once::abandon(&mut write).await?;
             write.commit().await?;
         }
+        let challenges = std::sync::Arc::new(keys::of_challenges(&database).await?);
         let together = together::Together::start(database.clone());
-        Ok(Self { database, vault: std::sync::Arc::new(vault), installation, lease, together, space: None })
+        let vault = std::sync::Arc::new(vault);
+        Ok(Self { database, vault, installation, lease, together, challenges, space: None })
     }
 
     /// Which database it is.

@@ -15,13 +15,12 @@ mod state;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use secrecy::SecretString;
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub use local_log::{LocalLine, LocalLog, LogReader};
-pub use registration::{Deregistered, Registered, Registration, deregister, register};
+pub use registration::{Deregistered, Leave, Registered, Registration, deregister, register};
 pub use state::{Identity, StateError, StateFolder};
 
 use self::running::Running;
@@ -30,7 +29,7 @@ use crate::{
     client::{Backoff, ClientError, WorkerClient, jittered},
     conventions::Conventions,
     deploy::{Lanes, Memory},
-    model::{Variable, chain},
+    model::{DeploymentId, Variable, chain},
     protocol::{Assignment, ErrorCode, Machine},
 };
 
@@ -73,6 +72,19 @@ pub enum WorkerError {
     /// Its folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// It was asked to leave, and is not gone in time.
+    #[error("worker `{name}` is leaving and still there{}", of(running))]
+    StillThere {
+        /// Its name.
+        name: String,
+        /// What it runs.
+        running: Vec<DeploymentId>,
+    },
+}
+
+fn of(running: &[DeploymentId]) -> String {
+    let running: Vec<String> = running.iter().map(ToString::to_string).collect();
+    if running.is_empty() { String::new() } else { format!(": it runs {}", running.join(", ")) }
 }
 
 impl WorkerError {
@@ -81,7 +93,8 @@ impl WorkerError {
         match self {
             Self::Client(error) => match error.code() {
                 Some(ErrorCode::Unauthorised) => Some(
-                    "the worker was deregistered: register it again with `octarm worker register`".to_owned(),
+                    "the worker was deregistered, or replaced by another machine: register it again with `octarm worker register`"
+                        .to_owned(),
                 ),
                 Some(ErrorCode::SessionSuperseded) => {
                     Some("another process of this worker runs: stop one of the two".to_owned())
@@ -89,6 +102,9 @@ impl WorkerError {
                 _ => error.hint(),
             },
             Self::State(error) => error.hint(),
+            Self::StillThere { .. } => Some(
+                "it gets nothing new: repeat this to wait on, with a longer `--wait`, or say `--force`".to_owned(),
+            ),
         }
     }
 }
@@ -108,8 +124,8 @@ struct Shared {
 
 /// Runs until it is asked to stop or cannot go on.
 pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> {
-    let token = SecretString::from(worker.identity.token.0.clone());
-    let client = WorkerClient::new(&worker.identity.server, &worker.identity.trust, token)?;
+    let Identity { server, trust, .. } = &worker.identity;
+    let client = WorkerClient::new(server, trust, worker.identity.credential(), worker.machine.clone())?;
     worker.state.prune();
     let shared = Arc::new(Shared {
         client,
@@ -125,6 +141,10 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
     // What runs comes to its end, also where the server wants no more of this worker: it then learns that by itself.
     while runs.join_next().await.is_some() {}
     ended?;
+    // Nobody has to wait for a process that is not there any more; who does not hear it finds out.
+    if let Err(error) = shared.client.end_session().await {
+        debug!(error = chain(&error), "the server was not told of the end");
+    }
     info!("drained: stopping");
     Ok(())
 }
@@ -189,6 +209,10 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
                 }
                 stop_or_wait(&shared.stopping, jittered(time)).await;
             }
+            Ok(Turn::Leave) => {
+                info!("the worker is being deregistered: no more work will come");
+                break;
+            }
             Err(error) if error.code() == Some(ErrorCode::SessionLive) => {
                 let time = error.retry_after().unwrap_or(Duration::from_secs(5));
                 info!(
@@ -215,6 +239,8 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
 enum Turn {
     Work(Box<Assignment>),
     Pause(Duration),
+    /// It was asked to leave.
+    Leave,
 }
 
 /// A session that stands.
@@ -229,7 +255,7 @@ async fn turn(shared: &Shared, session: &mut Option<Session>, worked: Instant) -
     let wait = if let Some(session) = session {
         session.wait
     } else {
-        let answer = client.start_session(worker.machine.clone()).await?;
+        let answer = client.start_session().await?;
         info!(worker = %answer.worker_id, environment = answer.environment, server = worker.identity.server, "polling for deployments");
         let wait = Duration::from_millis(answer.poll_wait_ms);
         let watching = tokio::spawn(running.clone().watch(client.clone(), wait));
@@ -242,6 +268,7 @@ async fn turn(shared: &Shared, session: &mut Option<Session>, worked: Instant) -
     let answer = client.claim(wait, holding).await?;
     Ok(match answer.assignment {
         Some(assignment) => Turn::Work(assignment),
+        None if answer.leaving => Turn::Leave,
         None => Turn::Pause(Duration::from_millis(answer.pause_ms)),
     })
 }

@@ -71,37 +71,15 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     match command {
         ApiKeyCommand::Create { name, permissions, environments, days, key_file } => {
-            // Before the key is made: one that nobody can read would only be in the way.
-            let file = key_file.as_deref().map(private).transpose()?;
+            let secret = NewSecret::prepare("API key", key_file)?;
             let words: Vec<String> = permissions.iter().map(ToString::to_string).collect();
             let body = json!({
                 "Name": name, "Permissions": words, "Space": client.space(), "Environments": environments, "Days": days,
             });
-            let made = client.create(KIND, &name, body).await;
-            let mut made = match (made, &key_file) {
-                (Err(error), Some(path)) => {
-                    // Nothing was made: the empty file would keep the next try from its name.
-                    let _ = fs_err::remove_file(path);
-                    return Err(error.into());
-                }
-                (made, _) => made?,
-            };
-            let act = "making an API key";
-            let (id, key) = (field(&made, "Id", act)?, field(&made, "ApiKey", act)?);
+            let made = secret.or_withdraw(client.create(KIND, &name, body).await.map_err(CliError::from))?;
+            let id = field(&made, "Id", "making an API key")?;
             let text = format!("made the API key {name} ({id}), which may {}", words.join(", "));
-            match (file, &key_file) {
-                (Some(mut file), Some(path)) => {
-                    writeln!(file, "{key}").and_then(|()| file.sync_all()).map_err(|source| {
-                        CliError::Io { act: format!("keeping the API key {id}"), source }
-                    })?;
-                    if let Some(made) = made.as_object_mut() {
-                        made.remove("ApiKey");
-                        made.insert("KeyFile".to_owned(), path.display().to_string().into());
-                    }
-                    output.result(format!("{text}; it is in {}", path.display()), &made);
-                }
-                _ => output.result(format!("{text}; it is shown this once:\n{key}"), &made),
-            }
+            secret.give(&text, made, "ApiKey", "KeyFile", output)?;
         }
         ApiKeyCommand::List => {
             let all = client.list(KIND, None, &[], usize::MAX).await?.items;
@@ -153,12 +131,61 @@ fn limits(key: &Value, environments: &BTreeMap<String, String>) -> (String, Stri
     (all("Permissions", &str::to_owned), all("Environments", &name))
 }
 
-/// A new file that only its owner can read.
-fn private(path: &Path) -> Result<fs_err::File, CliError> {
+/// Where a secret goes that is given away once: into a new file that only its owner can read, or to standard output.
+pub(super) struct NewSecret {
+    kind: &'static str,
+    file: Option<(fs_err::File, PathBuf)>,
+}
+
+impl NewSecret {
+    /// Before the secret is made: one that nobody can read would only be in the way.
+    pub(super) fn prepare(kind: &'static str, path: Option<PathBuf>) -> Result<Self, CliError> {
+        let file = match path {
+            Some(path) => Some((private(kind, &path)?, path)),
+            None => None,
+        };
+        Ok(Self { kind, file })
+    }
+
+    /// What was made; where nothing was, the empty file does not keep the next try from its name.
+    pub(super) fn or_withdraw(&self, made: Result<Value, CliError>) -> Result<Value, CliError> {
+        if let (Err(_), Some((_, path))) = (&made, &self.file) {
+            let _ = fs_err::remove_file(path);
+        }
+        made
+    }
+
+    /// Gives away what stands in the `field` of what was made. In its place the answer says in `place` where it is.
+    pub(super) fn give(
+        self,
+        text: &str,
+        mut made: Value,
+        name: &'static str,
+        place: &str,
+        output: Output,
+    ) -> Result<(), CliError> {
+        let secret = field(&made, name, &format!("making the {}", self.kind))?;
+        let Some((mut file, path)) = self.file else {
+            output.result(format!("{text}; it is shown this once:\n{secret}"), &made);
+            return Ok(());
+        };
+        writeln!(file, "{secret}")
+            .and_then(|()| file.sync_all())
+            .map_err(|source| CliError::Io { act: format!("keeping the {}", self.kind), source })?;
+        if let Some(made) = made.as_object_mut() {
+            made.remove(name);
+            made.insert(place.to_owned(), path.display().to_string().into());
+        }
+        output.result(format!("{text}; it is in {}", path.display()), &made);
+        Ok(())
+    }
+}
+
+fn private(kind: &str, path: &Path) -> Result<fs_err::File, CliError> {
     fs_err::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)
-        .map_err(|source| CliError::Io { act: "making the file for the API key".to_owned(), source })
+        .map_err(|source| CliError::Io { act: format!("making the file for the {kind}"), source })
 }

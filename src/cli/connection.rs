@@ -14,9 +14,10 @@ use super::{
     profile::{Profile, Profiles},
 };
 use crate::{
-    client::{ClientError, ServerClient, Trust},
+    client::{ClientError, Registrar, ServerClient, Trust},
     config::Environment,
     model::Fingerprint,
+    protocol::REGISTRATION_PREFIX,
 };
 
 /// No key file is as long as this.
@@ -79,13 +80,18 @@ pub(super) struct ServerArgs {
     space: Option<String>,
 }
 
-/// A server, the key for it, and where each came from.
-pub(super) struct Target {
+/// A server, and who said so.
+pub(super) struct Place {
     pub(super) server: String,
     pub(super) trust: Trust,
-    pub(super) key: SecretString,
     pub(super) space: Option<String>,
-    server_origin: String,
+    origin: String,
+}
+
+/// A server, the key for it, and where each came from.
+struct Target {
+    place: Place,
+    key: SecretString,
     key_origin: String,
 }
 
@@ -130,8 +136,41 @@ fn set<'e>(environment: &'e Environment, name: &str) -> Option<&'e str> {
     environment.get(name).filter(|value| !value.is_empty())
 }
 
+/// A server, and what a worker is to be registered there by. A registration token goes before a key, which other commands of
+/// the same script may need: it allows less. What stands on the command line goes before all of the environment.
+pub(super) fn registrar(
+    args: &ServerArgs,
+    token_file: Option<&Path>,
+    environment: &Environment,
+) -> Result<(Place, Registrar), CliError> {
+    let names_key = args.api_key_file.is_some() || args.profile.is_some();
+    let named = |name| set(environment, name).filter(|_| !names_key);
+    let (token, origin) = if let Some(file) = token_file {
+        read_secret(file, "registration token")?
+    } else if let Some(file) = named("OCTARM_REGISTRATION_TOKEN_FILE") {
+        read_secret(Path::new(file), "registration token")?
+    } else if let Some(token) = named("OCTARM_REGISTRATION_TOKEN") {
+        (token.to_owned().into(), "OCTARM_REGISTRATION_TOKEN".to_owned())
+    } else {
+        let Target { place, key, .. } = target(args, environment)?;
+        return Ok((place, Registrar::Key(key)));
+    };
+    let token = formed(&token, REGISTRATION_PREFIX).ok_or(CliError::RegistrationToken { origin })?;
+    Ok((resolve(args, environment)?.0, Registrar::Token(token)))
+}
+
 /// The server's address and the API key.
-pub(super) fn target(args: &ServerArgs, environment: &Environment) -> Result<Target, CliError> {
+fn target(args: &ServerArgs, environment: &Environment) -> Result<Target, CliError> {
+    let (place, key) = resolve(args, environment)?;
+    let (key, key_origin) = key?;
+    Ok(Target { place, key, key_origin })
+}
+
+/// A key, and who said so.
+type Key = (SecretString, String);
+
+/// The server's address, and the API key, where there is one that can be read.
+fn resolve(args: &ServerArgs, environment: &Environment) -> Result<(Place, Result<Key, CliError>), CliError> {
     let chosen = chosen(args, environment)?;
     let of_flag = chosen.as_ref().filter(|chosen| chosen.is_flag);
     let address = |chosen: &Chosen| (chosen.profile.server.clone(), chosen.origin.clone());
@@ -154,20 +193,20 @@ pub(super) fn target(args: &ServerArgs, environment: &Environment) -> Result<Tar
         && set(environment, "OCTARM_SERVER")
             .is_some_and(|own| own.trim_end_matches('/') != server.trim_end_matches('/'));
     let set_key = |name| set(environment, name).filter(|_| !is_of_another);
-    let (key, key_origin) = if let Some(file) = &args.api_key_file {
-        read_key(file)?
+    let key = if let Some(file) = &args.api_key_file {
+        read_secret(file, "API key")
     } else if let Some(kept) = by_flag.and_then(kept) {
-        kept
+        Ok(kept)
     } else if let Some(file) = set_key("OCTARM_API_KEY_FILE") {
-        read_key(Path::new(file))?
+        read_secret(Path::new(file), "API key")
     } else if let Some(key) = set_key("OCTARM_API_KEY") {
-        (key.to_owned().into(), "OCTARM_API_KEY".to_owned())
+        Ok((key.to_owned().into(), "OCTARM_API_KEY".to_owned()))
     } else {
         let other = chosen.as_ref().filter(|chosen| bound.is_none() && chosen.profile.api_key.is_some());
         let other = other.map(|chosen| chosen.origin.clone());
-        bound.and_then(kept).ok_or(CliError::NoKey { server: server_origin.clone(), other })?
+        bound.and_then(kept).ok_or(CliError::NoKey { server: server_origin.clone(), other })
     };
-    let key = checked(&key, &key_origin)?;
+    let key = key.and_then(|(key, origin)| Ok((checked(&key, &origin)?, origin)));
 
     let pinned = by_flag.and_then(|chosen| chosen.profile.fingerprint);
     let fingerprint = match (args.fingerprint.or(pinned), set(environment, "OCTARM_FINGERPRINT")) {
@@ -189,7 +228,7 @@ pub(super) fn target(args: &ServerArgs, environment: &Environment) -> Result<Tar
         .or_else(|| set(environment, "OCTARM_SPACE").map(str::to_owned))
         .or_else(|| bound.and_then(|chosen| chosen.profile.space.clone()))
         .filter(|space| !space.trim().is_empty());
-    Ok(Target { server, trust: Trust { fingerprint, ca_file }, key, space, server_origin, key_origin })
+    Ok((Place { server, trust: Trust { fingerprint, ca_file }, space, origin: server_origin }, key))
 }
 
 /// A client for them.
@@ -199,13 +238,12 @@ pub(super) fn client(args: &ServerArgs, environment: &Environment) -> Result<Ser
 
 impl Target {
     fn client(self) -> Result<ServerClient, CliError> {
-        let client = ServerClient::new(&self.server, &self.trust, self.key).map_err(|error| match error {
-            source @ ClientError::Address { .. } => {
-                CliError::Address { origin: self.server_origin.clone(), source }
-            }
+        let Self { place: Place { server, trust, space, origin }, key, key_origin } = self;
+        let client = ServerClient::new(&server, &trust, key).map_err(|error| match error {
+            source @ ClientError::Address { .. } => CliError::Address { origin: origin.clone(), source },
             error => error.into(),
         })?;
-        Ok(client.in_space(self.space).told_by(&self.server_origin, &self.key_origin))
+        Ok(client.in_space(space).told_by(&origin, &key_origin))
     }
 }
 
@@ -215,7 +253,7 @@ pub(super) fn key_to_keep(
     environment: &Environment,
 ) -> Result<Option<SecretString>, CliError> {
     let (key, origin) = match (file, set(environment, "OCTARM_API_KEY")) {
-        (Some(file), _) => read_key(file)?,
+        (Some(file), _) => read_secret(file, "API key")?,
         (None, Some(key)) => (key.to_owned().into(), "OCTARM_API_KEY".to_owned()),
         (None, None) => return Ok(None),
     };
@@ -229,9 +267,9 @@ pub(super) fn check(profile: &Profile) -> Result<(), CliError> {
     Ok(())
 }
 
-/// A key from a file, or from standard input.
-fn read_key(file: &Path) -> Result<(SecretString, String), CliError> {
-    let failed = |source| CliError::Reading { act: "reading the API key".to_owned(), source };
+/// A secret from a file, or from standard input.
+fn read_secret(file: &Path, what: &str) -> Result<Key, CliError> {
+    let failed = |source| CliError::Reading { act: format!("reading the {what}"), source };
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin().take(KEY_FILE_LIMIT).read_to_string(&mut text).map_err(failed)?;
@@ -244,12 +282,16 @@ fn read_key(file: &Path) -> Result<(SecretString, String), CliError> {
 }
 
 fn checked(key: &SecretString, origin: &str) -> Result<SecretString, CliError> {
-    let key = key.expose_secret().trim();
-    let rest = key.strip_prefix("API-").unwrap_or_default();
-    if rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
-        return Err(CliError::Key { origin: origin.to_owned() });
-    }
-    Ok(key.to_owned().into())
+    formed(key, "API-").ok_or_else(|| CliError::Key { origin: origin.to_owned() })
+}
+
+/// The secret without what stands around it, if it begins so and goes on with letters A to Z and digits.
+fn formed(secret: &SecretString, prefix: &str) -> Option<SecretString> {
+    let secret = secret.expose_secret().trim();
+    let rest = secret.strip_prefix(prefix)?;
+    let is_formed =
+        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    is_formed.then(|| secret.to_owned().into())
 }
 
 /// A text field that an answer must have.

@@ -108,6 +108,14 @@ pub enum CliError {
     /// A key that cannot be one.
     #[error("the API key from {origin} is not of the form `API-` and letters A to Z and digits")]
     Key { origin: String },
+    /// A registration token that cannot be one.
+    #[error("the registration token from {origin} is not of the form `ORT-` and letters A to Z and digits")]
+    RegistrationToken { origin: String },
+    /// An API key does not say in which environment a worker is to be.
+    #[error(
+        "in which environment is the worker to be? `--environment` is not given, and there is no registration token"
+    )]
+    NoEnvironment,
     /// A variables file that cannot be one.
     #[error("the variables of {origin} cannot be read: {reason}")]
     Variables { origin: String, reason: String },
@@ -194,6 +202,7 @@ impl CliError {
                     ClientError::File { .. } => Exit::Io,
                 }
             }
+            Self::Worker(WorkerError::StillThere { .. }) => Exit::TimedOut,
             Self::State(error) | Self::Worker(WorkerError::State(error)) => match error {
                 StateError::Io(_) => Exit::Io,
                 _ => Exit::Configuration,
@@ -246,6 +255,8 @@ impl CliError {
             | Self::NotConfirmed
             | Self::Occupied(_)
             | Self::Key { .. }
+            | Self::RegistrationToken { .. }
+            | Self::NoEnvironment
             | Self::SensitiveArgument { .. }
             | Self::ShownVariable { .. }
             | Self::GivenTwice { .. }

@@ -30,7 +30,7 @@ pub(super) enum MachineCommand {
         /// Its name, or its id as Machines-1
         machine: String,
     },
-    /// Deregister a worker whose machine is gone: its token stops working at once
+    /// Deregister a worker whose machine is gone: its key stops working at once
     Delete {
         /// Its name, or its id as Machines-1
         machine: String,

@@ -258,6 +258,7 @@ fn read_place(
         blobs: config.blobs,
         lease: config.lease,
         unknown_after: config.unknown_after,
+        worker_session: config.worker_session,
         tls: config.tls,
         retention: config.retention,
         ..Settings::new(config.data, config.listen)

@@ -1,7 +1,8 @@
 //! `octarm worker`.
 
+mod register;
+
 use std::{
-    fmt::Write as _,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
@@ -11,22 +12,20 @@ use clap::{Args, Subcommand};
 use rustix::{fs::Mode, process::umask};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
-use super::{
-    CliError, Output,
-    connection::{self, ServerArgs, Target},
-};
+use register::RegisterArgs;
+
+use super::{CliError, Output};
 use crate::{
     config::{Environment, WorkerConfig},
     conventions::{Conventions, environment_name},
     deploy::Memory,
     exit::Exit,
     model::{DeploymentId, Variable},
-    protocol::{CurrentRelease, Machine},
+    protocol::Machine,
     shutdown, telemetry,
-    worker::{
-        self, Deregistered, LocalLine, LogReader, Registered, Registration, StateFolder, Stopping, Worker,
-    },
+    worker::{self, Deregistered, Leave, LocalLine, LogReader, StateFolder, Stopping, Worker},
 };
 
 #[derive(Debug, Args)]
@@ -43,25 +42,7 @@ pub(super) struct StateArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum WorkerCommand {
     /// Register this machine as a worker of an environment; may be repeated
-    Register {
-        #[command(flatten)]
-        state: StateArgs,
-        /// The worker's name
-        #[arg(long)]
-        name: String,
-        /// The environment it deploys to
-        #[arg(long)]
-        environment: String,
-        /// Take the name over from another machine
-        #[arg(long)]
-        replace: bool,
-        /// When the worker is new: deploy the projects' current releases for its environment, those that ended well there
-        /// last
-        #[arg(long)]
-        deploy_current: bool,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
+    Register(Box<RegisterArgs>),
     /// Poll for deployments and run them, until SIGTERM
     Run {
         #[command(flatten)]
@@ -76,13 +57,16 @@ pub(super) enum WorkerCommand {
         #[arg(long)]
         ephemeral: bool,
     },
-    /// Deregister this worker; may be repeated
+    /// Deregister this worker, once it has reported the end of what it runs; may be repeated
     Deregister {
         #[command(flatten)]
         state: StateArgs,
-        /// Also while it runs a deployment
+        /// At once, and from any machine that has its key: what it runs is found out by whoever takes it over
         #[arg(long)]
         force: bool,
+        /// How long to wait for the end of what it runs; else 30 minutes
+        #[arg(long, value_name = "SECONDS", conflicts_with = "force")]
+        wait: Option<u32>,
     },
     /// Show what this worker's deployments said, from its own copy
     Logs {
@@ -97,6 +81,8 @@ pub(super) enum WorkerCommand {
     },
 }
 
+/// How long the end of a worker that is to leave is waited for.
+const PATIENCE: Duration = Duration::from_mins(30);
 /// How often the local log is looked at for new lines.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -106,34 +92,21 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<Exit, CliError> {
     match command {
-        WorkerCommand::Register { server, state, name, environment: to, replace, deploy_current } => {
-            let config = read_config(&state, environment)?;
-            let Target { server, trust, key, space, .. } = connection::target(&server, environment)?;
-            let folder = StateFolder::open(&config.state)?;
-            let machine = machine(&config);
-            let registration = Registration {
-                server,
-                trust,
-                name,
-                environment: to,
-                space,
-                machine,
-                replace,
-                deploy_current,
-            };
-            let registered = worker::register(&folder, &key, registration).await?;
-            show_registered(&registered, deploy_current, &config, output);
-            Ok(Exit::Done)
-        }
+        WorkerCommand::Register(args) => register::run(*args, environment, output).await,
         WorkerCommand::Run { state, concurrency, idle_exit, ephemeral } => {
             let concurrency = concurrency.map(|number| ("deployments.concurrency", number.to_string()));
             let config = read_config_with(&state, environment, concurrency)?;
             let idle_exit = idle_exit.map(|seconds| Duration::from_secs(seconds.into()));
             serve(&config, idle_exit, ephemeral, environment, output).await
         }
-        WorkerCommand::Deregister { state, force } => {
+        WorkerCommand::Deregister { state, force, wait } => {
             let config = read_config(&state, environment)?;
-            let (text, name) = match worker::deregister(&StateFolder::existing(&config.state), force).await? {
+            let patience = wait.map_or(PATIENCE, |seconds| Duration::from_secs(seconds.into()));
+            let leave = if force { Leave::Forced } else { Leave::Drained(patience) };
+            let folder = StateFolder::existing(&config.state);
+            let deregistered =
+                worker::deregister(&folder, &machine(&config), leave, |text| output.aside(text)).await?;
+            let (text, name) = match deregistered {
                 Deregistered::Done { name, environment } => {
                     (format!("worker {name} deregistered from {environment}"), Some(name))
                 }
@@ -147,27 +120,6 @@ pub(super) async fn run(
             logs(&config.state, follow, deployment, output).await
         }
     }
-}
-
-fn show_registered(registered: &Registered, deploy_current: bool, config: &WorkerConfig, output: Output) {
-    let Registered { identity, existed, current } = registered;
-    let verb = if *existed { "is registered" } else { "registered" };
-    let mut text =
-        format!("worker {} {verb} in {} ({})", identity.name, identity.environment, identity.worker_id);
-    if deploy_current && *existed {
-        text.push_str("\nit was there before: nothing is deployed for it");
-    } else if deploy_current && current.is_empty() {
-        text.push_str("\nnothing is current there: no deployment ever ended well");
-    }
-    for CurrentRelease { project, release, message, .. } in current {
-        let release = release.as_deref().unwrap_or_default();
-        let _ = write!(text, "\n{project} {release}: {message}");
-    }
-    let value = json!({
-        "worker_id": identity.worker_id, "name": identity.name, "environment": identity.environment,
-        "server": identity.server, "existed": existed, "state": config.state, "current": current,
-    });
-    output.result(text, &value);
 }
 
 fn read_config(args: &StateArgs, environment: &Environment) -> Result<WorkerConfig, CliError> {
@@ -211,16 +163,22 @@ async fn serve(
     let leave = CancellationToken::new();
     shutdown::listen(stopping.drain.clone(), stopping.cancel.clone(), leave.clone())
         .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
+    let folder = StateFolder::existing(&config.state);
+    let work = async {
+        worker::run(worker, stopping).await?;
+        if ephemeral {
+            // Without force: it is known until the lease of what could not be reported has run out, so that nobody
+            // begins in between.
+            worker::deregister(&folder, &machine(config), Leave::Drained(PATIENCE), |text| info!("{text}"))
+                .await?;
+            info!("deregistered");
+        }
+        Ok(Exit::Done)
+    };
     tokio::select! {
-        ended = worker::run(worker, stopping) => ended?,
-        () = leave.cancelled() => return Ok(Exit::Cancelled),
+        ended = work => ended,
+        () = leave.cancelled() => Ok(Exit::Cancelled),
     }
-    if ephemeral {
-        // Without force: what could not be reported is found out by whoever takes it over, and this worker is known
-        // until then.
-        worker::deregister(&StateFolder::existing(&config.state), false).await?;
-    }
-    Ok(Exit::Done)
 }
 
 /// The listed names from this process's environment. They are secrets unless the conventions know better.

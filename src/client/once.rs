@@ -19,11 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(45);
 const PROMPT: Duration = Duration::from_secs(10);
 
 impl Connection {
-    /// Sends a request with this API key until its answer is known, for a while.
+    /// Sends a request with this API key until its answer is known, for a while. A request without one is for a server of
+    /// which it is known that it keeps idempotency keys.
     pub(super) async fn once<T: DeserializeOwned>(
         &self,
         act: &str,
-        key: &SecretString,
+        key: Option<&SecretString>,
         request: RequestBuilder,
     ) -> Result<T, ClientError> {
         let request = request.header(IDEMPOTENCY_HEADER, Uuid::now_v7().to_string());
@@ -60,7 +61,8 @@ impl Connection {
     }
 
     /// Whether the server answers a repeat with the answer of the first.
-    async fn keeps_keys(&self, key: &SecretString) -> Result<bool, ClientError> {
+    async fn keeps_keys(&self, key: Option<&SecretString>) -> Result<bool, ClientError> {
+        let Some(key) = key else { return Ok(true) };
         let request = self.http.request(Method::GET, self.url(&["api"]));
         let request = request.header("X-Octopus-ApiKey", key.expose_secret()).timeout(PROMPT);
         let document: Value = self.json("asking what the server can do", request).await?;

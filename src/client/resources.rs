@@ -40,6 +40,8 @@ pub enum Collection {
     WorkerPools,
     /// What people and pipelines show to the server.
     ApiKeys,
+    /// What registers workers in one environment.
+    RegistrationTokens,
     /// The partitions of the server.
     Spaces,
 }
@@ -61,6 +63,7 @@ impl Collection {
             Self::Libraries => "libraryvariablesets",
             Self::WorkerPools => "workerpools",
             Self::ApiKeys => "apikeys",
+            Self::RegistrationTokens => "workerregistrationtokens",
             Self::Spaces => "spaces",
         }
     }
@@ -81,6 +84,7 @@ impl Collection {
             Self::Libraries => "library variable set",
             Self::WorkerPools => "worker pool",
             Self::ApiKeys => "API key",
+            Self::RegistrationTokens => "registration token",
             Self::Spaces => "space",
         }
     }

@@ -320,7 +320,7 @@ impl ServerClient {
             request = request.json(&body);
         }
         if makes {
-            self.connection.once(act, &self.key, request).await
+            self.connection.once(act, Some(&self.key), request).await
         } else {
             self.connection.json(act, request).await
         }

@@ -1,66 +1,98 @@
 //! The worker's client: the worker API, version 1.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::AsyncWriteExt;
-use uuid::Uuid;
 
-use super::{ClientError, Connection, Trust};
+use super::{
+    ClientError, Connection, Credential, Trust,
+    session::{self, PROMPT, Session},
+};
 use crate::{
     model::{DeploymentId, Fence, JournalEntry, Outcome},
     protocol::{
-        BASE, ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, FinishRequest, Finished,
-        INSTANCE_HEADER, JournalRequest, Machine, PackageReference, Recorded, RegisterRequest,
-        RegisterResponse, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
+        ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, DeregisterResponse, FinishRequest,
+        Finished, JournalRequest, Machine, PackageReference, Recorded, RegisterRequest, RegisterResponse,
+        RenewRequest, RenewResponse, SessionResponse,
     },
 };
 
-/// A call that should answer at once must not hang on a connection that has died silently.
-const PROMPT: Duration = Duration::from_secs(15);
+/// What a worker is registered by.
+#[derive(Debug, Clone)]
+pub enum Registrar {
+    /// An API key.
+    Key(SecretString),
+    /// A registration token.
+    Token(SecretString),
+}
 
-/// Speaks for one registered worker, as one process.
+/// Speaks for one registered worker, as one process. Clones share its session.
 #[derive(Debug, Clone)]
 pub struct WorkerClient {
-    connection: Connection,
-    token: SecretString,
-    instance: Uuid,
+    session: Arc<Session>,
 }
 
 impl WorkerClient {
-    /// Exchanges an API key for the worker's own token.
+    /// Registers a worker.
     pub async fn register(
         server: &str,
         trust: &Trust,
-        key: &SecretString,
+        by: &Registrar,
         request: &RegisterRequest,
     ) -> Result<RegisterResponse, ClientError> {
         let connection = Connection::new(server, trust)?;
-        let act = format!("registering worker `{}` in `{}`", request.name, request.environment);
-        let call = connection
-            .http
-            .post(connection.url(&[BASE.trim_start_matches('/'), "register"]))
-            .header("X-Octopus-ApiKey", key.expose_secret())
-            .timeout(PROMPT)
-            .json(request);
-        connection.once(&act, key, call).await
+        let act = match &request.environment {
+            Some(environment) => format!("registering worker `{}` in `{environment}`", request.name),
+            None => format!("registering worker `{}`", request.name),
+        };
+        let call = session::request(&connection, Method::POST, &["register"]).timeout(PROMPT).json(request);
+        match by {
+            Registrar::Key(key) => {
+                let call = call.header("X-Octopus-ApiKey", key.expose_secret());
+                connection.once(&act, Some(key), call).await
+            }
+            // Who knows registration tokens keeps idempotency keys.
+            Registrar::Token(token) => {
+                connection.once(&act, None, call.bearer_auth(token.expose_secret())).await
+            }
+        }
+    }
+
+    /// Asks the server to let a registered worker go, and waits for so long until it is gone; with `force` it is at once.
+    /// Needs no session: whoever deregisters need not be the process that runs.
+    pub async fn deregister(
+        server: &str,
+        trust: &Trust,
+        credential: &Credential,
+        machine: &Machine,
+        force: bool,
+        wait: Duration,
+    ) -> Result<DeregisterResponse, ClientError> {
+        session::deregister(&Connection::new(server, trust)?, credential, machine, force, wait).await
     }
 
     /// A client for a worker that is registered.
-    pub fn new(server: &str, trust: &Trust, token: SecretString) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(server, trust)?, token, instance: Uuid::now_v7() })
+    pub fn new(
+        server: &str,
+        trust: &Trust,
+        credential: Credential,
+        machine: Machine,
+    ) -> Result<Self, ClientError> {
+        let connection = Connection::new(server, trust)?;
+        Ok(Self { session: Arc::new(Session::new(connection, credential, machine)) })
     }
 
-    /// Starts this process's session.
-    pub async fn start_session(&self, machine: Machine) -> Result<SessionResponse, ClientError> {
-        let request = SessionRequest {
-            instance: self.instance,
-            machine,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        self.call("starting the worker's session", Method::POST, &["session"], &request, PROMPT).await
+    /// Starts this process's session. It is renewed by itself.
+    pub async fn start_session(&self) -> Result<SessionResponse, ClientError> {
+        self.session.start().await
+    }
+
+    /// Tells the server that this process comes to its end.
+    pub async fn end_session(&self) -> Result<(), ClientError> {
+        self.session.end().await
     }
 
     /// Waits for work.
@@ -128,7 +160,7 @@ impl WorkerClient {
             .query(&[("fence", fence.0), ("offset", offset)])
             .timeout(PROMPT)
             .body(lines);
-        self.connection.json("sending the log", request).await
+        self.json("sending the log", request).await
     }
 
     /// Records the end.
@@ -157,9 +189,9 @@ impl WorkerClient {
         let request = self
             .request(Method::GET, &["deployments", &deployment.to_string(), "package"])
             .query(&[("fence", fence.0)]);
-        let response = self.connection.send(&act, request).await?;
+        let response = self.session.send(&act, request).await?;
         let mut file = fs_err::tokio::File::create(to).await.map_err(local)?;
-        let (size, sha256) = self.connection.receive(&act, response, &mut file, local).await?;
+        let (size, sha256) = self.session.connection().receive(&act, response, &mut file, local).await?;
         file.flush().await.map_err(local)?;
         if (size, &sha256) == (package.size, &package.sha256) {
             return Ok(());
@@ -171,25 +203,8 @@ impl WorkerClient {
         })
     }
 
-    /// Deregisters. Success when it was registered no more.
-    pub async fn deregister(&self, force: bool) -> Result<(), ClientError> {
-        let request =
-            self.request(Method::DELETE, &["registration"]).query(&[("force", force)]).timeout(PROMPT);
-        match self.connection.send("deregistering the worker", request).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.status() == Some(401) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
-        let mut segments = vec![BASE.trim_start_matches('/')];
-        segments.extend(path);
-        self.connection
-            .http
-            .request(method, self.connection.url(&segments))
-            .bearer_auth(self.token.expose_secret())
-            .header(INSTANCE_HEADER, self.instance.to_string())
+        session::request(self.session.connection(), method, path)
     }
 
     async fn call<T: DeserializeOwned>(
@@ -200,7 +215,12 @@ impl WorkerClient {
         body: &impl Serialize,
         timeout: Duration,
     ) -> Result<T, ClientError> {
-        self.connection.json(act, self.request(method, path).timeout(timeout).json(body)).await
+        self.json(act, self.request(method, path).timeout(timeout).json(body)).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, act: &str, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = self.session.send(act, request).await?;
+        self.session.connection().read(act, response).await
     }
 }
 

@@ -65,6 +65,8 @@ pub struct ServerConfig {
     pub lease: Duration,
     /// How long a silent worker's deployment waits for somebody to come back before it is `unknown`.
     pub unknown_after: Duration,
+    /// How long the token of a worker's session is good.
+    pub worker_session: Duration,
     /// How connections are protected.
     pub tls: Tls,
     /// What is kept, and for how long.
@@ -92,6 +94,8 @@ struct File {
     lease_seconds: u32,
     #[serde(default = "default_unknown_after")]
     unknown_after_seconds: u32,
+    #[serde(default = "default_worker_session")]
+    worker_session_seconds: u32,
     tls: Option<Choice>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -122,6 +126,10 @@ fn default_unknown_after() -> u32 {
     15 * 60
 }
 
+fn default_worker_session() -> u32 {
+    60 * 60
+}
+
 impl ServerConfig {
     /// The file that is read when none is named.
     pub const FILE: &str = "/etc/octarm/server.toml";
@@ -139,6 +147,9 @@ impl ServerConfig {
         let file: File = read(file, Path::new(Self::FILE), "OCTARM_SERVER", environment, flags)?;
         if file.lease_seconds == 0 {
             return Err(wrong("`lease_seconds` is 0, expected at least 1"));
+        }
+        if file.worker_session_seconds == 0 {
+            return Err(wrong("`worker_session_seconds` is 0, expected at least 1"));
         }
         // As it stands there: digits alone would have been read as a number.
         let master_key = environment.get("OCTARM_SERVER_MASTER_KEY").map(str::to_owned).or(file.master_key);
@@ -166,6 +177,7 @@ impl ServerConfig {
             public_url: file.public_url.as_deref().map(public_url).transpose()?,
             lease: Duration::from_secs(file.lease_seconds.into()),
             unknown_after: Duration::from_secs(file.unknown_after_seconds.into()),
+            worker_session: Duration::from_secs(file.worker_session_seconds.into()),
             retention: file.retention.read()?,
             log: file.log,
         })

@@ -136,6 +136,11 @@ id!(
     "WorkerPools"
 );
 id!(
+    /// What registers workers in one environment, so many times and for a while.
+    RegistrationTokenId,
+    "WorkerRegistrationTokens"
+);
+id!(
     /// What a build says of a package version.
     BuildInformationId,
     "BuildInformation"

@@ -1,4 +1,5 @@
-//! Who is calling: an API key on the Octopus side, a worker's token and process on the worker side.
+//! Who is calling: an API key on the Octopus side, the token of a worker's session and its process on the worker side;
+//! and who may register a worker.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use axum::{
 use super::{Shared, problem::Problem, spaces};
 use crate::{
     model::{EnvironmentId, Permission, SpaceId},
-    protocol::INSTANCE_HEADER,
-    store::{ApiKeyRow, Session},
+    protocol::{INSTANCE_HEADER, REGISTRATION_PREFIX},
+    store::{ApiKeyRow, Registrar, Session},
 };
 
 const KEY_HEADER: &str = "x-octopus-apikey";
@@ -63,6 +64,28 @@ async fn check_key(
     Ok(Caller(Arc::new(row)))
 }
 
+/// Lets only requests pass that come with an API key that allows it, or with a registration token, good or not any more:
+/// whether it is good for the worker that it is to register is found out where it is counted.
+pub(super) async fn require_registrar(
+    State(shared): State<Shared>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let text = credential(request.headers()).filter(|text| text.starts_with(REGISTRATION_PREFIX));
+    let Some(text) = text else { return require_key(State(shared), request, next).await };
+    match shared.everything.known_registration_token(text).await {
+        Ok(Some(row)) => {
+            request.extensions_mut().insert(Registrar::Token { id: row.id });
+            next.run(request).await
+        }
+        Ok(None) => Problem::unauthorised(
+            "the registration token that was sent is not one of this server's, or it was deleted",
+        )
+        .into_response(),
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
 /// The first word of a path below `/api`.
 fn resource(path: &str) -> &str {
     path.strip_prefix("/api/").and_then(|rest| rest.split('/').next()).unwrap_or_default()
@@ -77,7 +100,7 @@ pub(super) fn credential(headers: &HeaderMap) -> Option<&str> {
 /// What a call needs. Whatever is not listed here changes how the server is set up.
 pub(super) fn needed(method: &Method, path: &str) -> Permission {
     match (method, resource(path)) {
-        (_, "apikeys") => Permission::Administer,
+        (_, "apikeys" | "workerregistrationtokens") => Permission::Administer,
         (&Method::GET | &Method::HEAD, _) => Permission::Read,
         // Questions that are too long for a query.
         (&Method::POST, "channels" | "releases")
@@ -144,28 +167,17 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// A worker, by its token.
-pub(super) struct Worker(pub(super) Session);
-
-impl FromRequestParts<Shared> for Worker {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
-        let token = bearer(&parts.headers).ok_or_else(|| {
-            Problem::unauthorised("no worker token was sent: put it into Authorization: Bearer")
-        })?;
-        Ok(Self(shared.store().session_of(token).await?))
-    }
-}
-
-/// The process that holds a worker's session.
+/// The process that holds a worker's session, by its token.
 pub(super) struct Instance(pub(super) Session);
 
 impl FromRequestParts<Shared> for Instance {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
-        let Worker(session) = Worker::from_request_parts(parts, shared).await?;
+        let token = bearer(&parts.headers).ok_or_else(|| {
+            Problem::unauthorised("no token of a session was sent: put it into Authorization: Bearer")
+        })?;
+        let session = shared.store().session_of(token).await?;
         let instance = parts.headers.get(INSTANCE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         let instance = instance.ok_or_else(|| {
             Problem::invalid(format!("the header {INSTANCE_HEADER} is missing or holds no UUID"))

@@ -59,7 +59,7 @@ pub(super) async fn show(
     Ok(Json(machine(&shared, &shared.store().machine(&id).await?)))
 }
 
-/// An administrator deregisters the worker: its token stops working now. One that is at work only with `force`.
+/// An administrator deregisters the worker: its key stops working now. One that is at work only with `force`.
 pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(id): Path<String>,
@@ -70,7 +70,7 @@ pub(super) async fn remove(
     Ok(Json(machine(&shared, &row)))
 }
 
-/// Forgets the worker; its token stops working now.
+/// Forgets the worker; its key stops working now.
 pub(super) async fn deregister(shared: &Shared, row: &MachineRow, force: bool) -> Result<(), Problem> {
     shared.store().deregister(row.id, force).await?;
     tracing::info!(worker = row.name, "worker deregistered by an administrator");
@@ -140,11 +140,14 @@ fn health_of(shared: &Shared, row: &MachineRow) -> (&'static str, &'static str) 
 /// What a machine and a worker say alike.
 pub(super) fn common(shared: &Shared, row: &MachineRow) -> Value {
     let (health, status) = health_of(shared, row);
-    let summary = if row.version.is_empty() {
+    let mut summary = if row.version.is_empty() {
         format!("registered on {}, never ran", row.host)
     } else {
         format!("octarm {} on {}", row.version, row.host)
     };
+    if row.leaving_since.is_some() {
+        summary.push_str(", leaving: it gets nothing new and is gone once it has reported what it runs");
+    }
     json!({
         "Name": row.name, "SpaceId": here(), "MachinePolicyId": "MachinePolicies-1", "IsDisabled": row.disabled == 1,
         "IsInProcess": false, "HasLatestCalamari": true, "OperatingSystem": null, "ShellName": null, "Thumbprint": null,

@@ -79,8 +79,9 @@ fn security() -> Value {
         "ApiKey": { "type": "apiKey", "in": "header", "name": "X-Octopus-ApiKey", "description": "An API key." },
         "Bearer": { "type": "http", "scheme": "bearer", "description": "An API key." },
         "WorkerToken": {
-            "type": "http", "scheme": "bearer", "description": "The token that registering a worker answered.",
+            "type": "http", "scheme": "bearer", "description": "The token that starting a worker's session answered.",
         },
+        "RegistrationToken": { "type": "http", "scheme": "bearer", "description": "A registration token." },
     })
 }
 

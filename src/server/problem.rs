@@ -87,6 +87,8 @@ impl From<StoreError> for Problem {
             E::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::Invalid),
             E::Conflict(_) => (StatusCode::CONFLICT, ErrorCode::Conflict),
             E::Unauthorised => (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorised),
+            E::Forbidden(_) => (StatusCode::FORBIDDEN, ErrorCode::Forbidden),
+            E::ChallengeOver => (StatusCode::CONFLICT, ErrorCode::ChallengeOver),
             E::WorkerElsewhere { .. } => (StatusCode::CONFLICT, ErrorCode::WorkerElsewhere),
             E::SessionLive { .. } => (StatusCode::CONFLICT, ErrorCode::SessionLive),
             E::SessionSuperseded { .. } => (StatusCode::CONFLICT, ErrorCode::SessionSuperseded),

@@ -15,7 +15,7 @@ use super::{
     Shared, absent, api_keys, auth, build_information, channels, deployments, edge, environments, feeds,
     libraries, lifecycles, machines, once, openapi, packages, pools,
     problem::Problem,
-    progression, projects, releases,
+    progression, projects, registration, registration_tokens, releases,
     rewrite::{self, SPACE_ROOT},
     root, spaces, tasks, unread, variables, workers,
 };
@@ -66,6 +66,14 @@ fn octopus(shared: &Shared) -> Router<Shared> {
         .route("/api/spaces/{id}", get(spaces::show).put(spaces::change).delete(spaces::remove))
         .route("/api/apikeys", get(api_keys::list).post(api_keys::create))
         .route("/api/apikeys/{id}", delete(api_keys::remove))
+        .route(
+            "/api/workerregistrationtokens",
+            get(registration_tokens::list).post(registration_tokens::create),
+        )
+        .route(
+            "/api/workerregistrationtokens/{id}",
+            get(registration_tokens::show).delete(registration_tokens::remove),
+        )
         .route("/api/packages", get(packages::list))
         .route("/api/packages/raw", post(packages::push).layer(DefaultBodyLimit::disable()))
         .route("/api/packages/bulk", delete(packages::remove_all))
@@ -191,11 +199,13 @@ fn what_is_absent() -> Router<Shared> {
 
 /// The worker API, as `protocol` says.
 fn worker(shared: &Shared) -> Router<Shared> {
-    let key = from_fn_with_state(shared.clone(), auth::require_key);
+    let registrar = from_fn_with_state(shared.clone(), auth::require_registrar);
     let once = from_fn_with_state(shared.clone(), once::once);
     Router::new()
-        .route("/register", post(workers::register).layer(once).layer(key))
-        .route("/session", post(workers::session))
+        .route("/register", post(registration::register).layer(once).layer(registrar))
+        .route("/deregister", post(registration::deregister))
+        .route("/challenge", post(registration::challenge))
+        .route("/session", post(registration::start_session).delete(registration::end_session))
         .route("/claim", post(workers::claim))
         .route("/control", post(workers::control))
         .route("/deployments/{id}/renew", post(workers::renew))
@@ -203,7 +213,6 @@ fn worker(shared: &Shared) -> Router<Shared> {
         .route("/deployments/{id}/log", patch(workers::log))
         .route("/deployments/{id}/package", get(workers::package))
         .route("/deployments/{id}/finish", post(workers::finish))
-        .route("/registration", delete(workers::deregister))
         .fallback(async |uri: Uri| nothing_at(&below(&uri)))
         .method_not_allowed_fallback(async |method, uri: Uri| not_taken(&method, &below(&uri)))
 }

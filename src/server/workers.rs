@@ -1,30 +1,21 @@
-//! The worker API: decode, one verb of the store, encode.
+//! The worker API from the session on: decode, one verb of the store, encode.
 
 use std::time::Duration;
 
 use axum::{
     Json,
     extract::{FromRequest, Path, Query, Request, State},
-    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-use super::{
-    Shared,
-    auth::{Caller, Instance, Worker},
-    body::Whole,
-    packages,
-    problem::Problem,
-    spaces, tasks,
-};
+use super::{Shared, auth::Instance, body::Whole, packages, problem::Problem, tasks};
 use crate::{
-    model::{DeploymentId, Fence, LogLine, MachineId, ReleaseId, Variable},
+    model::{DeploymentId, Fence, LogLine, ReleaseId, Variable},
     protocol::{
-        ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, CurrentOutcome, FinishRequest,
-        Finished, JournalRequest, MAX_LOG_CHUNK, RegisterRequest, RenewRequest, RenewResponse,
-        SessionRequest, SessionResponse,
+        ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, FinishRequest, Finished,
+        JournalRequest, MAX_LOG_CHUNK, RenewRequest, RenewResponse,
     },
     store::{Look, Own},
 };
@@ -38,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const MOST_HELD: usize = 1000;
 
 /// A JSON body; what does not fit is told in our own envelope.
-pub(super) struct Body<T>(T);
+pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     type Rejection = Problem;
@@ -49,41 +40,6 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
             Problem::invalid(format!("the request's body is not what this call takes: {error}"))
         })
     }
-}
-
-pub(super) async fn register(
-    State(shared): State<Shared>,
-    caller: Caller,
-    Body(request): Body<RegisterRequest>,
-) -> Result<impl IntoResponse, Problem> {
-    let space = spaces::choose(&shared, &caller, request.space.as_deref()).await?.id();
-    let registered = shared.everything.in_space(space).register(&request, caller.name()).await?;
-    tracing::info!(
-        worker = registered.name,
-        environment = registered.environment,
-        host = request.machine.host,
-        existed = registered.existed,
-        queued = registered.current.iter().filter(|one| one.outcome == CurrentOutcome::Queued).count(),
-        "worker registered"
-    );
-    if !registered.current.is_empty() {
-        shared.deployment_changed();
-    }
-    Ok(Json(registered))
-}
-
-pub(super) async fn session(
-    State(shared): State<Shared>,
-    Worker(worker): Worker,
-    Body(request): Body<SessionRequest>,
-) -> Result<impl IntoResponse, Problem> {
-    let environment = shared.store().start_session(worker.id, &request).await?;
-    tracing::info!(worker = worker.name, instance = %request.instance, "worker session started");
-    Ok(Json(SessionResponse {
-        worker_id: MachineId(worker.id),
-        environment,
-        poll_wait_ms: milliseconds(shared.settings.poll_wait),
-    }))
 }
 
 /// Waits until something can be handed out, which whoever made it so tells. If that is not heard, the worker's next claim
@@ -100,6 +56,7 @@ pub(super) async fn claim(
     let deadline = Instant::now() + wait;
     let queue = shared.store().queue_of(&session);
     let mut turn = queue.turn();
+    let mut leaving = shared.store().leaving(&session);
     let (mut own, mut resting) = (Own::Besides(&request.holding), false);
     loop {
         let woken = queue.woken(resting);
@@ -128,9 +85,21 @@ pub(super) async fn claim(
                 "deployment handed out"
             );
             shared.news.notify_waiters();
-            return Ok(Json(ClaimResponse { assignment: Some(Box::new(assignment)), pause_ms: 0 }));
+            return Ok(Json(ClaimResponse {
+                assignment: Some(Box::new(assignment)),
+                pause_ms: 0,
+                leaving: false,
+            }));
         }
         own = Own::Kept;
+        if look == Look::Leaving {
+            turn.pass_on();
+            return Ok(Json(ClaimResponse {
+                assignment: None,
+                pause_ms: milliseconds(PAUSE),
+                leaving: true,
+            }));
+        }
         if (look == Look::Disabled) != resting {
             resting = !resting;
             // Nobody is to wait for a worker that takes nothing.
@@ -141,11 +110,16 @@ pub(super) async fn claim(
         }
         turn.end();
         if closing || Instant::now() >= deadline {
-            return Ok(Json(ClaimResponse { assignment: None, pause_ms: milliseconds(PAUSE) }));
+            return Ok(Json(ClaimResponse {
+                assignment: None,
+                pause_ms: milliseconds(PAUSE),
+                leaving: false,
+            }));
         }
         let until = if found { deadline.min(Instant::now() + LOST_RACE) } else { deadline };
         tokio::select! {
             () = woken => if !resting { turn.give() },
+            () = leaving.heard() => {}
             () = tokio::time::sleep_until(until) => {}
             () = shared.closing.cancelled() => {}
         }
@@ -268,24 +242,6 @@ pub(super) async fn finish(
     Ok(Json(Finished {}))
 }
 
-/// The query of a deregistration.
-#[derive(Deserialize)]
-pub(super) struct Force {
-    #[serde(default)]
-    force: bool,
-}
-
-/// By the token alone: whoever deregisters need not be the process that runs.
-pub(super) async fn deregister(
-    State(shared): State<Shared>,
-    Worker(worker): Worker,
-    Query(Force { force }): Query<Force>,
-) -> Result<impl IntoResponse, Problem> {
-    shared.store().deregister(worker.id, force).await?;
-    tracing::info!(worker = worker.name, force, "worker deregistered");
-    Ok(StatusCode::NO_CONTENT)
-}
-
 fn refuse_too_many(holding: &[DeploymentId]) -> Result<(), Problem> {
     if holding.len() > MOST_HELD {
         return Err(Problem::invalid(format!(
@@ -300,6 +256,6 @@ fn parse(id: &str) -> Result<DeploymentId, Problem> {
     id.parse().map_err(|_| Problem::not_found(format!("deployment `{id}` does not exist")))
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -183,6 +183,11 @@ impl Write {
         self.announced.extend(environments.into_iter().map(Change::Environment));
     }
 
+    /// Tells the claim of this worker, wherever it waits, that there is something to look at; if and when this commits.
+    pub(super) fn announce_leaving(&mut self, machine: i64) {
+        self.announced.push(Change::Leaving(machine));
+    }
+
     /// Tells those who watch deployments at other nodes, if and when this commits.
     pub(super) fn announce_state(&mut self) {
         self.announced.push(Change::State);
@@ -397,6 +402,7 @@ const SQLITE_STEPS: Steps = &[
     (7, "retention", include_str!("migrations/0007_retention.sql")),
     (8, "ops", include_str!("migrations/0008_ops.sql")),
     (9, "spaces", include_str!("migrations/0009_spaces.sql")),
+    (10, "registration", include_str!("migrations/0010_registration.sql")),
 ];
 const POSTGRES_STEPS: Steps = &[
     (1, "first", include_str!("migrations/postgres/0001_first.sql")),
@@ -406,6 +412,7 @@ const POSTGRES_STEPS: Steps = &[
     (7, "retention", include_str!("migrations/postgres/0007_retention.sql")),
     (8, "ops", include_str!("migrations/postgres/0008_ops.sql")),
     (9, "spaces", include_str!("migrations/postgres/0009_spaces.sql")),
+    (10, "registration", include_str!("migrations/postgres/0010_registration.sql")),
 ];
 
 /// The number of the last step on SQLite.

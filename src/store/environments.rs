@@ -146,6 +146,10 @@ impl Store {
                 row.name
             )));
         }
+        sqlx::query("delete from registration_tokens where environment_id = $1")
+            .bind(row.id)
+            .execute(&mut *write)
+            .await?;
         sqlx::query("delete from environments where id = $1").bind(row.id).execute(&mut *write).await?;
         write.commit().await?;
         Ok(row)
@@ -171,7 +175,7 @@ pub(super) fn find(rows: Vec<EnvironmentRow>, named: &str) -> Result<Environment
 }
 
 /// The kinds that ids begin with.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "apikeys",
     "spaces",
     "environments",
@@ -185,6 +189,7 @@ const KINDS: [&str; 15] = [
     "machines",
     "workers",
     "workerpools",
+    "workerregistrationtokens",
     "buildinformation",
     "libraryvariablesets",
 ];

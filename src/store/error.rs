@@ -1,6 +1,6 @@
 //! Why the store refused or failed.
 
-use std::error::Error;
+use std::{error::Error, fmt};
 
 use sqlx::postgres::PgDatabaseError;
 
@@ -21,8 +21,17 @@ pub enum StoreError {
     /// The credential is unknown.
     #[error("the credential is not known to this server, or was withdrawn")]
     Unauthorised,
-    /// The worker's name belongs to another machine.
-    #[error("worker `{name}` of environment `{environment}` runs on host `{host}`, which is another machine")]
+    /// The credential is known and does not allow this.
+    #[error("{0}")]
+    Forbidden(String),
+    /// What a worker signed cannot be used, or no more.
+    #[error("the challenge was used, is over, or was given to another worker or by another server")]
+    ChallengeOver,
+    /// The worker's name belongs to another machine or another key.
+    #[error(
+        "worker `{name}` of environment `{environment}` {why} on host `{host}`, {}",
+        silent_ms.map_or_else(|| "which never ran it".to_owned(), |ms| format!("last seen {} ago", span(ms)))
+    )]
     WorkerElsewhere {
         /// The worker.
         name: String,
@@ -30,6 +39,10 @@ pub enum StoreError {
         environment: String,
         /// The machine that has the name.
         host: String,
+        /// What is not the same.
+        why: Elsewhere,
+        /// For how long it was not heard of; none when it never was.
+        silent_ms: Option<u64>,
     },
     /// An earlier process still holds a lease.
     #[error("an earlier process of worker `{name}` still holds the lease of {deployment}")]
@@ -120,13 +133,41 @@ pub enum StoreError {
     },
 }
 
+/// In what a worker differs from the one that has its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// It is on another machine.
+    Machine,
+    /// It has another key.
+    Key,
+}
+
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Machine => "is registered from another machine,",
+            Self::Key => "is registered with another key,",
+        })
+    }
+}
+
+/// A time in words, as exact as a person wants it.
+fn span(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
 impl StoreError {
     /// What to do about it, where we know.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::WorkerElsewhere { .. } => Some(
-                "register with `replace` to take the name over; the other worker's token then stops working"
-                    .into(),
+                "register with `replace` to take the name over; the key of the other one then stops working".into(),
             ),
             Self::SessionLive { .. } => Some("wait until the lease has run out, then try again".into()),
             Self::WorkerBusy { .. } => Some("wait for the deployment's end, or force it".into()),

@@ -1,6 +1,6 @@
 //! What credentials are made of and kept as, and the installation's own id.
 
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::{digest, hmac, rand};
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
@@ -64,6 +64,18 @@ pub(super) async fn installation(database: &Database, vault: &Vault) -> Result<I
     let incarnation = kept(&mut write, "incarnation", &random_id()?.to_string()).await?;
     write.commit().await?;
     Ok(Installation { id: read_id(&text)?, incarnation: read_id(&incarnation)? })
+}
+
+/// The key that vouches for challenges, made once when the database was new: all nodes have the same one. Who reads it can
+/// make a challenge, and still not sign it.
+pub(super) async fn of_challenges(database: &Database) -> Result<hmac::Key, StoreError> {
+    let mut bytes = [0; 32];
+    fill(&mut bytes)?;
+    let mut write = database.write().await?;
+    let text = kept(&mut write, "challenge-key", &hex::encode(bytes)).await?;
+    write.commit().await?;
+    let bytes = hex::decode(text).map_err(|error| StoreError::corrupt("the key of challenges", error))?;
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
 
 fn random_id() -> Result<Uuid, StoreError> {

@@ -59,20 +59,20 @@ macro_rules! running {
 /// That the worker of number `$2` may be given what it does not hold yet.
 macro_rules! enabled {
     () => {
-        "(select disabled from machines where id = $2) = 0"
+        "(select disabled from machines where id = $2 and leaving_since is null) = 0"
     };
 }
 
 impl Store {
     /// What a claim of this worker would find. A cheap look before the writer is taken. `own` as of [`Self::claim`].
     pub async fn look(&self, session: &Session, own: Own<'_>) -> Result<Look, StoreError> {
-        let found: Option<(i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
-            "select disabled, case when exists (select 1 from deployments d where environment_id = $1 and \
+        let found: Option<(i64, i64, Option<String>)> = sqlx::query_as(AssertSqlSafe(format!(
+            "select case when leaving_since is null then disabled else 2 end, case when exists (select 1 from deployments d where environment_id = $1 and \
              ((state = 'lost' and fence < $4 and (machine_id = $2 or {enabled})) or (state in ('leased', \
              'cancelling') and ((machine_id = $2 and $3 = 1{besides}) or lease_until <= {now})) or (state = 'queued' \
              and {enabled} and {running} and not exists (select 1 from deployments o where o.environment_id = d.environment_id and \
              o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or o.blocked = 1))))) \
-             then 1 else 0 end from machines where id = $2",
+             then 1 else 0 end, instance from machines where id = $2",
             now = now!(),
             enabled = enabled!(),
             running = running!(),
@@ -85,9 +85,14 @@ impl Store {
         .fetch_optional(&self.database.reader)
         .await?;
         match found {
-            Some((_, 1)) => Ok(Look::Work),
-            Some((0, _)) => Ok(Look::Nothing),
-            Some(_) => Ok(Look::Disabled),
+            // Whoever took over did so while this claim waited.
+            Some((.., instance)) if instance != session.instance => {
+                Err(StoreError::SessionSuperseded { name: session.name.clone() })
+            }
+            Some((_, 1, _)) => Ok(Look::Work),
+            Some((0, ..)) => Ok(Look::Nothing),
+            Some((1, ..)) => Ok(Look::Disabled),
+            Some(_) => Ok(Look::Leaving),
             None => Err(StoreError::Unauthorised),
         }
     }
@@ -286,6 +291,11 @@ impl Store {
         if matches!(request.outcome, Outcome::Success { .. }) {
             progress::lock_project(&mut write, deployment).await?;
         }
+        // Who waits for it to leave waits for its next claim. In the order in which a claim locks them.
+        sqlx::query(concat!("update machines set last_seen = ", now!(), " where id = $1"))
+            .bind(machine)
+            .execute(&mut *write)
+            .await?;
         // Locked, so that a report that is sent again while the first is being recorded finds it recorded.
         let before: Option<Ended> = sqlx::query_as(write.locking(
             "select state, fence, finish_digest from deployments where id = $1 and machine_id = $2",

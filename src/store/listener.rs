@@ -15,6 +15,8 @@ pub enum Change {
     Queue,
     /// Something may have become ready to be claimed in the environment of this number.
     Environment(i64),
+    /// The worker of this number was asked to leave, is gone, or has another process: a claim of it that waits looks.
+    Leaving(i64),
     /// A deployment is in another state, and nothing became ready by it.
     State,
 }
@@ -27,6 +29,7 @@ impl Change {
     fn parse(word: &str) -> Self {
         match word.split_once('-') {
             None if word == "state" => Self::State,
+            Some(("leaving", number)) => number.parse().map_or(Self::Queue, Self::Leaving),
             Some(("environments", number)) => number.parse().map_or(Self::Queue, Self::Environment),
             _ => Self::Queue,
         }
@@ -38,6 +41,7 @@ impl fmt::Display for Change {
         match self {
             Self::Queue => f.write_str("queue"),
             Self::Environment(number) => write!(f, "environments-{number}"),
+            Self::Leaving(number) => write!(f, "leaving-{number}"),
             Self::State => f.write_str("state"),
         }
     }

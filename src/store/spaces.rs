@@ -29,6 +29,11 @@ impl SpaceRow {
         SpaceId(self.id)
     }
 
+    /// Whether it is called so: by id, name or slug.
+    pub(super) fn is_named(&self, named: &str) -> bool {
+        find(vec![self.clone()], named).is_ok()
+    }
+
     /// Whether it is the one that is always there.
     pub fn is_default(&self) -> bool {
         self.id == SpaceId::DEFAULT.0
@@ -228,6 +233,7 @@ async fn empty(write: &mut Write, space: i64) -> Result<(), StoreError> {
         "(select id from deployments where project_id in (select id from projects where space_id = $1))";
     const RELEASES: &str =
         "(select id from releases where project_id in (select id from projects where space_id = $1))";
+    const ENVIRONMENTS: &str = "(select id from environments where space_id = $1)";
     for (table, column, of) in [
         // First, as for those who lock it and then projects.
         ("library_variable_sets", "space_id", "($1)"),
@@ -243,6 +249,7 @@ async fn empty(write: &mut Write, space: i64) -> Result<(), StoreError> {
         ("worker_pools", "space_id", "($1)"),
         ("packages", "space_id", "($1)"),
         ("build_information", "space_id", "($1)"),
+        ("registration_tokens", "environment_id", ENVIRONMENTS),
         ("environments", "space_id", "($1)"),
         ("api_keys", "space_id", "($1)"),
         ("spaces", "id", "($1)"),

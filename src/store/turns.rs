@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::{Notify, futures::Notified};
+use tokio::sync::{Notify, broadcast, futures::Notified};
 
 use super::{Change, Session, Store};
 
@@ -19,6 +19,8 @@ pub enum Look {
     Nothing,
     /// Nothing, since the worker is disabled: somebody else may find something.
     Disabled,
+    /// Nothing, and nothing will come: the worker was asked to leave.
+    Leaving,
 }
 
 /// Where the claims of one environment wait.
@@ -30,13 +32,46 @@ pub struct Queue {
     resting: Notify,
 }
 
+/// How many leave before a claim that was not looking must look for itself.
+const LEAVING: usize = 64;
+
 /// The claims of all environments.
-#[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<HashMap<i64, Arc<Queue>>>);
+#[derive(Debug)]
+pub(super) struct Turns {
+    queues: Mutex<HashMap<i64, Arc<Queue>>>,
+    leaving: broadcast::Sender<i64>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { queues: Mutex::default(), leaving: broadcast::Sender::new(LEAVING) }
+    }
+}
+
+/// Hears that one worker is to leave.
+#[derive(Debug)]
+pub struct Leaving {
+    machine: i64,
+    said: broadcast::Receiver<i64>,
+}
+
+impl Leaving {
+    /// Waits until there is something to look at; what was said since this was made is heard too.
+    pub async fn heard(&mut self) {
+        loop {
+            match self.said.recv().await {
+                Ok(machine) if machine != self.machine => {}
+                // Perhaps this one was among those that were missed.
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}
 
 impl Turns {
     fn of(&self, environment: i64) -> Arc<Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(environment).or_default().clone()
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).entry(environment).or_default().clone()
     }
 
     /// Lets somebody look whom the change may concern.
@@ -44,8 +79,10 @@ impl Turns {
         match change {
             Change::State => {}
             Change::Environment(environment) => self.of(environment).wake(),
+            // Nobody waits, where this fails.
+            Change::Leaving(machine) => drop(self.leaving.send(machine)),
             Change::Queue => {
-                let queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
                 queues.values().for_each(|queue| queue.wake());
             }
         }
@@ -107,6 +144,11 @@ impl Store {
     /// Where the worker's claims wait.
     pub fn queue_of(&self, session: &Session) -> Arc<Queue> {
         self.database.turns.of(session.environment_id)
+    }
+
+    /// Hears that the worker is to leave.
+    pub fn leaving(&self, session: &Session) -> Leaving {
+        Leaving { machine: session.id, said: self.database.turns.leaving.subscribe() }
     }
 
     /// Wakes whom the change of another node may concern.

@@ -87,9 +87,12 @@ impl Store {
         .fetch_all(&self.database.reader)
         .await?;
         let workers: Vec<(i64, i64)> =
-            sqlx::query_as("select environment_id, min(disabled) from machines group by environment_id")
-                .fetch_all(&self.database.reader)
-                .await?;
+            sqlx::query_as(
+            "select environment_id, min(case when leaving_since is null then disabled else 1 end) from machines \
+             group by environment_id",
+        )
+        .fetch_all(&self.database.reader)
+        .await?;
         let stopped: Vec<(i64, String)> = sqlx::query_as(
             "select e.id, s.name from environments e join spaces s on s.id = e.space_id where s.task_queue_stopped = 1",
         )

@@ -174,13 +174,15 @@ mod tests {
 
     use std::sync::{Arc, Mutex};
 
-    use axum::{Router, extract::State, http::StatusCode};
+    use axum::{Router, extract::State, http::StatusCode, routing::post};
     use tokio_util::sync::CancellationToken;
+    use uuid::Uuid;
 
     use crate::{
-        client::WorkerClient,
+        client::{Credential, KeyPair, Trust, WorkerClient},
         deploy::Moment,
-        model::{DeploymentId, Fence},
+        model::{DeploymentId, Fence, MachineId},
+        protocol::Machine,
     };
 
     type Taken = Arc<Mutex<Vec<u8>>>;
@@ -188,7 +190,11 @@ mod tests {
     /// A server that takes a chunk unless it holds `word`.
     async fn refuse(word: &'static str) -> (String, Taken) {
         let taken = Taken::default();
+        let session = r#"{"worker_id": "Machines-1", "environment": "CI", "poll_wait_ms": 0, "token": "OWS-TEST",
+            "token_ttl_ms": 60000}"#;
         let app = Router::new()
+            .route("/api/worker/v1/challenge", post(r#"{"challenge": "00", "ttl_ms": 1000}"#))
+            .route("/api/worker/v1/session", post(session))
             .fallback(async move |State(taken): State<Taken>, chunk: bytes::Bytes| {
                 if String::from_utf8_lossy(&chunk).contains(word) {
                     return (StatusCode::BAD_REQUEST, String::new());
@@ -205,9 +211,14 @@ mod tests {
     }
 
     async fn stream(url: &str, unsent: &[u8], later: &[u8]) -> LogStream {
+        let credential = Credential {
+            worker_id: MachineId(1),
+            installation: Uuid::nil(),
+            key: KeyPair::generate().unwrap(),
+        };
+        let machine = Machine { host: "h".to_owned(), id: "m".to_owned() };
         let keeper = Keeper {
-            client: WorkerClient::new(url, &crate::client::Trust::default(), String::from("OWT-test").into())
-                .unwrap(),
+            client: WorkerClient::new(url, &Trust::default(), credential, machine).unwrap(),
             deployment: DeploymentId(1),
             fence: Fence(1),
             cancel: CancellationToken::new(),

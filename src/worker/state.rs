@@ -8,19 +8,21 @@ use std::{
     time::Duration,
 };
 
+use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
-    client::Trust,
+    client::{Credential, KeyError, KeyPair, Trust},
     model::{DeploymentId, MachineId},
-    protocol::Token,
+    protocol::RegisterResponse,
 };
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Long after any deployment has ended, one way or the other.
 const LEFTOVER_AGE: Duration = Duration::from_hours(7 * 24);
 
-/// What a registered worker knows about itself. Holds its token: the file is 0600.
+/// What a registered worker knows about itself. Holds its private key: the file is 0600.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Identity {
     version: u32,
@@ -35,21 +37,36 @@ pub struct Identity {
     pub environment: String,
     /// Its id on the server.
     pub worker_id: MachineId,
-    /// Its own credential.
-    pub token: Token,
+    /// Which installation it is registered at.
+    pub installation: Uuid,
+    /// Its key pair.
+    pub key: KeyPair,
+}
+
+/// What every registration begins with, of whatever version.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 impl Identity {
     /// A new registration.
-    pub fn new(
-        server: String,
-        trust: Trust,
-        name: String,
-        environment: String,
-        worker_id: MachineId,
-        token: Token,
-    ) -> Self {
-        Self { version: VERSION, server, trust, name, environment, worker_id, token }
+    pub fn new(server: String, trust: Trust, answer: &RegisterResponse, key: KeyPair) -> Self {
+        Self {
+            version: VERSION,
+            server,
+            trust,
+            name: answer.name.clone(),
+            environment: answer.environment.clone(),
+            worker_id: answer.worker_id,
+            installation: answer.installation,
+            key,
+        }
+    }
+
+    /// What it proves itself with.
+    pub fn credential(&self) -> Credential {
+        Credential { worker_id: self.worker_id, installation: self.installation, key: self.key.clone() }
     }
 }
 
@@ -80,6 +97,20 @@ pub enum StateError {
         /// Why.
         #[source]
         source: serde_json::Error,
+    },
+    /// The registration is of an octarm whose workers had no keys.
+    #[error(
+        "the registration `{}` is of an older octarm, whose workers had a token and no key", .0.display()
+    )]
+    Outdated(PathBuf),
+    /// A key pair cannot be made or read.
+    #[error("using the worker's key in the state folder `{}`", path.display())]
+    Key {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: KeyError,
     },
     /// The registration is of a newer octarm.
     #[error("the registration `{}` is of version {found}, expected {VERSION}", path.display())]
@@ -116,11 +147,15 @@ impl StateError {
             Self::Taken { .. } => {
                 Some("deregister that worker first, or give each worker its own `--state` folder".to_owned())
             }
+            Self::Outdated(_) => Some(
+                "register it again with `octarm worker register`, under the same name and from this folder: it stays the same worker"
+                    .to_owned(),
+            ),
             Self::Version { .. } => Some("use the octarm that registered it, or a newer one".to_owned()),
             Self::Unreadable { path, .. } => {
                 Some(format!("remove `{}` and register the worker again", path.display()))
             }
-            Self::Io(_) => None,
+            Self::Key { .. } | Self::Io(_) => None,
         }
     }
 }
@@ -185,16 +220,18 @@ impl StateFolder {
     pub fn identity(&self) -> Result<Option<Identity>, StateError> {
         let path = self.identity_path();
         let bytes = match fs_err::read(&path) {
-            Ok(bytes) => bytes,
+            // Cleared when it is dropped.
+            Ok(bytes) => SecretSlice::from(bytes),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let identity: Identity = serde_json::from_slice(&bytes)
-            .map_err(|source| StateError::Unreadable { path: path.clone(), source })?;
-        if identity.version != VERSION {
-            return Err(StateError::Version { path, found: identity.version });
+        let unreadable = |source| StateError::Unreadable { path: path.clone(), source };
+        let Versioned { version } = serde_json::from_slice(bytes.expose_secret()).map_err(unreadable)?;
+        match version {
+            VERSION => serde_json::from_slice(bytes.expose_secret()).map(Some).map_err(unreadable),
+            found if found < VERSION => Err(StateError::Outdated(path)),
+            found => Err(StateError::Version { path, found }),
         }
-        Ok(Some(identity))
     }
 
     /// The registration; an error when there is none.
@@ -206,24 +243,65 @@ impl StateFolder {
     pub fn save(&self, identity: &Identity) -> Result<(), StateError> {
         let bytes = serde_json::to_vec_pretty(identity)
             .map_err(|source| StateError::Unreadable { path: self.identity_path(), source })?;
-        // A name of its own, readable by its owner only: two registrations at once leave one of the two, whole.
+        self.put(&SecretSlice::from(bytes), &self.identity_path())?;
+        Ok(remove(&self.new_key_path())?)
+    }
+
+    /// Whole or not at all, and readable by its owner only.
+    fn put(&self, bytes: &SecretSlice<u8>, path: &Path) -> Result<(), StateError> {
         let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
-        file.write_all(&bytes)?;
+        file.write_all(bytes.expose_secret())?;
         file.as_file().sync_all()?;
-        file.persist(self.identity_path()).map_err(|error| error.error)?;
+        file.persist(path).map_err(|error| error.error)?;
         fs_err::File::open(&self.path)?.sync_all()?;
         Ok(())
     }
 
+    /// The key of a worker that is to be registered: the one of a try before, else a new one.
+    pub(super) fn new_key(&self) -> Result<KeyPair, StateError> {
+        let wrong = |source| StateError::Key { path: self.path.clone(), source };
+        let path = self.new_key_path();
+        match fs_err::read_to_string(&path) {
+            Ok(text) => KeyPair::read(text.into()).map_err(wrong),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let key = KeyPair::generate().map_err(wrong)?;
+                self.put(&SecretSlice::from(key.text().expose_secret().as_bytes().to_vec()), &path)?;
+                Ok(key)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until nobody else registers a worker here, and keeps all others out for as long as this lives.
+    pub(super) fn registering(&self) -> Result<fs_err::File, StateError> {
+        let file = fs_err::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.path.join("registering"))?;
+        file.file().lock()?;
+        Ok(file)
+    }
+
     /// Forgets the registration.
     pub fn forget(&self) -> Result<(), StateError> {
-        match fs_err::remove_file(self.identity_path()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
+        remove(&self.identity_path())?;
+        Ok(remove(&self.new_key_path())?)
+    }
+
+    fn new_key_path(&self) -> PathBuf {
+        self.path.join("new-key")
     }
 
     fn identity_path(&self) -> PathBuf {
         self.path.join("identity.json")
+    }
+}
+
+/// Removes a file that may not be there.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match fs_err::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }

@@ -55,18 +55,14 @@ async fn a_new_worker_begins_with_what_is_current() {
     assert_eq!((&one["project"], &one["release"]), (&json!("Orders"), &json!("1.0.0")));
     assert_eq!((&one["outcome"], &one["deployment"]), (&json!("queued"), &json!("Deployments-3")));
     // A repeat finds the worker, whatever became of the deployment.
-    let token = first["token"].clone();
-    let again =
-        server.register("w2", "m2", json!({ "deploy_current": true, "token": token })).await.expect(200);
+    let again = server.register("w2", "m2", wanted.clone()).await.expect(200);
     assert_eq!((&again["existed"], again.get("current")), (&json!(true), None));
-    let without_token = server.register("w2", "m2", wanted.clone()).await.expect(200);
-    assert_eq!(without_token.get("current"), None);
     // Another one finds it on its way.
     let third = server.register("w3", "m3", wanted).await.expect(200);
     assert_eq!(third["current"][0]["outcome"], "active");
     assert_eq!(third["current"][0]["message"], "Deployments-3 is on its way already");
     assert_eq!(count(&server).await, 3);
-    let worker = TestWorker::new(&server, third["token"].as_str().unwrap(), "m3");
+    let worker = TestWorker::new(&server, &third, "m3");
     worker.session().await.expect(200);
     let hand_out = worker.claim().await.unwrap();
     assert_eq!(hand_out.deployment, DeploymentId(3));

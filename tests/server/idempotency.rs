@@ -104,10 +104,15 @@ async fn an_answer_that_holds_a_credential_is_kept_so_that_only_its_owner_opens_
     let body = json!({ "Name": "pipeline", "Permissions": ["publish"] });
     let made = post(&server, "one", "apikeys", &body).await.expect(201);
     assert_eq!(post(&server, "one", "apikeys", &body).await.expect(201), made);
-    let body = json!({ "name": "w1", "environment": "Dev", "machine": { "host": "h", "id": "m1" } });
+    let key = crate::support::worker::key_of("w1", "m1").public();
+    let machine = json!({ "host": "h", "id": "m1" });
+    let body = json!({ "name": "w1", "environment": "Dev", "machine": machine, "public_key": key });
     let registered = post(&server, "one", "/api/worker/v1/register", &body).await.expect(200);
     assert_eq!(post(&server, "one", "/api/worker/v1/register", &body).await.expect(200), registered);
-    for secret in [&made["ApiKey"], &registered["token"]] {
+    let wanted = json!({ "EnvironmentId": "Dev" });
+    let token = post(&server, "token", "workerregistrationtokens", &wanted).await.expect(201);
+    assert_eq!(post(&server, "token", "workerregistrationtokens", &wanted).await.expect(201), token);
+    for secret in [&made["ApiKey"], &token["Token"]] {
         assert!(!server.has_stored(secret.as_str().unwrap()).await);
     }
     let code = post(&server, "one", "/api/worker/v1/register", &json!({})).await.code(422);
@@ -277,8 +282,11 @@ async fn a_refusal_that_will_pass_is_not_kept() {
     server.deploy("1.0.0").await;
     let worker = server.worker("w1", "m1").await;
     worker.claim().await.unwrap();
-    // Without its token the machine waits for the end of its lease, and then gets another one.
-    let body = json!({ "name": "w1", "environment": "Dev", "machine": { "host": "h", "id": "m1" } });
+    // A worker of before there were keys gets one when its lease is over.
+    server.forget_keys().await;
+    let key = crate::support::worker::key_of("w1", "m1").public();
+    let machine = json!({ "host": "h", "id": "m1" });
+    let body = json!({ "name": "w1", "environment": "Dev", "machine": machine, "public_key": key });
     let path = "/api/worker/v1/register";
     assert_eq!(post(&server, "one", path, &body).await.code(409), "session_live");
     server.pass(server.store.lease()).await;

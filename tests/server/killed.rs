@@ -23,6 +23,7 @@ use crate::support::{
     process::{Program, Running},
     server::{line, package, success},
     setup::Setup,
+    worker::{key_of, machine, session_request},
 };
 
 const ENVIRONMENTS: [&str; 3] = ["Dev", "Test", "Prod"];
@@ -178,17 +179,26 @@ async fn with_one_of_three_servers_killed_nothing_is_lost_or_run_twice() {
     let mut workers = JoinSet::new();
     for environment in ENVIRONMENTS {
         for own in 0..WORKERS {
-            let machine = json!({ "host": environment, "id": format!("{environment}-{own}") });
-            let wanted = json!({ "name": format!("w{own}"), "environment": environment, "machine": machine });
-            let token = operator.post(&format!("{BASE}/register"), wanted).await["token"].clone();
+            let (name, on) = (format!("w{own}"), format!("{environment}-{own}"));
+            let key = key_of(&name, &on);
+            let wanted = json!({
+                "name": name, "environment": environment, "machine": machine(&on), "public_key": key.public(),
+            });
+            let registered = operator.post(&format!("{BASE}/register"), wanted).await;
             let instance = Uuid::now_v7();
+            let mut session = session_request(&registered, &on, instance);
+            let wanted = json!({ "worker_id": session.worker_id });
+            let challenge = operator.post(&format!("{BASE}/challenge"), wanted).await["challenge"].clone();
+            session.challenge = serde_json::from_value(challenge).unwrap();
+            let installation = serde_json::from_value(registered["installation"].clone()).unwrap();
+            session.signature = key.sign(&session.statement(installation));
+            let session = serde_json::to_value(session).unwrap();
+            let token = operator.post(&format!("{BASE}/session"), session).await["token"].clone();
             let headers = vec![
                 ("authorization", format!("Bearer {}", token.as_str().unwrap())),
                 (INSTANCE_HEADER, instance.to_string()),
             ];
             let caller = Caller { own, headers, ..operator.clone() };
-            let session = json!({ "instance": instance, "machine": machine, "version": "0.1.0" });
-            caller.post(&format!("{BASE}/session"), session).await;
             workers.spawn(work(caller, environment, seen.clone()));
         }
     }

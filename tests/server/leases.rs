@@ -85,7 +85,7 @@ async fn chunks_that_come_at_once_are_taken_or_refused_each_for_itself() {
         let body = json!({ "ProjectName": "Orders", "ReleaseVersion": "1.0.0", "EnvironmentNames": [name] });
         server.post("deployments/create/untenanted/v1", body).await.expect(201);
         let registered = server.register("w", name, json!({ "environment": name })).await.expect(200);
-        let worker = TestWorker::new(&server, registered["token"].as_str().unwrap(), name);
+        let worker = TestWorker::new(&server, &registered, name);
         worker.session().await.expect(200);
         let hand_out = worker.claim().await.unwrap();
         held.push((worker, hand_out));
@@ -317,7 +317,6 @@ async fn a_server_that_stops_answers_waiting_claims_at_once_and_keeps_the_leases
     let server = deployed().await;
     let worker = server.worker("w1", "m1").await;
     let hand_out = worker.claim().await.unwrap();
-    let token = worker.token.clone();
     let folder = {
         let idle = server.worker("w2", "m2").await;
         let before = server.get("machines/Machines-2").await.expect(200)["LastSeen"].clone();
@@ -335,7 +334,7 @@ async fn a_server_that_stops_answers_waiting_claims_at_once_and_keeps_the_leases
         folder
     };
     let server = TestServer::with(TestServer::settings(&folder).await).await;
-    let mut worker = TestWorker::new(&server, &token, "m1");
+    let mut worker = worker.through(&server).again();
     let error = worker.session().await.expect(409);
     assert_eq!(error["error"]["code"], "session_live");
     assert!(error["error"]["retry_after_ms"].as_u64().unwrap() <= 60_000);

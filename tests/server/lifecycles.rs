@@ -36,7 +36,7 @@ async fn deploy(server: &TestServer, environments: &[&str]) -> Answer {
 async fn worker(server: &TestServer, environment: &str) -> TestWorker {
     let machine = format!("m-{environment}");
     let answer = server.register("w", &machine, json!({ "environment": environment })).await.expect(200);
-    let worker = TestWorker::new(server, answer["token"].as_str().unwrap(), &machine);
+    let worker = TestWorker::new(server, &answer, &machine);
     worker.session().await.expect(200);
     worker
 }

@@ -35,10 +35,12 @@ mod sqlite {
     mod projects;
     mod prompted;
     mod properties;
+    mod registration_tokens;
     mod releases;
     mod rest;
     mod retention;
     mod rotation;
+    mod sessions;
     mod snapshots;
     mod spaces;
     mod variables;
@@ -72,10 +74,12 @@ mod postgres {
     mod projects;
     mod prompted;
     mod properties;
+    mod registration_tokens;
     mod releases;
     mod rest;
     mod retention;
     mod rotation;
+    mod sessions;
     mod snapshots;
     mod spaces;
     mod variables;

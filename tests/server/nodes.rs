@@ -127,6 +127,41 @@ async fn what_two_servers_are_asked_at_once_is_done_once() {
 }
 
 #[tokio::test]
+async fn what_one_server_gives_to_sign_is_good_at_the_other_and_once() {
+    let (_folder, [one, two]) = two().await;
+    let worker = one.worker("w1", "m1").await;
+    let there = worker.through(&two);
+    there.call("claim", json!({ "wait_ms": 0 })).await.expect(200);
+    let request = worker.signed(|_| ()).await;
+    there.ask(&request).await.expect(200);
+    assert_eq!(worker.ask(&request).await.code(409), "challenge_over");
+    // A claim that waits at one is told to leave when the other one was asked.
+    let before = one.last_seen("Machines-1").await;
+    let leaving = async {
+        one.until_seen_after("Machines-1", &before).await;
+        there.deregister(0).await.expect(200)
+    };
+    let (told, _) = tokio::join!(worker.call("claim", json!({ "wait_ms": 20_000 })), leaving);
+    assert_eq!(told.expect(200)["leaving"], true);
+}
+
+#[tokio::test]
+async fn of_many_at_two_servers_so_many_are_registered_as_a_token_has_uses() {
+    let (_folder, servers) = two().await;
+    let wanted = json!({ "EnvironmentId": "Dev", "Uses": 3 });
+    let made = servers[0].post("workerregistrationtokens", wanted).await.expect(201);
+    let token = made["Token"].as_str().unwrap().to_owned();
+    let registered = at_once(&servers, |server, number| {
+        let token = token.clone();
+        async move {
+            let (name, on) = (format!("w{number}"), format!("m{number}"));
+            server.register_by(&token, &name, &on, json!({})).await.status
+        }
+    });
+    assert_eq!(registered.await, [[200; 3].as_slice(), &[403; 5]].concat());
+}
+
+#[tokio::test]
 async fn of_the_keys_that_may_administer_one_stays() {
     let (_folder, servers) = two().await;
     let [one, _] = &servers;
@@ -420,7 +455,7 @@ async fn of_two_that_end_at_once_the_second_sees_the_first() {
     one.post("deployments/create/untenanted/v1", body).await.expect(201);
     let first = one.worker("w1", "m1").await;
     let token = two.register("w2", "m2", json!({ "environment": "Two" })).await.expect(200);
-    let second = TestWorker::new(&two, token["token"].as_str().unwrap(), "m2");
+    let second = TestWorker::new(&two, &token, "m2");
     second.session().await.expect(200);
     let (of_first, of_second) = (first.claim().await.unwrap(), second.claim().await.unwrap());
     // What changes a deployment comes no further than to its commit until the lock is given back.

@@ -148,7 +148,7 @@ async fn a_value_goes_only_where_it_is_asked_for() {
     let dev = server.worker("w1", "m1").await;
     assert_eq!(given(&dev.claim().await.unwrap(), "A").unwrap().value, "usual");
     let answer = server.register("w2", "m2", json!({ "environment": "Test" })).await.expect(200);
-    let test = crate::support::server::TestWorker::new(&server, answer["token"].as_str().unwrap(), "m2");
+    let test = crate::support::server::TestWorker::new(&server, &answer, "m2");
     test.session().await.expect(200);
     assert_eq!(given(&test.claim().await.unwrap(), "A").unwrap().value, "given");
 }

@@ -7,10 +7,10 @@ use octarm::{
     model::{
         DeploymentEvent as Event, DeploymentId, DeploymentState as State, Fence, Outcome, SpaceId, TaskState,
     },
-    protocol::{FinishRequest, Machine, RegisterRequest, SessionRequest},
+    protocol::{FinishRequest, Machine, RegisterRequest},
     store::{
-        Database, NewDeployment, NewPackage, NewRelease, Overwrite, Own, Place, ReleaseRow, Session, Store,
-        Vault,
+        Database, NewDeployment, NewPackage, NewRelease, Overwrite, Own, Place, Registrar, ReleaseRow,
+        Session, Store, Vault,
     },
 };
 use proptest::{
@@ -21,6 +21,7 @@ use proptest::{
 use uuid::Uuid;
 
 use super::TestServer;
+use crate::support::worker::{key_of, session_request};
 
 const LEASE: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -85,20 +86,25 @@ async fn world(store: Store) -> World {
     let mut workers = Vec::new();
     for name in ["w1", "w2"] {
         let machine = Machine { host: name.into(), id: name.into() };
+        let key = key_of(name, &environment);
         let request = RegisterRequest {
             name: name.into(),
-            environment: environment.clone(),
+            environment: Some(environment.clone()),
             space: None,
             machine: machine.clone(),
+            public_key: key.public(),
             replace: false,
-            token: None,
             deploy_current: false,
         };
-        let token = store.register(&request, "a key").await.unwrap().token.unwrap();
-        let session = store.session_of(&token.0).await.unwrap();
-        let request = SessionRequest { instance: Uuid::now_v7(), machine, version: String::new() };
-        store.start_session(session.id, &request).await.unwrap();
-        workers.push((store.session_of(&token.0).await.unwrap(), None));
+        let made = store.register(&request, &Registrar::Key("a key".into())).await.unwrap();
+        let made = serde_json::to_value(made).unwrap();
+        let mut request = session_request(&made, name, Uuid::now_v7());
+        request.machine = machine;
+        request.challenge = store.challenge(request.worker_id).await.unwrap().challenge;
+        let installation = store.installation().id;
+        request.signature = key.sign(&request.statement(installation));
+        let begun = store.start_session(&request, Duration::from_hours(1)).await.unwrap();
+        workers.push((store.session_of(&begun.token.0).await.unwrap(), None));
     }
     World { store, release, environment, workers, deployments: Vec::new() }
 }

@@ -85,7 +85,7 @@ async fn assert_whole(settings: &Settings) {
         "ProjectName": "Orders", "ReleaseVersion": "1.0.0", "EnvironmentNames": ["Dev"], "Variables": { "Given": GIVEN },
     });
     server.post("deployments/create/untenanted/v1", body).await.expect(201);
-    worker.deregister("").await;
+    worker.deregister_by_force().await;
     server.stop().await;
 }
 

@@ -322,7 +322,7 @@ async fn a_worker_is_of_a_space_and_waits_while_its_queue_is_stopped() {
     let answer = register(&server, "team", "other").await.expect(200);
     register(&server, "Default", "other").await.expect(200);
     assert_eq!(register(&server, "Nowhere", "other").await.status, 404);
-    let worker = TestWorker::new(&server, answer["token"].as_str().unwrap(), "team-other");
+    let worker = TestWorker::new(&server, &answer, "team-other");
     worker.session().await.expect(200);
     let stopped =
         server.put(&format!("/api/spaces/{team}"), json!({ "TaskQueueStopped": true })).await.expect(200);

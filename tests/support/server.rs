@@ -4,23 +4,25 @@ use std::{marker::PhantomData, path::PathBuf, time::Duration};
 
 use octarm::{
     model::SpaceId,
-    model::{DeploymentId, Fence, JournalEntry, JournalRecord, Level, LogLine},
-    protocol::{Assignment, BASE, ClaimResponse, INSTANCE_HEADER},
+    model::{DeploymentId, Fence, Level, LogLine},
+    protocol::{Assignment, BASE},
     server::{self, Settings},
     store::Store,
 };
 use reqwest::{Method, RequestBuilder, multipart};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use uuid::Uuid;
 
+pub(crate) use super::worker::TestWorker;
 use super::{
     PATIENCE,
     packages::{Raw, zip},
     postgres,
+    worker::{key_of, machine},
 };
 
 /// What the server under test keeps its tables in.
@@ -104,6 +106,19 @@ impl<E: Engine> TestServer<E> {
         Self { address, key, data, store, http, database, serving, stop, folder: None, engine }
     }
 
+    /// Makes all workers what they were before they had keys.
+    pub(crate) async fn forget_keys(&self) {
+        let text = "update machines set public_key = null, instance = null; delete from worker_sessions";
+        if let Some(url) = &self.database {
+            let mut connection = PgConnection::connect(url.expose_secret()).await.unwrap();
+            sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
+        } else {
+            let file = format!("sqlite://{}", self.data.join("octarm.db").display());
+            let mut connection = SqliteConnection::connect(&file).await.unwrap();
+            sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
+        }
+    }
+
     /// Whether the text stands in a table, or anywhere in the files that hold them.
     pub(crate) async fn has_stored(&self, text: &str) -> bool {
         if let Some(url) = &self.database {
@@ -176,6 +191,19 @@ impl<E: Engine> TestServer<E> {
         self.store.shift_clock(i64::try_from(time.as_millis()).unwrap()).await.unwrap();
     }
 
+    /// When the worker was last heard of; a claim that comes later tells another time.
+    pub(crate) async fn last_seen(&self, machine: &str) -> Value {
+        let seen = self.get(&format!("machines/{machine}")).await.expect(200)["LastSeen"].clone();
+        self.pass(Duration::from_millis(10)).await;
+        seen
+    }
+
+    /// Waits until the worker was heard of again: its claim has come.
+    pub(crate) async fn until_seen_after(&self, machine: &str, before: &Value) {
+        let wait = async { while self.last_seen(machine).await == *before {} };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap();
+    }
+
     /// Waits until the task is in this state.
     pub(crate) async fn until(&self, deployment: DeploymentId, state: &str) -> Value {
         let path = format!("tasks/ServerTasks-{}/log?from=99999999&wait=200", deployment.0);
@@ -194,17 +222,31 @@ impl<E: Engine> TestServer<E> {
     /// Registers a worker in `Dev` and starts its session.
     pub(crate) async fn worker(&self, name: &str, machine: &str) -> TestWorker {
         let answer = self.register(name, machine, json!({})).await.expect(200);
-        let worker = TestWorker::new(self, answer["token"].as_str().unwrap(), machine);
+        let worker = TestWorker::new(self, &answer, machine);
         worker.session().await.expect(200);
         worker
     }
 
-    pub(crate) async fn register(&self, name: &str, machine: &str, more: Value) -> Answer {
+    /// Registers a worker with its key of [`key_of`].
+    pub(crate) async fn register(&self, name: &str, on: &str, more: Value) -> Answer {
+        self.post(&format!("{BASE}/register"), Self::registration(name, on, &more)).await
+    }
+
+    /// The same by a registration token.
+    pub(crate) async fn register_by(&self, token: &str, name: &str, on: &str, more: Value) -> Answer {
+        let mut body = Self::registration(name, on, &json!({ "environment": null }));
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = self.http.post(format!("{}{BASE}/register", self.address)).bearer_auth(token);
+        Answer::of(request.json(&body)).await
+    }
+
+    fn registration(name: &str, on: &str, more: &Value) -> Value {
+        let public_key = key_of(name, on).public();
         let mut body = json!({
-            "name": name, "environment": "dev", "machine": { "host": format!("host-{machine}"), "id": machine },
+            "name": name, "environment": "dev", "machine": machine(on), "public_key": public_key,
         });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.post(&format!("{BASE}/register"), body).await
+        body
     }
 }
 
@@ -240,107 +282,6 @@ impl Answer {
     #[track_caller]
     pub(crate) fn code(self, status: u16) -> String {
         self.expect(status)["error"]["code"].as_str().unwrap().to_owned()
-    }
-}
-
-pub(crate) struct TestWorker {
-    http: reqwest::Client,
-    address: String,
-    pub(crate) token: String,
-    pub(crate) machine: String,
-    pub(crate) instance: Uuid,
-}
-
-impl TestWorker {
-    pub(crate) fn new<E>(server: &TestServer<E>, token: &str, machine: &str) -> Self {
-        Self {
-            http: server.http.clone(),
-            address: server.address.clone(),
-            token: token.to_owned(),
-            machine: machine.to_owned(),
-            instance: Uuid::now_v7(),
-        }
-    }
-
-    /// Another process of the same worker.
-    pub(crate) fn again(&self) -> Self {
-        let (token, machine) = (self.token.clone(), self.machine.clone());
-        Self {
-            http: self.http.clone(),
-            address: self.address.clone(),
-            token,
-            machine,
-            instance: Uuid::now_v7(),
-        }
-    }
-
-    /// The same process, speaking to another server.
-    pub(crate) fn through<E>(&self, server: &TestServer<E>) -> Self {
-        Self { instance: self.instance, ..Self::new(server, &self.token, &self.machine) }
-    }
-
-    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("{}{BASE}/{path}", self.address))
-            .bearer_auth(&self.token)
-            .header(INSTANCE_HEADER, self.instance.to_string())
-    }
-
-    pub(crate) async fn call(&self, path: &str, body: Value) -> Answer {
-        Answer::of(self.request(Method::POST, path).json(&body)).await
-    }
-
-    pub(crate) async fn session(&self) -> Answer {
-        let machine = json!({ "host": format!("host-{}", self.machine), "id": self.machine });
-        self.call("session", json!({ "instance": self.instance, "machine": machine, "version": "0.1.0" }))
-            .await
-    }
-
-    pub(crate) async fn claim_for(&self, wait_ms: u64) -> Option<Assignment> {
-        let body = self.call("claim", json!({ "wait_ms": wait_ms })).await.expect(200);
-        serde_json::from_value::<ClaimResponse>(body).unwrap().assignment.map(|assignment| *assignment)
-    }
-
-    /// Takes what is there now.
-    pub(crate) async fn claim(&self) -> Option<Assignment> {
-        self.claim_for(0).await
-    }
-
-    pub(crate) async fn renew(&self, hand_out: &Assignment) -> Answer {
-        self.call(&format!("deployments/{}/renew", hand_out.deployment), json!({ "fence": hand_out.fence }))
-            .await
-    }
-
-    pub(crate) async fn log(&self, hand_out: &Assignment, offset: u64, bytes: &[u8]) -> Answer {
-        let path =
-            format!("deployments/{}/log?fence={}&offset={offset}", hand_out.deployment, hand_out.fence);
-        Answer::of(self.request(Method::PATCH, &path).body(bytes.to_vec())).await
-    }
-
-    pub(crate) async fn journal(&self, hand_out: &Assignment, sequence: u32, function: &str) -> Answer {
-        let record = JournalRecord::UpdateCodeEffect {
-            region: "eu-west-1".to_owned(),
-            function: function.to_owned(),
-            sha256: "sha".to_owned(),
-            revision_id: None,
-        };
-        let entry = JournalEntry { sequence, record };
-        let body = json!({ "fence": hand_out.fence, "entry": entry });
-        self.call(&format!("deployments/{}/journal", hand_out.deployment), body).await
-    }
-
-    /// Reports an end; `log` is what this hand-out sent.
-    pub(crate) async fn finish(&self, hand_out: &Assignment, outcome: Value, log: &[u8]) -> Answer {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, log);
-        let body = json!({
-            "fence": hand_out.fence, "outcome": outcome, "log_length": hand_out.log_offset + log.len() as u64,
-            "log_sha256": hex::encode(digest),
-        });
-        self.call(&format!("deployments/{}/finish", hand_out.deployment), body).await
-    }
-
-    pub(crate) async fn deregister(&self, query: &str) -> Answer {
-        Answer::of(self.request(Method::DELETE, &format!("registration{query}"))).await
     }
 }
 

@@ -5,5 +5,6 @@ mod errors;
 mod line;
 mod packers;
 mod secrets;
+mod setup_script;
 mod signatures;
 mod through_s3;

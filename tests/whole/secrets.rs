@@ -91,7 +91,7 @@ fn no_secret_turns_up_anywhere() {
     let token = |state: &Path| {
         let identity = fs_err::read(state.join("identity.json")).unwrap();
         let identity: Value = serde_json::from_slice(&identity).unwrap();
-        identity["token"].as_str().unwrap().to_owned()
+        identity["key"].as_str().unwrap().to_owned()
     };
     let master_key = fs_err::read_to_string(setup.data().join("master-key")).unwrap();
     let secrets = Secrets(vec![
@@ -100,8 +100,8 @@ fn no_secret_turns_up_anywhere() {
         ("AWS secret", Credentials::default().secret),
         ("API key", setup.key()),
         ("master key", master_key.trim().to_owned()),
-        ("worker's token", token(ci.state())),
-        ("other worker's token", token(staging.state())),
+        ("worker's private key", token(ci.state())),
+        ("other worker's private key", token(staging.state())),
     ]);
     let kept_by_server = [("first-api-key", "API key"), ("master-key", "master key")];
 
@@ -151,8 +151,8 @@ fn no_secret_turns_up_anywhere() {
     assert!(setup.data().join("octarm.db").exists() && ci.state().join("deployments").exists());
     let search_files = |setup: &Setup| {
         secrets.assert_absent_below(&setup.data(), &kept_by_server);
-        secrets.assert_absent_below(ci.state(), &[("identity.json", "worker's token")]);
-        secrets.assert_absent_below(staging.state(), &[("identity.json", "other worker's token")]);
+        secrets.assert_absent_below(ci.state(), &[("identity.json", "worker's private key")]);
+        secrets.assert_absent_below(staging.state(), &[("identity.json", "other worker's private key")]);
         for folder in [setup.data(), ci.state().to_owned(), staging.state().to_owned()] {
             assert_private(&folder);
         }

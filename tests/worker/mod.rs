@@ -7,6 +7,7 @@ mod errors;
 mod identity;
 mod network;
 mod packages;
+mod registration;
 mod stop;
 mod through_s3;
 mod tls;

@@ -26,7 +26,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/api/machines/all", "All machines.").answers_list("Machine"),
     get("/api/machines/{id}", "Show a machine, by id or name.").answers("Machine"),
     put("/api/machines/{id}", "Disable or enable a machine.").takes("MachineChange").answers("Machine"),
-    delete("/api/machines/{id}", "Deregister a worker: its token stops working now.")
+    delete("/api/machines/{id}", "Deregister a worker: its key stops working now.")
         .query(&[FORCE])
         .answers("Machine"),
     get("/api/machinepolicies", "List the one policy of machines.")
@@ -44,9 +44,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
     put("/api/workers/{id}", "Disable or enable a worker, or move it to another pool.")
         .takes("WorkerChange")
         .answers("Worker"),
-    delete("/api/workers/{id}", "Deregister a worker: its token stops working now.")
+    delete("/api/workers/{id}", "Deregister a worker: its key stops working now.")
         .query(&[FORCE])
         .answers("Worker"),
+    get("/api/workerregistrationtokens", "List the registration tokens, without the tokens themselves.")
+        .query(&[NAMED, &[("environmentIds", List(&Text), "Only of these environments.")]])
+        .answers_page("WorkerRegistrationToken"),
+    post(
+        "/api/workerregistrationtokens",
+        "Make a registration token for one environment. The answer is the only one that holds it.",
+    )
+    .takes("NewWorkerRegistrationToken")
+    .makes("WorkerRegistrationToken"),
+    get("/api/workerregistrationtokens/{id}", "Show a registration token, without the token itself.")
+        .answers("WorkerRegistrationToken"),
+    delete(
+        "/api/workerregistrationtokens/{id}",
+        "Delete a registration token: it registers nobody any more.",
+    )
+    .answers("WorkerRegistrationToken"),
     get("/api/workerpools", "List the worker pools.").query(&[NAMED]).answers_page("WorkerPool"),
     post("/api/workerpools", "Make a worker pool.").takes("NewWorkerPool").makes("WorkerPool"),
     get("/api/workerpools/all", "All worker pools.").answers_list("WorkerPool"),
@@ -141,6 +157,33 @@ pub(super) const SCHEMAS: &[Schema] = &[
         "A worker pool as it is to be.",
         &[("Name", Like("Fast"))],
         &[("Description", Text)],
+    ),
+    answered(
+        "WorkerRegistrationToken",
+        "What registers so many workers in one environment, for a while. The token itself is in the answer that makes it and \
+         nowhere else.",
+        &[
+            ("Id", Id("WorkerRegistrationTokens")),
+            ("SpaceId", Id("Spaces")),
+            ("EnvironmentId", Id("Environments")),
+            ("Hint", Text),
+            ("State", OneOf(&["Active", "UsedUp", "Expired"])),
+            ("Uses", Whole),
+            ("Used", Whole),
+            ("AllowReplace", Flag),
+            ("Created", Time),
+            ("CreatedBy", Text),
+            ("Expires", Time),
+            ("Links", Map(&Text)),
+        ],
+    )
+    .sometimes(&[("Token", Text)]),
+    taken(
+        "NewWorkerRegistrationToken",
+        "The registration token to make, for this environment, by id or name. It registers one worker within an hour, where \
+         nothing else is said, and takes no name over.",
+        &[("EnvironmentId", Like("Environments-1"))],
+        &[("Environment", Text), ("ExpiresInSeconds", Whole), ("Uses", Whole), ("AllowReplace", Flag)],
     ),
     answered(
         "MachinePolicy",

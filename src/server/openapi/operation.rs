@@ -14,8 +14,10 @@ use crate::{
 enum Access {
     /// Who has an API key that allows it.
     Key,
-    /// A worker, by its token.
-    Worker,
+    /// Who has an API key that allows it, or a registration token.
+    Registrar,
+    /// Whoever has the worker's key, by a signature in the request.
+    Signature,
     /// The process that holds a worker's session.
     Session,
     /// Everybody.
@@ -175,8 +177,12 @@ impl Operation {
         Self { access: Access::Open, ..self }
     }
 
-    pub(super) const fn by_worker(self) -> Self {
-        Self { access: Access::Worker, ..self }
+    pub(super) const fn by_registrar(self) -> Self {
+        Self { access: Access::Registrar, ..self }
+    }
+
+    pub(super) const fn by_signature(self) -> Self {
+        Self { access: Access::Signature, ..self }
     }
 
     pub(super) const fn by_session(self) -> Self {
@@ -213,6 +219,11 @@ impl Operation {
         if self.access == Access::Key {
             operation["description"] = format!("Needs an API key that may `{}`.", self.needed()).into();
         }
+        if self.access == Access::Registrar {
+            let needed = self.needed();
+            operation["description"] =
+                format!("Needs an API key that may `{needed}`, or a registration token.").into();
+        }
         if let Some(body) = self.body() {
             operation["requestBody"] = body;
         }
@@ -227,11 +238,15 @@ impl Operation {
 
     fn security(&self) -> Value {
         match self.access {
-            Access::Open => json!([]),
-            Access::Worker | Access::Session => json!([{ "WorkerToken": [] }]),
+            Access::Open | Access::Signature => json!([]),
+            Access::Session => json!([{ "WorkerToken": [] }]),
             Access::Key => {
                 let needed = [self.needed()];
                 json!([{ "ApiKey": needed }, { "Bearer": needed }])
+            }
+            Access::Registrar => {
+                let needed = [self.needed()];
+                json!([{ "ApiKey": needed }, { "Bearer": needed }, { "RegistrationToken": [] }])
             }
         }
     }
@@ -382,7 +397,7 @@ const REFUSALS: [(u16, &str); 11] = [
 
 /// An id as it may be, by the segment before it.
 fn example(before: &str, name: &str) -> &'static str {
-    const EXAMPLES: [(&str, &str); 22] = [
+    const EXAMPLES: [(&str, &str); 23] = [
         ("apikeys", "ApiKeys-1"),
         ("build-information", "BuildInformation-1"),
         ("channels", "Channels-1"),
@@ -404,6 +419,7 @@ fn example(before: &str, name: &str) -> &'static str {
         ("users", "Users-1"),
         ("variables", "variableset-Projects-1"),
         ("workerpools", "WorkerPools-1"),
+        ("workerregistrationtokens", "WorkerRegistrationTokens-1"),
         ("workers", "Workers-1"),
     ];
     let found = EXAMPLES.iter().find(|(segment, _)| *segment == before && name != "version");

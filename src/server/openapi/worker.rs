@@ -4,11 +4,11 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
 use super::operation::{Operation, Parameter, delete, get, patch, post};
-use super::shape::Shape::{Flag, Whole};
+use super::shape::Shape::Whole;
 use crate::protocol::{
-    ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, ErrorEnvelope, FinishRequest, Finished,
-    JournalRequest, Recorded, RegisterRequest, RegisterResponse, RenewRequest, RenewResponse, SessionRequest,
-    SessionResponse,
+    ChallengeRequest, ChallengeResponse, ClaimRequest, ClaimResponse, ControlRequest, ControlResponse,
+    DeregisterRequest, DeregisterResponse, ErrorEnvelope, FinishRequest, Finished, JournalRequest, Recorded,
+    RegisterRequest, RegisterResponse, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
 };
 
 const FENCE: Parameter = ("fence", Whole, "The hand-out.");
@@ -16,14 +16,26 @@ const FENCE: Parameter = ("fence", Whole, "The hand-out.");
 pub(super) const OPERATIONS: &[Operation] = &[
     post(
         "/api/worker/v1/register",
-        "Make or find the worker of a name in an environment; answers its token.",
+        "Make or find the worker of a name and a key in an environment.",
     )
+    .by_registrar()
     .takes("worker.RegisterRequest")
     .answers("worker.RegisterResponse"),
-    post("/api/worker/v1/session", "Start or take over the worker's session.")
-        .by_worker()
+    post("/api/worker/v1/challenge", "Ask for what the next call is to be signed with.")
+        .open()
+        .refuses(&[500, 503])
+        .takes("worker.ChallengeRequest")
+        .answers("worker.ChallengeResponse"),
+    post(
+        "/api/worker/v1/session",
+        "Start, take over or renew the worker's session, signed by its key; answers its token.",
+    )
+        .by_signature()
         .takes("worker.SessionRequest")
         .answers("worker.SessionResponse"),
+    delete("/api/worker/v1/session", "End the session: the process is not there any more.")
+        .by_session()
+        .statuses(&[204]),
     post("/api/worker/v1/claim", "Wait for a deployment of the environment and take it under a lease.")
         .by_session()
         .takes("worker.ClaimRequest")
@@ -58,10 +70,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .by_session()
         .takes("worker.FinishRequest")
         .answers("worker.Finished"),
-    delete("/api/worker/v1/registration", "Deregister the worker: its token stops working now.")
-        .by_worker()
-        .query(&[&[("force", Flag, "Also while it holds a lease.")]])
-        .statuses(&[204]),
+    post(
+        "/api/worker/v1/deregister",
+        "Ask the worker to leave, signed by its key, and wait until it is gone; with force it is gone at once.",
+    )
+    .by_signature()
+    .takes("worker.DeregisterRequest")
+    .answers("worker.DeregisterResponse"),
 ];
 
 /// Where the types' schemas refer to each other, before they have their place in the document.
@@ -79,6 +94,7 @@ pub(super) fn schemas() -> Vec<(String, Value)> {
         &mut generator,
     );
     add::<(ControlRequest, ControlResponse)>(&mut generator);
+    add::<(ChallengeRequest, ChallengeResponse, DeregisterRequest, DeregisterResponse)>(&mut generator);
     add::<(FinishRequest, Finished, ErrorEnvelope)>(&mut generator);
     let entries = generator.take_definitions(true).into_iter();
     entries

@@ -9,9 +9,11 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 use octarm::{
+    client::KeyPair,
     model::{JournalEntry, JournalRecord, Level, LogLine, Outcome},
     protocol::{
-        Assignment, BASE, ClaimResponse, FinishRequest, INSTANCE_HEADER, JournalRequest, RegisterResponse,
+        Assignment, BASE, ChallengeResponse, ClaimResponse, FinishRequest, INSTANCE_HEADER, JournalRequest,
+        RegisterResponse, SessionRequest, SessionResponse,
     },
 };
 use serde_json::{Value, json};
@@ -114,16 +116,30 @@ impl Load {
         let place = number % lock(&self.open).len();
         let machine = json!({ "host": "bench", "id": format!("machine {number}") });
         let name = format!("worker {number}");
-        let request = json!({ "name": name, "environment": environment(place), "machine": machine });
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let request = json!({
+            "name": name, "environment": environment(place), "machine": machine, "public_key": key.public(),
+        });
         let mut connection = Connection::open(self.door.address, self.door.key.clone()).await?;
         let answer = connection.call("POST", &format!("{BASE}/register"), &bytes(&request)?).await?;
         let registered: RegisterResponse = serde_json::from_slice(&answer.expect(200)?)?;
-        let token = registered.token.ok_or_else(|| io::Error::other("registered without a token"))?;
-        let instance = Uuid::now_v7();
-        let mut connection = Connection::open(self.door.address, credentials(&token.0, instance)).await?;
-        let request = json!({ "instance": instance, "machine": machine, "version": "0.1.0" });
-        connection.call("POST", &format!("{BASE}/session"), &bytes(&request)?).await?.expect(200)?;
-        Ok((connection, place))
+        let asked = bytes(&json!({ "worker_id": registered.worker_id }))?;
+        let answer = connection.call("POST", &format!("{BASE}/challenge"), &asked).await?;
+        let given: ChallengeResponse = serde_json::from_slice(&answer.expect(200)?)?;
+        let mut request = SessionRequest {
+            worker_id: registered.worker_id,
+            challenge: given.challenge,
+            instance: Uuid::now_v7(),
+            machine: serde_json::from_value(machine)?,
+            version: "0.1.0".to_owned(),
+            renewal: false,
+            signature: String::new(),
+        };
+        request.signature = key.sign(&request.statement(registered.installation));
+        let answer = connection.call("POST", &format!("{BASE}/session"), &bytes(&request)?).await?;
+        let begun: SessionResponse = serde_json::from_slice(&answer.expect(200)?)?;
+        let headers = credentials(&begun.token.0, request.instance);
+        Ok((Connection::open(self.door.address, headers).await?, place))
     }
 
     /// Polls and runs what comes, until the program ends.
