@@ -12,6 +12,7 @@ mod registration;
 mod running;
 mod spool;
 mod state;
+mod status;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -23,8 +24,9 @@ use tracing::{info, warn};
 pub use local_log::{LocalLine, LocalLog, LogReader};
 pub use registration::{Deregistered, Registered, Registration, deregister, register};
 pub use state::{Identity, StateError, StateFolder};
+pub use status::{Current, Observed, Phase, Report, observe};
 
-use self::running::Running;
+use self::{running::Running, status::Status};
 use crate::{
     aws::Pace,
     client::{Backoff, ClientError, WorkerClient, jittered},
@@ -100,6 +102,7 @@ struct Shared {
     worker: Worker,
     local: LocalLog,
     running: Running,
+    status: Status,
     /// For one deployment and for one function at a time one hand-out.
     lanes: Lanes,
     pace: Pace,
@@ -111,8 +114,10 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
     let token = SecretString::from(worker.identity.token.0.clone());
     let client = WorkerClient::new(&worker.identity.server, &worker.identity.trust, token)?;
     worker.state.prune();
+    let status = Status::new(worker.concurrency.get(), stopping.drain.clone());
     let shared = Arc::new(Shared {
         client,
+        status: status.clone(),
         local: LocalLog::new(worker.state.path()),
         worker,
         running: Running::default(),
@@ -120,10 +125,14 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
         pace: Pace::default(),
         stopping,
     });
+    let telling =
+        AbortOnDropHandle::new(tokio::spawn(status.clone().keep(shared.worker.state.path().to_owned())));
     let mut runs = JoinSet::new();
     let ended = poll(&shared, &mut runs).await;
     // What runs comes to its end, also where the server wants no more of this worker: it then learns that by itself.
     while runs.join_next().await.is_some() {}
+    drop(telling);
+    status.end(shared.worker.state.path());
     ended?;
     info!("drained: stopping");
     Ok(())
@@ -166,6 +175,10 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
             () = drain.cancelled() => break,
             result = turn(shared, &mut session, worked) => result,
         };
+        if result.is_ok() {
+            shared.status.contact();
+            shared.status.hindered(None);
+        }
         match result {
             Ok(Turn::Work(assignment)) => {
                 is_away = false;
@@ -191,6 +204,10 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
             }
             Err(error) if error.code() == Some(ErrorCode::SessionLive) => {
                 let time = error.retry_after().unwrap_or(Duration::from_secs(5));
+                shared.status.contact();
+                shared.status.hindered(Some(
+                    "an earlier process of it still holds a lease, and its end is waited for".to_owned(),
+                ));
                 info!(
                     seconds = time.as_secs_f32(),
                     "an earlier process of this worker still holds a lease: waiting for its end"
@@ -202,6 +219,9 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
             // daemon outlives them.
             Err(error) => {
                 let time = backoff.pause(error.retry_after());
+                shared
+                    .status
+                    .hindered(Some(format!("the server does not answer as it should: {}", chain(&error))));
                 if !std::mem::replace(&mut is_away, true) {
                     warn!(error = chain(&error), "trying again until the server answers");
                 }

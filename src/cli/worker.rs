@@ -4,12 +4,13 @@ mod logs;
 mod machine;
 mod register;
 mod run;
+mod status;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use self::machine::machine;
+use self::{logs::LogsArgs, machine::machine};
 use super::{
     CliError, Output,
     connection::{self, ServerArgs, Target},
@@ -17,7 +18,6 @@ use super::{
 use crate::{
     config::{Environment, WorkerConfig},
     exit::Exit,
-    model::DeploymentId,
     worker::{self, Registration, StateFolder},
 };
 
@@ -76,16 +76,19 @@ pub(super) enum WorkerCommand {
         #[arg(long)]
         force: bool,
     },
-    /// Show what this worker's deployments said, from its own copy
+    /// Show what this worker does at the moment, also while the server is away
+    #[command(after_help = "Example, in a script:\n  octarm worker status || systemctl start octarm-worker")]
+    Status {
+        #[command(flatten)]
+        state: StateArgs,
+    },
+    /// Show what this worker's deployments said, from its own copy: also while the server is away
+    #[command(after_help = "Example:\n  octarm worker logs --follow --since 10m")]
     Logs {
         #[command(flatten)]
         state: StateArgs,
-        /// Go on as lines come
-        #[arg(long, short)]
-        follow: bool,
-        /// Only of this deployment
-        #[arg(long, value_name = "ID")]
-        deployment: Option<DeploymentId>,
+        #[command(flatten)]
+        args: LogsArgs,
     },
 }
 
@@ -124,9 +127,13 @@ pub(super) async fn run(
             let config = read_config(&state, environment)?;
             register::deregister(&config, force, output).await
         }
-        WorkerCommand::Logs { state, follow, deployment } => {
+        WorkerCommand::Status { state } => {
             let config = read_config(&state, environment)?;
-            logs::logs(&config.state, follow, deployment, output).await
+            status::status(&config, output)
+        }
+        WorkerCommand::Logs { state, args } => {
+            let config = read_config(&state, environment)?;
+            logs::logs(&config, args, output).await
         }
     }
 }
