@@ -12,11 +12,11 @@ use clap::{Args, Subcommand};
 
 use self::{logs::LogsArgs, machine::machine};
 use super::{
-    CliError, Output,
+    CliError, Output, config,
     connection::{self, ServerArgs, Target},
 };
 use crate::{
-    config::{Environment, WorkerConfig},
+    config::{Environment, Flags, WorkerConfig},
     exit::Exit,
     worker::{self, Registration, StateFolder},
 };
@@ -76,6 +76,9 @@ pub(super) enum WorkerCommand {
         #[arg(long)]
         force: bool,
     },
+    /// The worker's settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Show what this worker does at the moment, also while the server is away
     #[command(after_help = "Example, in a script:\n  octarm worker status || systemctl start octarm-worker")]
     Status {
@@ -89,6 +92,15 @@ pub(super) enum WorkerCommand {
         state: StateArgs,
         #[command(flatten)]
         args: LogsArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Show every setting with where it comes from: a flag, a variable, the file, or nobody
+    Show {
+        #[command(flatten)]
+        state: StateArgs,
     },
 }
 
@@ -127,6 +139,11 @@ pub(super) async fn run(
             let config = read_config(&state, environment)?;
             register::deregister(&config, force, output).await
         }
+        WorkerCommand::Config(ConfigCommand::Show { state }) => {
+            let flags = flags(&state);
+            config::show(&WorkerConfig::traced(state.config.as_deref(), environment, &flags)?, output);
+            Ok(Exit::Done)
+        }
         WorkerCommand::Status { state } => {
             let config = read_config(&state, environment)?;
             status::status(&config, output)
@@ -147,7 +164,10 @@ fn read_config_with(
     environment: &Environment,
     flag: Option<(&'static str, String)>,
 ) -> Result<WorkerConfig, CliError> {
-    let state = args.state.as_ref().map(|state| ("state", state.display().to_string()));
-    let flags = state.into_iter().chain(flag).collect();
+    let flags = flags(args).into_iter().chain(flag).collect();
     Ok(WorkerConfig::read(args.config.as_deref(), environment, flags)?)
+}
+
+fn flags(args: &StateArgs) -> Flags {
+    args.state.as_ref().map(|state| ("state", state.display().to_string())).into_iter().collect()
 }

@@ -208,6 +208,7 @@ mod tests {
         let keeper = Keeper {
             client: WorkerClient::new(url, &crate::client::Trust::default(), String::from("OWT-test").into())
                 .unwrap(),
+            status: super::super::status::Status::new(1, CancellationToken::new()),
             deployment: DeploymentId(1),
             fence: Fence(1),
             cancel: CancellationToken::new(),

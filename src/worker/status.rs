@@ -376,8 +376,8 @@ mod tests {
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_status_says_why_no_work_is_taken() {
+    #[test]
+    fn a_status_says_why_no_work_is_taken() {
         let drain = CancellationToken::new();
         let status = Status::new(2, drain.clone());
         assert_eq!(status.report(None).takes_no_work, None);

@@ -2,6 +2,7 @@
 //! gate while the test does its worst.
 
 mod concurrency;
+mod config_show;
 mod crash;
 mod errors;
 mod identity;

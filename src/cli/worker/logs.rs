@@ -18,7 +18,7 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
-pub(super) struct LogsArgs {
+pub(in crate::cli) struct LogsArgs {
     /// Go on as lines come
     #[arg(long, short)]
     follow: bool,
