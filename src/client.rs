@@ -3,6 +3,7 @@
 mod download;
 mod error;
 mod once;
+mod probe;
 mod resources;
 mod retry;
 mod server;
@@ -12,6 +13,7 @@ mod worker;
 use std::{io, time::Duration};
 
 pub use error::ClientError;
+pub use probe::{Answer, Proxy, Way, ask, way};
 pub use resources::{Collection, Listed};
 pub use retry::{Backoff, jittered};
 pub use server::{LogPart, NewRelease, Overwrite, ServerClient};

@@ -159,6 +159,19 @@ pub struct SessionResponse {
     pub poll_wait_ms: u64,
 }
 
+/// Answer of `GET registration`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RegistrationResponse {
+    /// The worker's id.
+    pub worker_id: MachineId,
+    /// Its name.
+    pub name: String,
+    /// The environment it is bound to.
+    pub environment: String,
+    /// Whether it is handed nothing.
+    pub is_disabled: bool,
+}
+
 /// `POST claim`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimRequest {

@@ -4,6 +4,7 @@
 //! channels. The right to change anything is the lease: without it nothing is begun.
 
 mod assignment;
+mod doctor;
 mod journal;
 mod lease;
 mod local_log;
@@ -21,6 +22,7 @@ use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{info, warn};
 
+pub use doctor::{Check, Diagnosis, Examination, Verdict, examine};
 pub use local_log::{LocalLine, LocalLog, LogReader};
 pub use registration::{Deregistered, Registered, Registration, deregister, register};
 pub use state::{Identity, StateError, StateFolder};

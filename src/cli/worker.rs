@@ -1,5 +1,6 @@
 //! `octarm worker`.
 
+mod doctor;
 mod logs;
 mod machine;
 mod register;
@@ -16,6 +17,7 @@ use super::{
     connection::{self, ServerArgs, Target},
 };
 use crate::{
+    aws::FunctionName,
     config::{Environment, Flags, WorkerConfig},
     exit::Exit,
     worker::{self, Registration, StateFolder},
@@ -75,6 +77,17 @@ pub(super) enum WorkerCommand {
         /// Also while it runs a deployment
         #[arg(long)]
         force: bool,
+    },
+    /// Look whether this worker could deploy: folder, disk, network, credential, and every permission of AWS. Nothing is
+    /// changed, and no call of AWS is made that could change something
+    #[command(after_help = "Example:\n  octarm worker doctor --function CI-Orders")]
+    Doctor {
+        #[command(flatten)]
+        state: StateArgs,
+        /// A function that it is to deploy to, by its whole name; may be repeated. Without it permissions are asked for all
+        /// that the convention names for the environment
+        #[arg(long = "function", value_name = "NAME")]
+        functions: Vec<FunctionName>,
     },
     /// The worker's settings
     #[command(subcommand)]
@@ -138,6 +151,10 @@ pub(super) async fn run(
         WorkerCommand::Deregister { state, force } => {
             let config = read_config(&state, environment)?;
             register::deregister(&config, force, output).await
+        }
+        WorkerCommand::Doctor { state, functions } => {
+            let config = read_config(&state, environment)?;
+            Box::pin(doctor::doctor(&config, functions, environment, output)).await
         }
         WorkerCommand::Config(ConfigCommand::Show { state }) => {
             let flags = flags(&state);

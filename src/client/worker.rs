@@ -14,7 +14,7 @@ use crate::{
     protocol::{
         BASE, ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, FinishRequest, Finished,
         INSTANCE_HEADER, JournalRequest, Machine, PackageReference, Recorded, RegisterRequest,
-        RegisterResponse, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
+        RegisterResponse, RegistrationResponse, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
     },
 };
 
@@ -61,6 +61,12 @@ impl WorkerClient {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         self.call("starting the worker's session", Method::POST, &["session"], &request, PROMPT).await
+    }
+
+    /// What the server knows this worker as. Needs the worker's own credential, takes and changes nothing.
+    pub async fn check(&self) -> Result<RegistrationResponse, ClientError> {
+        let request = self.request(Method::GET, &["registration"]).timeout(PROMPT);
+        self.connection.json("asking the server who this worker is", request).await
     }
 
     /// Waits for work.

@@ -203,7 +203,7 @@ fn worker(shared: &Shared) -> Router<Shared> {
         .route("/deployments/{id}/log", patch(workers::log))
         .route("/deployments/{id}/package", get(workers::package))
         .route("/deployments/{id}/finish", post(workers::finish))
-        .route("/registration", delete(workers::deregister))
+        .route("/registration", get(workers::registration).delete(workers::deregister))
         .fallback(async |uri: Uri| nothing_at(&below(&uri)))
         .method_not_allowed_fallback(async |method, uri: Uri| not_taken(&method, &below(&uri)))
 }

@@ -268,6 +268,14 @@ pub(super) async fn finish(
     Ok(Json(Finished {}))
 }
 
+/// By its credential alone, as [`deregister`]; nothing changes, not even when the worker was last seen.
+pub(super) async fn registration(
+    State(shared): State<Shared>,
+    Worker(worker): Worker,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(shared.store().registration(worker.id).await?))
+}
+
 /// The query of a deregistration.
 #[derive(Deserialize)]
 pub(super) struct Force {

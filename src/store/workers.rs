@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     model::{DeploymentId, MachineId},
-    protocol::{RegisterRequest, RegisterResponse, SessionRequest, TOKEN_PREFIX, Token},
+    protocol::{
+        RegisterRequest, RegisterResponse, RegistrationResponse, SessionRequest, TOKEN_PREFIX, Token,
+    },
 };
 
 /// A worker as stored, with what its database row says about now.
@@ -275,6 +277,24 @@ impl Store {
         }
         sqlx::query("delete from machines where id = $1").bind(machine).execute(&mut *write).await?;
         write.commit().await
+    }
+
+    /// What a worker is told of its own registration.
+    pub async fn registration(&self, machine: i64) -> Result<RegistrationResponse, StoreError> {
+        let row: Option<(String, String, i64)> = sqlx::query_as(
+            "select machines.name, environments.name, disabled from machines \
+             join environments on environments.id = environment_id where machines.id = $1",
+        )
+        .bind(machine)
+        .fetch_optional(&self.database.reader)
+        .await?;
+        let (name, environment, disabled) = row.ok_or(StoreError::Unauthorised)?;
+        Ok(RegistrationResponse {
+            worker_id: MachineId(machine),
+            name,
+            environment,
+            is_disabled: disabled != 0,
+        })
     }
 
     /// Disables the worker or enables it again, and moves it to a pool. One that is disabled ends what it runs.

@@ -96,7 +96,8 @@ mod tests {
         for (text, seconds) in
             [("10m", 600), ("2h", 7200), ("1d", 86_400), ("1h 30m", 5400), ("2w", 1_209_600)]
         {
-            let found = Timestamp::now().duration_since(since(text).unwrap()).as_secs();
+            let time = since(text).unwrap();
+            let found = Timestamp::now().duration_since(time).as_secs();
             assert!((seconds..seconds + 60).contains(&found), "{text}: {found}");
         }
         for bad in ["", "yesterday", "10", "-10m", "1 month", "2026-11-25"] {

@@ -7,8 +7,8 @@ use super::operation::{Operation, Parameter, delete, get, patch, post};
 use super::shape::Shape::{Flag, Whole};
 use crate::protocol::{
     ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, ErrorEnvelope, FinishRequest, Finished,
-    JournalRequest, Recorded, RegisterRequest, RegisterResponse, RenewRequest, RenewResponse, SessionRequest,
-    SessionResponse,
+    JournalRequest, Recorded, RegisterRequest, RegisterResponse, RegistrationResponse, RenewRequest,
+    RenewResponse, SessionRequest, SessionResponse,
 };
 
 const FENCE: Parameter = ("fence", Whole, "The hand-out.");
@@ -58,6 +58,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .by_session()
         .takes("worker.FinishRequest")
         .answers("worker.Finished"),
+    get("/api/worker/v1/registration", "What the server knows the worker as. Nothing changes.")
+        .by_worker()
+        .answers("worker.RegistrationResponse"),
     delete("/api/worker/v1/registration", "Deregister the worker: its token stops working now.")
         .by_worker()
         .query(&[&[("force", Flag, "Also while it holds a lease.")]])
@@ -78,7 +81,7 @@ pub(super) fn schemas() -> Vec<(String, Value)> {
     add::<(ClaimRequest, ClaimResponse, RenewRequest, RenewResponse, JournalRequest, Recorded)>(
         &mut generator,
     );
-    add::<(ControlRequest, ControlResponse)>(&mut generator);
+    add::<(ControlRequest, ControlResponse, RegistrationResponse)>(&mut generator);
     add::<(FinishRequest, Finished, ErrorEnvelope)>(&mut generator);
     let entries = generator.take_definitions(true).into_iter();
     entries
