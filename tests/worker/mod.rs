@@ -4,6 +4,7 @@
 mod concurrency;
 mod config_show;
 mod crash;
+mod doctor;
 mod errors;
 mod identity;
 mod logs;
