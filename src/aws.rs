@@ -13,6 +13,7 @@ mod lambda;
 mod names;
 mod pace;
 mod policy;
+mod proxy;
 mod refusal;
 mod s3;
 mod simulate;
@@ -75,6 +76,9 @@ impl Aws {
             .retry_config(RetryConfig::standard());
         if let Some(region) = region {
             loader = loader.region(Region::new(region));
+        }
+        if let Some(http) = proxy::client() {
+            loader = loader.http_client(http);
         }
         let is_static = credentials.is_some();
         if let Some(Credentials { key, secret }) = credentials {

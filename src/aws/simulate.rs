@@ -1,4 +1,4 @@
-//! IAM's SimulatePrincipalPolicy. One call of a service that has 180: it is made of the pieces that the SDK's own clients
+//! IAM's `SimulatePrincipalPolicy`. One call of a service that has 180: it is made of the pieces that the SDK's own clients
 //! are made of, since a client for all of them would take longer to compile than all of octarm.
 
 use std::time::Duration;

@@ -216,7 +216,9 @@ impl Status {
 
     /// Why no work is taken, or that it is.
     pub(super) fn hindered(&self, why: Option<String>) {
-        if std::mem::replace(&mut self.state().hindrance, why.clone()) != why {
+        let mut state = self.state();
+        if state.hindrance != why {
+            state.hindrance = why;
             self.changed.notify_one();
         }
     }

@@ -43,6 +43,7 @@ mod sqlite {
     mod spaces;
     mod variables;
     mod waiting;
+    mod who;
     mod workers;
 }
 
@@ -80,5 +81,6 @@ mod postgres {
     mod spaces;
     mod variables;
     mod waiting;
+    mod who;
     mod workers;
 }

@@ -23,13 +23,13 @@ struct Patient {
 
 impl Patient {
     fn new() -> Self {
-        Self::with(Options::default())
+        Self::with(&Options::default())
     }
 
-    fn with(options: Options) -> Self {
+    fn with(options: &Options) -> Self {
         let aws = FakeAws::start();
         aws.create_function(FUNCTION, old_zip());
-        let setup = Setup::start_with(&options);
+        let setup = Setup::start_with(options);
         setup.run(&["environment", "create", "CI"]);
         let state = setup.folder().join("ci-1");
         let output = setup
@@ -288,7 +288,7 @@ fn the_way_to_the_server_is_looked_at_step_by_step() {
 #[test]
 fn a_wrong_pin_and_a_credential_that_is_no_more_are_told() {
     let variables = vec![("OCTARM_SERVER_TLS".to_owned(), "self-made".to_owned())];
-    let patient = Patient::with(Options { variables, ..Options::default() });
+    let patient = Patient::with(&Options { variables, ..Options::default() });
     let report = Report::of(&patient.doctor());
     report.assert("TLS", "ok", "as registered");
     report.assert("credential", "ok", "ci-1 of CI");
@@ -313,6 +313,36 @@ fn a_wrong_pin_and_a_credential_that_is_no_more_are_told() {
     assert_eq!(report.check("credential")["verdict"], "failed");
     let hint = report.check("credential")["hint"].as_str().unwrap();
     assert!(hint.contains("register the worker again"), "{hint}");
+}
+
+#[test]
+fn aws_is_asked_by_way_of_the_proxy() {
+    let patient = Patient::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 256];
+        let length = stream.read(&mut head).unwrap();
+        String::from_utf8_lossy(&head[..length]).into_owned()
+    });
+    // It hangs up: what is asked for is seen.
+    let program = patient
+        .doctor()
+        .env("AWS_ENDPOINT_URL", "https://aws.invalid")
+        .env("HTTPS_PROXY", &proxy)
+        .env("AWS_MAX_ATTEMPTS", "1");
+    let report = Report::of(&program);
+    report.assert_failed();
+    report.assert("AWS settings", "ok", &format!("by way of the proxy {proxy}"));
+    report.assert("AWS identity", "failed", "no answer from AWS");
+    let head = asked.join().unwrap();
+    assert!(head.starts_with("CONNECT aws.invalid:443 "), "{head}");
+    // The server is not reached by HTTPS, so not by that proxy.
+    report.assert("credential", "ok", "ci-1 of CI");
+    let exempt =
+        patient.doctor().env("HTTPS_PROXY", &proxy).env("NO_PROXY", "*").args(["--function", FUNCTION]);
+    assert_eq!(Report::of(&exempt).output.code, Some(0));
 }
 
 /// A server that answers everything so, and says that it is long ago.

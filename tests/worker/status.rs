@@ -1,5 +1,7 @@
 //! `octarm worker status`: what it says of a worker that runs, drains, has died or never was.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::Value;
 
 use super::{Scene, release};
@@ -44,7 +46,6 @@ fn a_worker_that_waits_says_so() {
         assert!(text.stdout.contains(part), "{part}: {text:?}");
     }
     // What it does is nobody else's to read.
-    use std::os::unix::fs::PermissionsExt as _;
     let metadata = fs_err::metadata(scene.worker.state().join("status.json")).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
 }

@@ -56,7 +56,7 @@ fn text(found: &Diagnosis) -> String {
     let pretty = |policy: &Value| format!("{policy:#}");
     match (&found.missing_policy, &found.needed_policy) {
         (Some(missing), _) => {
-            lines.push(format!("\nThe smallest policy that is missing:\n{}", pretty(missing)))
+            lines.push(format!("\nThe smallest policy that is missing:\n{}", pretty(missing)));
         }
         // Where nobody could say what is missing, a person can compare.
         (None, Some(needed)) if found.checks.iter().any(|check| check.name == "AWS permissions") => {

@@ -111,24 +111,23 @@ fn shown(current: &Current, is_running: bool, now: Timestamp) -> String {
         (Some(project), Some(release)) => format!("{project} {release}"),
         _ => "a release".to_owned(),
     };
-    let mut text =
-        format!("{} (fence {}): {what}, package {}", current.deployment, current.fence, current.package);
+    let mut lines = vec![format!(
+        "{} (fence {}): {what}, package {}",
+        current.deployment, current.fence, current.package
+    )];
+    let taken = span(now, current.since);
     if is_running {
-        text += &format!(
-            "\n{} for {}, taken {} ago",
-            current.phase.words(),
-            span(now, current.phase_since),
-            span(now, current.since)
-        );
-        text += &match current.lease_left() {
-            Some(Duration::ZERO) => "\nits lease is over".to_owned(),
-            Some(left) => format!("\nlease left: {} s", left.as_secs()),
-            None => "\nits lease is not confirmed yet".to_owned(),
-        };
+        let since = span(now, current.phase_since);
+        lines.push(format!("{} for {since}, taken {taken} ago", current.phase.words()));
+        lines.push(match current.lease_left() {
+            Some(Duration::ZERO) => "its lease is over".to_owned(),
+            Some(left) => format!("lease left: {} s", left.as_secs()),
+            None => "its lease is not confirmed yet".to_owned(),
+        });
     } else {
-        text += &format!("\nlast: {}, taken {} ago", current.phase.words(), span(now, current.since));
+        lines.push(format!("last: {}, taken {taken} ago", current.phase.words()));
     }
-    text
+    lines.join("\n")
 }
 
 fn deployment(current: &Current, is_running: bool) -> Value {

@@ -11,6 +11,7 @@ use crate::{
         Aws, AwsError, Caller, Decision, FunctionName, Kind, Permission, Principal, Settled, partition,
         policy,
     },
+    client::way,
     conventions::Conventions,
     deploy::{self, Access},
     model::Variable,
@@ -210,12 +211,11 @@ fn settings(access: &Access, region: &str) -> Check {
     } else {
         "the AWS default chain"
     };
-    Check::ok(
-        "AWS settings",
-        format!(
-            "credentials of {credentials}, region {region}; what the server gives a deployment goes first"
-        ),
-    )
+    let host = format!("https://lambda.{region}.amazonaws.com");
+    let proxy = way(&host).ok().and_then(|way| way.proxy);
+    let by = proxy.map(|proxy| format!(", by way of the proxy {}", proxy.address)).unwrap_or_default();
+    let found = format!("credentials of {credentials}, region {region}{by}");
+    Check::ok("AWS settings", format!("{found}; what the server gives a deployment goes first"))
 }
 
 fn identity(caller: &Caller, access: &Access) -> Check {
