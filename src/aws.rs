@@ -7,16 +7,20 @@
 mod body;
 mod bucket;
 mod checks;
+mod clock;
 mod code;
 mod lambda;
 mod names;
 mod pace;
+mod policy;
+mod proxy;
 mod refusal;
 mod s3;
+mod simulate;
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -25,6 +29,7 @@ pub use code::{Code, CodeWriter};
 pub use lambda::{DIRECT_LIMIT, Function, Settled};
 pub use names::{BucketName, BucketNameError, FunctionName, FunctionNameError, ObjectKey, ObjectKeyError};
 pub use pace::{Pace, Turn};
+pub use policy::{Decision, Permission, Principal, partition, policy};
 pub use refusal::{AwsError, Kind};
 pub use s3::{Place, Stored};
 
@@ -45,6 +50,8 @@ pub struct Aws {
     sts: aws_sdk_sts::Client,
     region: String,
     pace: Pace,
+    /// What the clients are made of.
+    config: SdkConfig,
 }
 
 /// Whose credentials these are.
@@ -69,6 +76,9 @@ impl Aws {
             .retry_config(RetryConfig::standard());
         if let Some(region) = region {
             loader = loader.region(Region::new(region));
+        }
+        if let Some(http) = proxy::client() {
+            loader = loader.http_client(http);
         }
         let is_static = credentials.is_some();
         if let Some(Credentials { key, secret }) = credentials {
@@ -96,6 +106,7 @@ impl Aws {
             sts: aws_sdk_sts::Client::new(&config),
             region,
             pace: Pace::default(),
+            config,
         })
     }
 
@@ -112,9 +123,15 @@ impl Aws {
 
     /// GetCallerIdentity: needs no permission, so it fails only for wrong credentials or no connection.
     pub async fn caller(&self) -> Result<Caller, AwsError> {
+        self.ask_caller(clock::Clock::default()).await
+    }
+
+    async fn ask_caller(&self, clock: clock::Clock) -> Result<Caller, AwsError> {
         let answer = self
             .sts
             .get_caller_identity()
+            .customize()
+            .interceptor(clock)
             .send()
             .await
             .map_err(|error| refusal::classify("GetCallerIdentity", "", &self.region, error))?;

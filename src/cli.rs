@@ -3,6 +3,7 @@
 mod api_key;
 mod channel;
 mod completions;
+mod config;
 mod connection;
 mod delete;
 mod deploy;

@@ -4,6 +4,7 @@ mod download;
 mod error;
 mod key;
 mod once;
+mod probe;
 mod resources;
 mod retry;
 mod server;
@@ -15,6 +16,7 @@ use std::{io, time::Duration};
 
 pub use error::ClientError;
 pub use key::{KeyError, KeyPair};
+pub use probe::{Answer, Proxy, Way, ask, way};
 pub use resources::{Collection, Listed};
 pub use retry::{Backoff, jittered};
 pub use server::{LogPart, NewRelease, Overwrite, ServerClient};

@@ -1,6 +1,7 @@
 //! Settings of the two daemons: defaults, then the file, then the environment, then flags. An unknown key is
 //! refused, and an error names the key and where it came from.
 
+mod origin;
 mod retention;
 mod server;
 mod worker;
@@ -11,7 +12,9 @@ use std::{
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
+pub use origin::{Origin, Setting};
 pub use retention::{Keep, Retention};
 pub use server::{BlobBucket, ServerConfig, Tls};
 pub use worker::WorkerConfig;
@@ -30,6 +33,11 @@ impl Environment {
     /// A value; empty ones too.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+
+    /// The name of a variable as it is written here, where the case of letters does not count.
+    fn spelled(&self, name: &str) -> Option<&str> {
+        self.0.keys().find(|known| known.eq_ignore_ascii_case(name)).map(String::as_str)
     }
 
     fn with_prefix(&self, prefix: &str) -> HashMap<String, String> {
@@ -60,6 +68,17 @@ pub struct LogConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl LogConfig {
+    /// Its settings by their names.
+    fn settings(&self) -> [(&'static str, Value); 2] {
+        let format = match self.format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        [("log.format", format.into()), ("log.level", self.level.clone().into())]
     }
 }
 
@@ -110,11 +129,7 @@ fn read<T: DeserializeOwned>(
     environment: &Environment,
     flags: Flags,
 ) -> Result<T, ConfigError> {
-    let path = match file {
-        Some(path) if !path.exists() => return Err(ConfigError::NoFile(path.to_owned())),
-        Some(path) => Some(path),
-        None => Some(fallback).filter(|path| path.exists()),
-    };
+    let path = read_path(file, fallback)?;
     let mut builder = config::Config::builder();
     if let Some(path) = path {
         builder = builder.add_source(config::File::from(path).format(config::FileFormat::Toml));
@@ -132,6 +147,15 @@ fn read<T: DeserializeOwned>(
     }
     let settings = builder.build().map_err(|error| wrong(path, &error))?;
     settings.try_deserialize().map_err(|error| wrong(path, &error))
+}
+
+/// The file to read: what was asked for, else the fallback where there is one.
+fn read_path<'p>(file: Option<&'p Path>, fallback: &'p Path) -> Result<Option<&'p Path>, ConfigError> {
+    match file {
+        Some(path) if !path.exists() => Err(ConfigError::NoFile(path.to_owned())),
+        Some(path) => Ok(Some(path)),
+        None => Ok(Some(fallback).filter(|path| path.exists())),
+    }
 }
 
 fn wrong(path: Option<&Path>, error: &config::ConfigError) -> ConfigError {

@@ -26,7 +26,7 @@ pub use log::{Event, Log, Progress};
 pub use memory::{Known, Memory};
 pub use plan::{Action, Plan, Way};
 pub use redact::{Redactor, RedactorError};
-pub use settings::SettingsError;
+pub use settings::{Access, SettingsError, access};
 
 use crate::{
     aws::{Aws, Code, CodeWriter, DIRECT_LIMIT, Pace},

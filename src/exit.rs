@@ -23,6 +23,12 @@ pub enum Exit {
     TimedOut,
     /// A question was not answered with yes.
     Declined,
+    /// The worker that was asked about does not run.
+    NotRunning,
+    /// No worker is registered where one was asked about.
+    NotRegistered,
+    /// A check of a worker failed.
+    Unfit,
     /// The configuration cannot be used.
     Configuration,
     /// An input file cannot be used.
@@ -40,7 +46,7 @@ impl Exit {
     ///
     /// Of files: what was given to be read and is not there, or is not what it must be, is 65; where this machine does
     /// not let a file be read or written, a folder to write into is missing among that, it is 74.
-    pub const TABLE: [(Self, u8, &'static str); 14] = [
+    pub const TABLE: [(Self, u8, &'static str); 17] = [
         (Self::Done, 0, "done"),
         (Self::Bug, 1, "a bug in octarm"),
         (Self::Usage, 2, "the command line is wrong"),
@@ -50,6 +56,9 @@ impl Exit {
         (Self::Refused, 6, "the server refused the request: unknown name, wrong key, conflict"),
         (Self::TimedOut, 7, "the time given by --timeout is over; the deployment goes on"),
         (Self::Declined, 8, "nothing was done: the question was not answered with yes"),
+        (Self::NotRunning, 9, "the worker does not run"),
+        (Self::NotRegistered, 10, "no worker is registered in the state folder"),
+        (Self::Unfit, 11, "a check of `octarm worker doctor` failed"),
         (Self::Configuration, 64, "the configuration cannot be used"),
         (Self::Input, 65, "an input file cannot be used: not there, not a package, not a variables file"),
         (Self::Unreachable, 69, "the server cannot be reached"),

@@ -13,6 +13,7 @@
 //! | `PATCH deployments/{id}/log?fence=N&offset=N` | the fence | appends whole lines at a byte offset |
 //! | `GET deployments/{id}/package?fence=N` | the fence | the package's bytes |
 //! | `POST deployments/{id}/finish` | the fence | records the end, once |
+//! | `POST check` | the worker's key | answers what the server knows the worker as |
 //! | `POST deregister` | the worker's key | asks the worker to leave and waits until it is gone; with `force` it is gone at once |
 //!
 //! The worker's key signs what [`SessionRequest::statement`] and [`DeregisterRequest::statement`] say. Every call after
@@ -30,7 +31,9 @@ pub use proof::PublicKey;
 pub use registration::{
     CurrentOutcome, CurrentRelease, DeregisterRequest, DeregisterResponse, RegisterRequest, RegisterResponse,
 };
-pub use session::{ChallengeRequest, ChallengeResponse, SessionRequest, SessionResponse};
+pub use session::{
+    ChallengeRequest, ChallengeResponse, CheckRequest, CheckResponse, SessionRequest, SessionResponse,
+};
 
 use crate::model::{DeploymentId, Fence, JournalEntry, Outcome, TaskId, Variable};
 

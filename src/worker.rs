@@ -4,6 +4,7 @@
 //! channels. The right to change anything is the lease: without it nothing is begun.
 
 mod assignment;
+mod doctor;
 mod journal;
 mod lease;
 mod local_log;
@@ -12,6 +13,7 @@ mod registration;
 mod running;
 mod spool;
 mod state;
+mod status;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -19,11 +21,13 @@ use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{debug, info, warn};
 
+pub use doctor::{Check, Diagnosis, Examination, Verdict, examine};
 pub use local_log::{LocalLine, LocalLog, LogReader};
 pub use registration::{Deregistered, Leave, Registered, Registration, deregister, register};
 pub use state::{Identity, StateError, StateFolder};
+pub use status::{Current, Observed, Phase, Report, observe};
 
-use self::running::Running;
+use self::{running::Running, status::Status};
 use crate::{
     aws::Pace,
     client::{Backoff, ClientError, WorkerClient, jittered},
@@ -116,6 +120,7 @@ struct Shared {
     worker: Worker,
     local: LocalLog,
     running: Running,
+    status: Status,
     /// For one deployment and for one function at a time one hand-out.
     lanes: Lanes,
     pace: Pace,
@@ -127,8 +132,10 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
     let Identity { server, trust, .. } = &worker.identity;
     let client = WorkerClient::new(server, trust, worker.identity.credential(), worker.machine.clone())?;
     worker.state.prune();
+    let status = Status::new(worker.concurrency.get(), stopping.drain.clone());
     let shared = Arc::new(Shared {
         client,
+        status: status.clone(),
         local: LocalLog::new(worker.state.path()),
         worker,
         running: Running::default(),
@@ -136,10 +143,14 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
         pace: Pace::default(),
         stopping,
     });
+    let telling =
+        AbortOnDropHandle::new(tokio::spawn(status.clone().keep(shared.worker.state.path().to_owned())));
     let mut runs = JoinSet::new();
     let ended = poll(&shared, &mut runs).await;
     // What runs comes to its end, also where the server wants no more of this worker: it then learns that by itself.
     while runs.join_next().await.is_some() {}
+    drop(telling);
+    status.end(shared.worker.state.path());
     ended?;
     // Nobody has to wait for a process that is not there any more; who does not hear it finds out.
     if let Err(error) = shared.client.end_session().await {
@@ -186,6 +197,10 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
             () = drain.cancelled() => break,
             result = turn(shared, &mut session, worked) => result,
         };
+        if result.is_ok() {
+            shared.status.contact();
+            shared.status.hindered(None);
+        }
         match result {
             Ok(Turn::Work(assignment)) => {
                 is_away = false;
@@ -215,6 +230,10 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
             }
             Err(error) if error.code() == Some(ErrorCode::SessionLive) => {
                 let time = error.retry_after().unwrap_or(Duration::from_secs(5));
+                shared.status.contact();
+                shared.status.hindered(Some(
+                    "an earlier process of it still holds a lease, and its end is waited for".to_owned(),
+                ));
                 info!(
                     seconds = time.as_secs_f32(),
                     "an earlier process of this worker still holds a lease: waiting for its end"
@@ -226,6 +245,9 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
             // daemon outlives them.
             Err(error) => {
                 let time = backoff.pause(error.retry_after());
+                shared
+                    .status
+                    .hindered(Some(format!("the server does not answer as it should: {}", chain(&error))));
                 if !std::mem::replace(&mut is_away, true) {
                     warn!(error = chain(&error), "trying again until the server answers");
                 }

@@ -14,7 +14,7 @@ use super::{
     AwsError, BucketName, Kind, ObjectKey,
     body::{FileBody, Streamed},
     code::Payload,
-    lambda, refusal,
+    lambda, proxy, refusal,
 };
 
 /// How long one try of a call may take to be answered, a sent body aside.
@@ -77,6 +77,9 @@ impl Bucket {
         }
         if let Some(endpoint) = endpoint {
             loader = loader.endpoint_url(endpoint);
+        }
+        if let Some(http) = proxy::client() {
+            loader = loader.http_client(http);
         }
         let config = loader.load().await;
         let own_endpoint = config.endpoint_url().is_some();

@@ -188,6 +188,7 @@ fn permission(action: &str) -> String {
     match action {
         "GetCallerIdentity" => format!("sts:{action}"),
         "PutObject" => format!("s3:{action}"),
+        "SimulatePrincipalPolicy" => format!("iam:{action}"),
         _ => format!("lambda:{action}"),
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{CliError, Output};
+use super::{CliError, Output, config};
 use crate::{
     config::{Environment, Flags, LogConfig, ServerConfig},
     exit::Exit,
@@ -49,6 +49,9 @@ pub(super) enum ServerCommand {
         #[command(flatten)]
         settings: ServerSettings,
     },
+    /// The server's settings
+    #[command(subcommand)]
+    Config(ServerConfigCommand),
     /// Write packages, tables and logs into one file, also while the server runs. With PostgreSQL, `pg_dump` the database
     /// first: its tables are not in the file
     #[command(
@@ -91,6 +94,15 @@ pub(super) enum ServerCommand {
         /// A file that holds the new key, 64 hexadecimal digits; else one is made
         #[arg(long, value_name = "FILE")]
         new_key: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ServerConfigCommand {
+    /// Show every setting with where it comes from: a flag, a variable, the file, or nobody
+    Show {
+        #[command(flatten)]
+        settings: ServerSettings,
     },
 }
 
@@ -183,8 +195,13 @@ pub(super) async fn run(
             output.result(right.join("\n"), &json!(right));
             Ok(Exit::Done)
         }
+        ServerCommand::Config(ServerConfigCommand::Show { settings }) => {
+            let (file, flags) = flags(settings);
+            config::show(&ServerConfig::traced(file.as_deref(), environment, &flags)?, output);
+            Ok(Exit::Done)
+        }
         ServerCommand::Backup { place, output: file, with_master_key } => {
-            let settings = read_place(place, Vec::new(), environment)?.0;
+            let settings = read_place(place, environment)?.0;
             if file == Path::new("-") {
                 return stream_backup(&settings, with_master_key, output).await;
             }
@@ -194,13 +211,13 @@ pub(super) async fn run(
             Ok(Exit::Done)
         }
         ServerCommand::Restore { file, place } => {
-            let settings = read_place(place, Vec::new(), environment)?.0;
+            let settings = read_place(place, environment)?.0;
             let restored = server::restore(&settings, &file).await?;
             tell_restored(&settings.data, &restored, output);
             Ok(Exit::Done)
         }
         ServerCommand::TakeOver { place } => {
-            let taken = server::take_over(&read_place(place, Vec::new(), environment)?.0).await?;
+            let taken = server::take_over(&read_place(place, environment)?.0).await?;
             let text = format!(
                 "the packages in `{taken}` are this database's; no other copy of it removes any of them"
             );
@@ -208,7 +225,7 @@ pub(super) async fn run(
             Ok(Exit::Done)
         }
         ServerCommand::RotateMasterKey { place, new_key } => {
-            let settings = read_place(place, Vec::new(), environment)?.0;
+            let settings = read_place(place, environment)?.0;
             let rotated = server::rotate_master_key(&settings, new_key.as_deref()).await?;
             tell_rotated(&rotated, output);
             Ok(Exit::Done)
@@ -217,7 +234,19 @@ pub(super) async fn run(
 }
 
 fn read(given: ServerSettings, environment: &Environment) -> Result<(Settings, LogConfig), CliError> {
-    let mut flags = Vec::new();
+    let (file, flags) = flags(given);
+    read_flags(file.as_deref(), flags, environment)
+}
+
+fn read_place(place: ServerPlace, environment: &Environment) -> Result<(Settings, LogConfig), CliError> {
+    let mut flags = Flags::new();
+    let file = place.into_flags(&mut flags);
+    read_flags(file.as_deref(), flags, environment)
+}
+
+/// The file that was named, and what the command line says.
+fn flags(given: ServerSettings) -> (Option<PathBuf>, Flags) {
+    let mut flags = Flags::new();
     flags.extend(given.listen.map(|listen| ("listen", listen.to_string())));
     flags.extend(given.tls.map(|tls| ("tls", tls)));
     flags.extend(given.tls_cert.map(|file| ("tls_cert", file.display().to_string())));
@@ -237,20 +266,27 @@ fn read(given: ServerSettings, environment: &Environment) -> Result<(Settings, L
         ("retention.logs_days", logs_days),
     ];
     flags.extend(limits.into_iter().filter_map(|(name, limit)| Some((name, limit?.to_string()))));
-    read_place(given.place, flags, environment)
+    let file = given.place.into_flags(&mut flags);
+    (file, flags)
 }
 
-fn read_place(
-    given: ServerPlace,
-    mut flags: Flags,
+impl ServerPlace {
+    fn into_flags(self, flags: &mut Flags) -> Option<PathBuf> {
+        flags.extend(self.data.map(|data| ("data", data.display().to_string())));
+        flags.extend(self.database_url.map(|url| ("database_url", url)));
+        flags.extend(self.blobs.map(|url| ("blobs", url)));
+        flags.extend(self.blobs_endpoint.map(|url| ("blobs_endpoint", url)));
+        flags.extend(self.blobs_region.map(|region| ("blobs_region", region)));
+        self.config
+    }
+}
+
+fn read_flags(
+    file: Option<&Path>,
+    flags: Flags,
     environment: &Environment,
 ) -> Result<(Settings, LogConfig), CliError> {
-    flags.extend(given.data.map(|data| ("data", data.display().to_string())));
-    flags.extend(given.database_url.map(|url| ("database_url", url)));
-    flags.extend(given.blobs.map(|url| ("blobs", url)));
-    flags.extend(given.blobs_endpoint.map(|url| ("blobs_endpoint", url)));
-    flags.extend(given.blobs_region.map(|region| ("blobs_region", region)));
-    let config = ServerConfig::read(given.config.as_deref(), environment, flags)?;
+    let config = ServerConfig::read(file, environment, flags)?;
     let settings = Settings {
         database: config.database_url,
         master_key: config.master_key,

@@ -1,31 +1,24 @@
 //! `octarm worker`.
 
+mod deregister;
+mod doctor;
+mod logs;
+mod machine;
 mod register;
+mod run;
+mod status;
 
-use std::{
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
-use rustix::{fs::Mode, process::umask};
-use serde_json::json;
-use tokio_util::sync::CancellationToken;
-use tracing::info;
 
-use register::RegisterArgs;
-
-use super::{CliError, Output};
+use self::{deregister::PATIENCE, logs::LogsArgs, machine::machine, register::RegisterArgs};
+use super::{CliError, Output, config};
 use crate::{
-    config::{Environment, WorkerConfig},
-    conventions::{Conventions, environment_name},
-    deploy::Memory,
+    aws::FunctionName,
+    config::{Environment, Flags, WorkerConfig},
     exit::Exit,
-    model::{DeploymentId, Variable},
-    protocol::Machine,
-    shutdown, telemetry,
-    worker::{self, Deregistered, Leave, LocalLine, LogReader, StateFolder, Stopping, Worker},
+    worker::Leave,
 };
 
 #[derive(Debug, Args)]
@@ -68,23 +61,44 @@ pub(super) enum WorkerCommand {
         #[arg(long, value_name = "SECONDS", conflicts_with = "force")]
         wait: Option<u32>,
     },
-    /// Show what this worker's deployments said, from its own copy
+    /// Look whether this worker could deploy: folder, disk, network, credential, and every permission of AWS. Nothing is
+    /// changed, and no call of AWS is made that could change something
+    #[command(after_help = "Example:\n  octarm worker doctor --function CI-Orders")]
+    Doctor {
+        #[command(flatten)]
+        state: StateArgs,
+        /// A function that it is to deploy to, by its whole name; may be repeated. Without it permissions are asked for all
+        /// that the convention names for the environment
+        #[arg(long = "function", value_name = "NAME")]
+        functions: Vec<FunctionName>,
+    },
+    /// The worker's settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show what this worker does at the moment, also while the server is away
+    #[command(after_help = "Example, in a script:\n  octarm worker status || systemctl start octarm-worker")]
+    Status {
+        #[command(flatten)]
+        state: StateArgs,
+    },
+    /// Show what this worker's deployments said, from its own copy: also while the server is away
+    #[command(after_help = "Example:\n  octarm worker logs --follow --since 10m")]
     Logs {
         #[command(flatten)]
         state: StateArgs,
-        /// Go on as lines come
-        #[arg(long, short)]
-        follow: bool,
-        /// Only of this deployment
-        #[arg(long, value_name = "ID")]
-        deployment: Option<DeploymentId>,
+        #[command(flatten)]
+        args: LogsArgs,
     },
 }
 
-/// How long the end of a worker that is to leave is waited for.
-const PATIENCE: Duration = Duration::from_mins(30);
-/// How often the local log is looked at for new lines.
-const LOOK: Duration = Duration::from_millis(200);
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Show every setting with where it comes from: a flag, a variable, the file, or nobody
+    Show {
+        #[command(flatten)]
+        state: StateArgs,
+    },
+}
 
 pub(super) async fn run(
     command: WorkerCommand,
@@ -97,27 +111,30 @@ pub(super) async fn run(
             let concurrency = concurrency.map(|number| ("deployments.concurrency", number.to_string()));
             let config = read_config_with(&state, environment, concurrency)?;
             let idle_exit = idle_exit.map(|seconds| Duration::from_secs(seconds.into()));
-            serve(&config, idle_exit, ephemeral, environment, output).await
+            run::serve(&config, idle_exit, ephemeral, environment, output).await
         }
         WorkerCommand::Deregister { state, force, wait } => {
             let config = read_config(&state, environment)?;
             let patience = wait.map_or(PATIENCE, |seconds| Duration::from_secs(seconds.into()));
             let leave = if force { Leave::Forced } else { Leave::Drained(patience) };
-            let folder = StateFolder::existing(&config.state);
-            let deregistered =
-                worker::deregister(&folder, &machine(&config), leave, |text| output.aside(text)).await?;
-            let (text, name) = match deregistered {
-                Deregistered::Done { name, environment } => {
-                    (format!("worker {name} deregistered from {environment}"), Some(name))
-                }
-                Deregistered::NothingToDo => ("no worker is registered here: nothing to do".to_owned(), None),
-            };
-            output.result(text, &json!({ "deregistered": name.is_some(), "name": name }));
+            deregister::run(&config, leave, output).await
+        }
+        WorkerCommand::Doctor { state, functions } => {
+            let config = read_config(&state, environment)?;
+            Box::pin(doctor::doctor(&config, functions, environment, output)).await
+        }
+        WorkerCommand::Config(ConfigCommand::Show { state }) => {
+            let flags = flags(&state);
+            config::show(&WorkerConfig::traced(state.config.as_deref(), environment, &flags)?, output);
             Ok(Exit::Done)
         }
-        WorkerCommand::Logs { state, follow, deployment } => {
+        WorkerCommand::Status { state } => {
             let config = read_config(&state, environment)?;
-            logs(&config.state, follow, deployment, output).await
+            status::status(&config, output)
+        }
+        WorkerCommand::Logs { state, args } => {
+            let config = read_config(&state, environment)?;
+            logs::logs(&config, args, output).await
         }
     }
 }
@@ -131,111 +148,10 @@ fn read_config_with(
     environment: &Environment,
     flag: Option<(&'static str, String)>,
 ) -> Result<WorkerConfig, CliError> {
-    let state = args.state.as_ref().map(|state| ("state", state.display().to_string()));
-    let flags = state.into_iter().chain(flag).collect();
+    let flags = flags(args).into_iter().chain(flag).collect();
     Ok(WorkerConfig::read(args.config.as_deref(), environment, flags)?)
 }
 
-async fn serve(
-    config: &WorkerConfig,
-    idle_exit: Option<Duration>,
-    ephemeral: bool,
-    environment: &Environment,
-    output: Output,
-) -> Result<Exit, CliError> {
-    // Packages, spools, journals and logs, wherever they are written: for this user alone.
-    umask(Mode::RWXG | Mode::RWXO);
-    telemetry::start(&config.log, output.has_stderr_colour())?;
-    let conventions = Conventions::load(config.conventions.as_deref())?;
-    let state = StateFolder::open(&config.state)?;
-    let identity = state.registered()?;
-    let worker = Worker {
-        state: state.lock()?,
-        identity,
-        machine: machine(config),
-        variables: own_variables(config, &conventions, environment),
-        conventions,
-        memory: Memory::default(),
-        concurrency: config.concurrency,
-        idle_exit,
-    };
-    let stopping = Stopping::default();
-    let leave = CancellationToken::new();
-    shutdown::listen(stopping.drain.clone(), stopping.cancel.clone(), leave.clone())
-        .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
-    let folder = StateFolder::existing(&config.state);
-    let work = async {
-        worker::run(worker, stopping).await?;
-        if ephemeral {
-            // Without force: it is known until the lease of what could not be reported has run out, so that nobody
-            // begins in between.
-            worker::deregister(&folder, &machine(config), Leave::Drained(PATIENCE), |text| info!("{text}"))
-                .await?;
-            info!("deregistered");
-        }
-        Ok(Exit::Done)
-    };
-    tokio::select! {
-        ended = work => ended,
-        () = leave.cancelled() => Ok(Exit::Cancelled),
-    }
-}
-
-/// The listed names from this process's environment. They are secrets unless the conventions know better.
-fn own_variables(
-    config: &WorkerConfig,
-    conventions: &Conventions,
-    environment: &Environment,
-) -> Vec<Variable> {
-    let of = |name: &String| {
-        let value = environment.get(&environment_name(name))?.to_owned();
-        let known = conventions.well_known().iter().find(|known| known.name.eq_ignore_ascii_case(name));
-        Some(Variable { name: name.clone(), value, sensitive: known.is_none_or(|known| known.sensitive) })
-    };
-    config.from_environment.iter().filter_map(of).collect()
-}
-
-/// This machine: an id that a clone of its disk does not share, where the system has one.
-fn machine(config: &WorkerConfig) -> Machine {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let id = config.machine_id.clone().unwrap_or_else(|| {
-        let id = fs_err::read_to_string("/etc/machine-id").unwrap_or_default();
-        // The id itself is confidential by systemd's own rule: what leaves the machine is made from it.
-        let seed = if id.trim().is_empty() { &host } else { id.trim() };
-        let digest =
-            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("octarm {seed}").as_bytes());
-        hex::encode(&digest.as_ref()[..16])
-    });
-    Machine { host, id }
-}
-
-async fn logs(
-    state: &Path,
-    follow: bool,
-    deployment: Option<DeploymentId>,
-    output: Output,
-) -> Result<Exit, CliError> {
-    let failed = |source| CliError::Io { act: "reading the worker's log".to_owned(), source };
-    if !state.is_dir() {
-        return Err(CliError::Io {
-            act: "reading the worker's log".to_owned(),
-            source: std::io::Error::other(format!("the state folder `{}` does not exist", state.display())),
-        });
-    }
-    let show = |lines: Vec<LocalLine>| {
-        for line in lines.into_iter().filter(|line| deployment.is_none_or(|wanted| wanted == line.deployment))
-        {
-            output.log_line(&line.deployment.to_string(), &line.line);
-        }
-    };
-    let mut reader = LogReader::new(state);
-    show(reader.older().map_err(failed)?);
-    loop {
-        show(reader.next_lines().map_err(failed)?);
-        if !follow {
-            return Ok(Exit::Done);
-        }
-        // Ctrl-C ends this as it ends `tail -f`.
-        tokio::time::sleep(LOOK).await;
-    }
+fn flags(args: &StateArgs) -> Flags {
+    args.state.as_ref().map(|state| ("state", state.display().to_string())).into_iter().collect()
 }

@@ -226,6 +226,11 @@ impl ClientError {
         }
     }
 
+    /// Whether there was no connection to send a request on, TLS and a proxy's tunnel being part of that.
+    pub fn is_without_connection(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if source.is_connect())
+    }
+
     /// Whether the same request, sent before, is still being done.
     pub(super) fn is_being_done(&self) -> bool {
         let is_busy = matches!(self.code(), None | Some(ErrorCode::Busy));

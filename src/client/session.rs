@@ -16,8 +16,8 @@ use super::{ClientError, Connection, KeyPair, jittered};
 use crate::{
     model::{MachineId, chain},
     protocol::{
-        BASE, ChallengeRequest, ChallengeResponse, DeregisterRequest, DeregisterResponse, ErrorCode,
-        INSTANCE_HEADER, Machine, SessionRequest, SessionResponse,
+        BASE, ChallengeRequest, ChallengeResponse, CheckRequest, CheckResponse, DeregisterRequest,
+        DeregisterResponse, ErrorCode, INSTANCE_HEADER, Machine, SessionRequest, SessionResponse,
     },
 };
 
@@ -189,6 +189,27 @@ impl Session {
     fn live(&self) -> MutexGuard<'_, Option<Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Asks the server what it knows the worker as.
+pub(super) async fn check(
+    connection: &Connection,
+    credential: &Credential,
+    machine: &Machine,
+) -> Result<CheckResponse, ClientError> {
+    let Credential { worker_id, installation, key } = credential;
+    let act = "asking the server who this worker is";
+    signed(connection, act, ("check", PROMPT), *worker_id, |challenge| {
+        let mut body = CheckRequest {
+            worker_id: *worker_id,
+            challenge,
+            machine: machine.clone(),
+            signature: String::new(),
+        };
+        body.signature = key.sign(&body.statement(*installation));
+        body
+    })
+    .await
 }
 
 /// Asks the server to let the worker go, and waits for so long until it is gone. Who is not known any more is gone.

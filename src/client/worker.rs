@@ -14,9 +14,9 @@ use super::{
 use crate::{
     model::{DeploymentId, Fence, JournalEntry, Outcome},
     protocol::{
-        ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, DeregisterResponse, FinishRequest,
-        Finished, JournalRequest, Machine, PackageReference, Recorded, RegisterRequest, RegisterResponse,
-        RenewRequest, RenewResponse, SessionResponse,
+        CheckResponse, ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, DeregisterResponse,
+        FinishRequest, Finished, JournalRequest, Machine, PackageReference, Recorded, RegisterRequest,
+        RegisterResponse, RenewRequest, RenewResponse, SessionResponse,
     },
 };
 
@@ -72,6 +72,17 @@ impl WorkerClient {
         wait: Duration,
     ) -> Result<DeregisterResponse, ClientError> {
         session::deregister(&Connection::new(server, trust)?, credential, machine, force, wait).await
+    }
+
+    /// What the server knows a registered worker as. Proves the worker's key and takes nothing: no session, so that the
+    /// process that runs is not disturbed.
+    pub async fn check(
+        server: &str,
+        trust: &Trust,
+        credential: &Credential,
+        machine: &Machine,
+    ) -> Result<CheckResponse, ClientError> {
+        session::check(&Connection::new(server, trust)?, credential, machine).await
     }
 
     /// A client for a worker that is registered.

@@ -6,13 +6,19 @@ use std::{
     time::Duration,
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{
-    ConfigError, Environment, Flags, LogConfig, default_folder, read,
+    ConfigError, Environment, Flags, LogConfig, Origin, Setting, default_folder,
+    origin::{hidden, traced},
+    read,
     retention::{Retention, Section},
 };
+
+/// What the names of variables begin with.
+const PREFIX: &str = "OCTARM_SERVER";
 
 /// How connections are protected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -144,7 +150,7 @@ impl ServerConfig {
                  that PGPASSFILE names",
             ));
         }
-        let file: File = read(file, Path::new(Self::FILE), "OCTARM_SERVER", environment, flags)?;
+        let file: File = read(file, Path::new(Self::FILE), PREFIX, environment, flags)?;
         if file.lease_seconds == 0 {
             return Err(wrong("`lease_seconds` is 0, expected at least 1"));
         }
@@ -181,6 +187,85 @@ impl ServerConfig {
             retention: file.retention.read()?,
             log: file.log,
         })
+    }
+}
+
+impl ServerConfig {
+    /// The same, each with its origin.
+    pub fn traced(
+        file: Option<&Path>,
+        environment: &Environment,
+        flags: &Flags,
+    ) -> Result<Vec<Setting>, ConfigError> {
+        let settings = Self::read(file, environment, flags.clone())?.settings();
+        let mut traced = traced(settings, file, Path::new(Self::FILE), PREFIX, environment, flags)?;
+        // Of a URL that is in a file of its own that file is the origin.
+        let by_file = traced.iter().find(|one| one.key == "database_url_file").map(|one| one.origin.clone());
+        traced.retain(|one| one.key != "database_url_file");
+        if let Some(url) = traced.iter_mut().find(|one| one.key == "database_url")
+            && !url.value.is_null()
+            && url.origin == Origin::Default
+            && let Some(origin) = by_file
+        {
+            url.origin = origin;
+        }
+        Ok(traced)
+    }
+
+    /// By their names in the file, in its order.
+    fn settings(self) -> Vec<(&'static str, Value)> {
+        let Self {
+            data,
+            database_url,
+            master_key,
+            blobs,
+            listen,
+            public_url,
+            lease,
+            unknown_after,
+            worker_session,
+            tls,
+            retention,
+            log,
+        } = self;
+        let Retention { releases, packages, logs_days } = retention;
+        let url = match database_url.as_ref().map(ExposeSecret::expose_secret) {
+            Some(url) if holds_password(url) => hidden(true),
+            url => json!(url),
+        };
+        let (bucket, endpoint, region) = blobs.map_or((None, None, None), |blobs| {
+            (Some(format!("s3://{}/{}", blobs.bucket, blobs.prefix)), blobs.endpoint, blobs.region)
+        });
+        let (choice, certificate, key) = match tls {
+            Tls::Automatic => ("auto", None, None),
+            Tls::Off => ("off", None, None),
+            Tls::SelfMade => ("self-made", None, None),
+            Tls::Files { certificate, key } => ("auto", Some(certificate), Some(key)),
+        };
+        let mut settings = vec![
+            ("data", json!(data)),
+            ("database_url", url),
+            ("database_url_file", Value::Null),
+            ("master_key", hidden(master_key.is_some())),
+            ("blobs", json!(bucket)),
+            ("blobs_endpoint", json!(endpoint)),
+            ("blobs_region", json!(region)),
+            ("listen", json!(listen)),
+            ("public_url", json!(public_url)),
+            ("tls", json!(choice)),
+            ("tls_cert", json!(certificate)),
+            ("tls_key", json!(key)),
+            ("lease_seconds", json!(lease.as_secs())),
+            ("unknown_after_seconds", json!(unknown_after.as_secs())),
+            ("worker_session_seconds", json!(worker_session.as_secs())),
+            ("retention.releases_keep_count", json!(releases.count)),
+            ("retention.releases_keep_days", json!(releases.days)),
+            ("retention.packages_keep_count", json!(packages.count)),
+            ("retention.packages_keep_days", json!(packages.days)),
+            ("retention.logs_days", json!(logs_days)),
+        ];
+        settings.extend(log.settings());
+        settings
     }
 }
 

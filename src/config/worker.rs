@@ -6,11 +6,14 @@ use std::{
 };
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::{ConfigError, Environment, Flags, LogConfig, default_folder, read};
+use super::{ConfigError, Environment, Flags, LogConfig, Setting, default_folder, origin::traced, read};
 
 /// Each deployment needs room for a package and its zip.
 const MOST: usize = 100;
+/// What the names of variables begin with.
+const PREFIX: &str = "OCTARM_WORKER";
 
 /// The worker's settings, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +77,7 @@ impl WorkerConfig {
 
     /// Reads file, environment (`OCTARM_WORKER_STATE`, `OCTARM_WORKER_LOG__LEVEL` …) and flags.
     pub fn read(file: Option<&Path>, environment: &Environment, flags: Flags) -> Result<Self, ConfigError> {
-        let file: File = read(file, Path::new(Self::FILE), "OCTARM_WORKER", environment, flags)?;
+        let file: File = read(file, Path::new(Self::FILE), PREFIX, environment, flags)?;
         if let Some(name) = file.variables.from_environment.iter().find(|name| is_reserved(name)) {
             return Err(ConfigError::Wrong {
                 origin: None,
@@ -91,6 +94,32 @@ impl WorkerConfig {
             concurrency: at_most(file.deployments.concurrency)?,
             log: file.log,
         })
+    }
+}
+
+impl WorkerConfig {
+    /// The same, each with its origin.
+    pub fn traced(
+        file: Option<&Path>,
+        environment: &Environment,
+        flags: &Flags,
+    ) -> Result<Vec<Setting>, ConfigError> {
+        let settings = Self::read(file, environment, flags.clone())?.settings();
+        traced(settings, file, Path::new(Self::FILE), PREFIX, environment, flags)
+    }
+
+    /// By their names in the file, in its order.
+    fn settings(self) -> Vec<(&'static str, Value)> {
+        let Self { state, conventions, machine_id, from_environment, concurrency, log } = self;
+        let mut settings = vec![
+            ("state", json!(state)),
+            ("conventions", json!(conventions)),
+            ("machine_id", json!(machine_id)),
+            ("deployments.concurrency", json!(concurrency)),
+            ("variables.from_environment", json!(from_environment)),
+        ];
+        settings.extend(log.settings());
+        settings
     }
 }
 

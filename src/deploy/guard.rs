@@ -51,6 +51,11 @@ impl Moment {
         let milliseconds = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or_default();
         Self(seconds * 1000 + milliseconds)
     }
+
+    /// In milliseconds since the machine started.
+    pub fn milliseconds(self) -> u64 {
+        self.0
+    }
 }
 
 impl Lease {

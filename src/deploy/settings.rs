@@ -98,6 +98,39 @@ impl SettingsError {
     }
 }
 
+/// What of AWS deployments with these variables use.
+#[derive(Debug)]
+pub struct Access {
+    /// Static credentials; none for those of the default chain.
+    pub credentials: Option<Credentials>,
+    /// The region; none for that of the default chain.
+    pub region: Option<String>,
+    /// The account that it must be.
+    pub account: Option<String>,
+    /// The bucket of large zips.
+    pub bucket: Option<BucketName>,
+}
+
+/// Reads that alone.
+pub fn access(variables: &Variables, now: &ZonedDateTime) -> Result<Access, SettingsError> {
+    let mut reader = Reader { variables, now, hidden: &mut Vec::new() };
+    let account = reader.value("AWS.Deployment.Account")?;
+    check_account(account.as_ref())?;
+    Ok(Access {
+        credentials: reader.credentials()?,
+        region: reader.value("AWS.Deployment.Region")?,
+        account,
+        bucket: reader.value("AWS.Deployment.Bucket")?.map(|name| name.parse()).transpose()?,
+    })
+}
+
+fn check_account(account: Option<&String>) -> Result<(), SettingsError> {
+    match account.filter(|id| id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit())) {
+        Some(found) => Err(SettingsError::Account { found: found.clone() }),
+        None => Ok(()),
+    }
+}
+
 /// What a deployment needs to know.
 #[derive(Debug)]
 pub(super) struct Settings {
@@ -134,11 +167,7 @@ pub(super) fn resolve(
     let function = function.parse()?;
     let mut reader = Reader { variables: &all, now, hidden };
     let account = reader.value("AWS.Deployment.Account")?;
-    if let Some(found) =
-        account.as_ref().filter(|id| id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit()))
-    {
-        return Err(SettingsError::Account { found: found.clone() });
-    }
+    check_account(account.as_ref())?;
     Ok(Settings {
         function,
         credentials: reader.credentials()?,

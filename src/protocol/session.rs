@@ -77,3 +77,45 @@ pub struct SessionResponse {
     /// For how long, in milliseconds.
     pub token_ttl_ms: u64,
 }
+
+/// `POST check`. Signed, so that it needs no session: it takes none from the process that runs.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct CheckRequest {
+    /// Which worker.
+    pub worker_id: MachineId,
+    /// What the server answered to `POST challenge`.
+    pub challenge: String,
+    /// The machine that asks.
+    pub machine: Machine,
+    /// The worker's signature, in hexadecimal digits.
+    pub signature: String,
+}
+
+impl CheckRequest {
+    /// What the signature is of.
+    pub fn statement(&self, installation: Uuid) -> Vec<u8> {
+        statement(
+            "octarm worker check v1",
+            &[
+                &installation.to_string(),
+                &self.worker_id.to_string(),
+                &self.challenge,
+                &self.machine.host,
+                &self.machine.id,
+            ],
+        )
+    }
+}
+
+/// Answer of `POST check`: what the server knows the worker as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckResponse {
+    /// The worker's id.
+    pub worker_id: MachineId,
+    /// Its name.
+    pub name: String,
+    /// The environment it is bound to.
+    pub environment: String,
+    /// Whether it is handed nothing.
+    pub is_disabled: bool,
+}

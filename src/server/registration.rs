@@ -15,8 +15,8 @@ use super::{
 use crate::{
     model::MachineId,
     protocol::{
-        ChallengeRequest, CurrentOutcome, DeregisterRequest, DeregisterResponse, RegisterRequest,
-        SessionRequest, SessionResponse,
+        ChallengeRequest, CheckRequest, CurrentOutcome, DeregisterRequest, DeregisterResponse,
+        RegisterRequest, SessionRequest, SessionResponse,
     },
     store::Registrar,
 };
@@ -91,6 +91,14 @@ pub(super) async fn end_session(
     tracing::info!(worker = session.name, instance = session.own, "worker session ended");
     shared.deployment_changed();
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Signed by the worker's key, and nothing else: it takes no session from the process that runs.
+pub(super) async fn check(
+    State(shared): State<Shared>,
+    Body(request): Body<CheckRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(shared.everything.check(&request).await?))
 }
 
 /// Signed by the worker's key: whoever deregisters need not be the process that runs.

@@ -205,6 +205,7 @@ fn worker(shared: &Shared) -> Router<Shared> {
         .route("/register", post(registration::register).layer(once).layer(registrar))
         .route("/deregister", post(registration::deregister))
         .route("/challenge", post(registration::challenge))
+        .route("/check", post(registration::check))
         .route("/session", post(registration::start_session).delete(registration::end_session))
         .route("/claim", post(workers::claim))
         .route("/control", post(workers::control))

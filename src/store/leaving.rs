@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{DeploymentId, MachineId},
-    protocol::{DeregisterRequest, DeregisterResponse},
+    protocol::{DeregisterRequest, DeregisterResponse, Machine},
 };
 
 /// For how long the process of a worker that was asked to leave is waited for, from when it was last heard of: one that
@@ -46,7 +46,7 @@ impl Store {
         if request.force {
             sqlx::query("delete from machines where id = $1").bind(worker_id.0).execute(&mut *write).await?;
         } else {
-            refuse_elsewhere(&mut write, request).await?;
+            refuse_elsewhere(&mut write, *worker_id, &request.machine).await?;
             sqlx::query(concat!(
                 "update machines set leaving_since = coalesce(leaving_since, ",
                 now!(),
@@ -115,17 +115,21 @@ impl Store {
 }
 
 /// Refuses what a clone of the worker's disk asks for on another machine.
-async fn refuse_elsewhere(write: &mut Write, request: &DeregisterRequest) -> Result<(), StoreError> {
+pub(super) async fn refuse_elsewhere(
+    write: &mut Write,
+    worker: MachineId,
+    asking: &Machine,
+) -> Result<(), StoreError> {
     let found: Option<(String, String, String, String, i64)> = sqlx::query_as(concat!(
         "select m.name, e.name, host, machine_key, ",
         now!(),
         " - last_seen from machines m join environments e on e.id = m.environment_id where m.id = $1"
     ))
-    .bind(request.worker_id.0)
+    .bind(worker.0)
     .fetch_optional(&mut **write)
     .await?;
     let (name, environment, host, machine, silent_ms) = found.ok_or(StoreError::Unauthorised)?;
-    if machine == request.machine.id {
+    if machine == asking.id {
         return Ok(());
     }
     let silent_ms = Some(unsigned(silent_ms));

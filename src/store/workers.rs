@@ -3,9 +3,13 @@
 use super::{
     Store, StoreError,
     database::{Write, now},
+    leaving::refuse_elsewhere,
     unsigned, worker_pools,
 };
-use crate::model::{DeploymentId, MachineId};
+use crate::{
+    model::{DeploymentId, MachineId},
+    protocol::{CheckRequest, CheckResponse},
+};
 
 /// A worker as stored, with what its database row says about now.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -60,6 +64,23 @@ impl Store {
         // Its turn may have come.
         write.announce_ready(environment);
         write.commit().await
+    }
+
+    /// What the server knows a worker as that proves its key.
+    pub async fn check(&self, request: &CheckRequest) -> Result<CheckResponse, StoreError> {
+        let statement = request.statement(self.installation.id);
+        let CheckRequest { worker_id, challenge, machine, signature } = request;
+        let mut write = self.begin_signed(*worker_id, challenge, &statement, signature).await?;
+        refuse_elsewhere(&mut write, *worker_id, machine).await?;
+        let (name, environment, disabled): (String, String, i64) = sqlx::query_as(
+            "select machines.name, environments.name, disabled from machines \
+             join environments on environments.id = environment_id where machines.id = $1",
+        )
+        .bind(worker_id.0)
+        .fetch_one(&mut *write)
+        .await?;
+        write.commit().await?;
+        Ok(CheckResponse { worker_id: *worker_id, name, environment, is_disabled: disabled != 0 })
     }
 
     /// All workers by id.

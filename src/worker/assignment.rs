@@ -13,6 +13,7 @@ use super::{
     lease::{Keeper, is_end},
     log_stream::LogStream,
     spool::{Header, Spool},
+    status::{Phase, Shown},
 };
 use crate::{
     client::{Backoff, ClientError},
@@ -32,8 +33,10 @@ const FETCH_DAMAGED: usize = 3;
 pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: CancellationToken) -> bool {
     let deployment = assignment.deployment;
     info!(%deployment, task = %assignment.task, fence = %assignment.fence, reconcile = assignment.reconcile, package = assignment.package.file_name, "claimed");
+    let shown = Arc::new(shared.status.show(&assignment));
     let keeper = Keeper {
         client: shared.client.clone(),
+        status: shared.status.clone(),
         deployment,
         fence: assignment.fence,
         cancel,
@@ -48,6 +51,7 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
             return false;
         }
     };
+    shown.lease(&lease);
     let _renewing = AbortOnDropHandle::new(tokio::spawn(keeper.clone().keep(lease.clone(), term)));
 
     // An earlier hand-out of it that this process lost may still be at its end, in the same folder.
@@ -60,8 +64,9 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
     let stream = LogStream::new(keeper.clone(), lease.clone(), assignment.log_offset, unsent);
     let streaming = AbortOnDropHandle::new(tokio::spawn(stream.serve(received)));
 
-    let engine = Engine { shared, keeper: &keeper, lease: &lease, assignment: &assignment };
+    let engine = Engine { shared, keeper: &keeper, lease: &lease, assignment: &assignment, shown: &shown };
     let outcome = engine.to_outcome(&folder, prepared, spool, lines).await;
+    shown.phase(Phase::Reporting);
     let reported = match (outcome, streaming.await.ok().flatten()) {
         (Ok(outcome), Some(stream)) => report(&keeper, &lease, outcome, stream).await,
         _ => false,
@@ -84,6 +89,7 @@ struct Engine<'a> {
     keeper: &'a Keeper,
     lease: &'a Lease,
     assignment: &'a Assignment,
+    shown: &'a Arc<Shown>,
 }
 
 impl Engine<'_> {
@@ -97,15 +103,18 @@ impl Engine<'_> {
     ) -> Result<Outcome, Stop> {
         let (events, mut received) = mpsc::unbounded_channel();
         let shared = Arc::clone(self.shared);
-        let deployment = self.assignment.deployment;
+        let (deployment, shown) = (self.assignment.deployment, Arc::clone(self.shown));
         let passing_on = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Some(event) = received.recv().await {
-                if let Event::Line(line) = event {
-                    let bytes = line.to_bytes();
-                    // The disk has it before the server is asked, which may be away for long.
-                    spool.append(&bytes);
-                    let _ = lines.send(bytes);
-                    shared.local.append(&LocalLine { deployment, line });
+                match event {
+                    Event::Line(line) => {
+                        let bytes = line.to_bytes();
+                        // The disk has it before the server is asked, which may be away for long.
+                        spool.append(&bytes);
+                        let _ = lines.send(bytes);
+                        shared.local.append(&LocalLine { deployment, line });
+                    }
+                    Event::Progress(progress) => shown.phase(progress.into()),
                 }
             }
         }));
@@ -162,6 +171,7 @@ impl Engine<'_> {
             package.version,
             deploy::bytes(package.size)
         ));
+        self.shown.phase(Phase::Fetching);
         match self.fetch(&path, &guard, &log).await {
             Ok(()) => {}
             Err(NotFetched::Stop(Stop::Cancelled)) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::status::Status;
 use crate::{
     client::{ClientError, WorkerClient},
     deploy::{Lease, Moment},
@@ -16,6 +17,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Keeper {
     pub(super) client: WorkerClient,
+    pub(super) status: Status,
     pub(super) deployment: DeploymentId,
     pub(super) fence: Fence,
     /// Cancelled when the server passes on that somebody asked for it.
@@ -66,6 +68,7 @@ impl Keeper {
 
     /// Any answer of the server may carry the wish to cancel.
     pub(super) fn note(&self, cancel: bool) {
+        self.status.contact();
         if cancel {
             self.cancel.cancel();
         }

@@ -1,7 +1,8 @@
 //! The worker's own copy of what its deployments said: readable when the server is away.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Mutex,
 };
@@ -81,16 +82,24 @@ impl LogReader {
         Self { path: folder.join("log.jsonl"), file: None, partial: Vec::new() }
     }
 
-    /// The lines of the file that was put aside.
-    pub fn older(&self) -> std::io::Result<Vec<LocalLine>> {
-        match fs_err::read(self.path.with_extension("1.jsonl")) {
-            Ok(text) => Ok(text
-                .split(|byte| *byte == b'\n')
-                .filter_map(|line| serde_json::from_slice(line).ok())
-                .collect()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error),
+    /// The lines of the file that was put aside. To be asked for first: what comes from then on is the next call's, also
+    /// where the files change in between.
+    pub fn older(&mut self) -> std::io::Result<Vec<LocalLine>> {
+        self.open()?;
+        let mut older = match fs_err::File::open(self.path.with_extension("1.jsonl")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        // It was put aside since it was opened.
+        if let Some(file) = &self.file
+            && file.get_ref().metadata()?.ino() == older.metadata()?.ino()
+        {
+            return Ok(Vec::new());
         }
+        let mut text = Vec::new();
+        older.read_to_end(&mut text)?;
+        Ok(text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
     }
 
     /// The lines since the last call. A file that was put aside meanwhile is read to its end first.
@@ -108,14 +117,8 @@ impl LogReader {
     }
 
     fn read_open(&mut self, lines: &mut Vec<LocalLine>) -> std::io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => match fs_err::File::open(&self.path) {
-                Ok(file) => self.file.insert(BufReader::new(file)),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-                Err(error) => return Err(error),
-            },
-        };
+        self.open()?;
+        let Some(file) = &mut self.file else { return Ok(()) };
         while file.read_until(b'\n', &mut self.partial)? > 0 {
             if self.partial.ends_with(b"\n") {
                 // A line that a full disk or a crash cut off is no line.
@@ -126,8 +129,18 @@ impl LogReader {
         Ok(())
     }
 
+    fn open(&mut self) -> std::io::Result<()> {
+        if self.file.is_none() {
+            self.file = match fs_err::File::open(&self.path) {
+                Ok(file) => Some(BufReader::new(file)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(())
+    }
+
     fn is_replaced(&self) -> std::io::Result<bool> {
-        use std::os::unix::fs::MetadataExt;
         let Some(file) = &self.file else { return Ok(false) };
         match fs_err::metadata(&self.path) {
             Ok(now) => Ok(now.ino() != file.get_ref().metadata()?.ino()),
@@ -162,6 +175,19 @@ mod tests {
         let texts: Vec<_> =
             reader.next_lines().unwrap().into_iter().map(|line| line.line.text.len()).collect();
         assert_eq!(texts, [3, usize::try_from(MAX_BYTES).unwrap(), 5]);
-        assert_eq!(reader.older().unwrap().len(), 3);
+        assert_eq!(LogReader::new(folder.path()).older().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn nothing_is_missed_or_told_twice_when_the_files_change_while_reading_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LocalLog::new(folder.path());
+        log.append(&line("one"));
+        let mut reader = LogReader::new(folder.path());
+        reader.open().unwrap();
+        log.append(&line(&"x".repeat(usize::try_from(MAX_BYTES).unwrap())));
+        log.append(&line("two"));
+        assert!(reader.older().unwrap().is_empty(), "it is the one that is open");
+        assert_eq!(reader.next_lines().unwrap().len(), 3);
     }
 }

@@ -219,6 +219,7 @@ mod tests {
         let machine = Machine { host: "h".to_owned(), id: "m".to_owned() };
         let keeper = Keeper {
             client: WorkerClient::new(url, &Trust::default(), credential, machine).unwrap(),
+            status: super::super::status::Status::new(1, CancellationToken::new()),
             deployment: DeploymentId(1),
             fence: Fence(1),
             cancel: CancellationToken::new(),

@@ -8,6 +8,10 @@ use std::{
     time::Duration,
 };
 
+use rustix::{
+    fs::{FlockOperation, fcntl_lock},
+    process::{Flock, FlockType, Pid, fcntl_getlk},
+};
 use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -19,6 +23,8 @@ use crate::{
 };
 
 const VERSION: u32 = 2;
+/// The file by whose lock one sees that a worker process runs.
+const RUNNING: &str = "running";
 /// Long after any deployment has ended, one way or the other.
 const LEFTOVER_AGE: Duration = Duration::from_hours(7 * 24);
 
@@ -74,7 +80,7 @@ impl Identity {
 #[derive(Debug)]
 pub struct StateFolder {
     path: PathBuf,
-    lock: Option<fs_err::File>,
+    locks: Option<[fs_err::File; 2]>,
 }
 
 /// The folder cannot be used.
@@ -168,12 +174,12 @@ impl StateFolder {
         })?;
         // One that was there before may be open to others, and logs and packages are nobody else's.
         fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
-        Ok(Self { path: path.to_owned(), lock: None })
+        Ok(Self { path: path.to_owned(), locks: None })
     }
 
     /// The folder of a worker that should be there; nothing is made.
     pub fn existing(path: &Path) -> Self {
-        Self { path: path.to_owned(), lock: None }
+        Self { path: path.to_owned(), locks: None }
     }
 
     /// Keeps every other worker process out for as long as this value lives.
@@ -188,8 +194,29 @@ impl StateFolder {
             Err(TryLockError::WouldBlock) => return Err(StateError::Locked(self.path)),
             Err(TryLockError::Error(source)) => return Err(source.into()),
         }
-        self.lock = Some(file);
+        // A second one, of the kind that others may ask about without trying to have it: who tries keeps out, for that
+        // moment, a worker that starts.
+        let running = fs_err::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.path.join(RUNNING))?;
+        fcntl_lock(running.file(), FlockOperation::NonBlockingLockExclusive).map_err(std::io::Error::from)?;
+        self.locks = Some([file, running]);
         Ok(self)
+    }
+
+    /// The worker process that runs here; 0 where it is in another container.
+    pub(super) fn process(&self) -> Result<Option<u32>, StateError> {
+        let file = match fs_err::File::open(self.path.join(RUNNING)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let held =
+            fcntl_getlk(file.file(), &Flock::from(FlockType::WriteLock)).map_err(std::io::Error::from)?;
+        let number = |pid: Pid| u32::try_from(pid.as_raw_nonzero().get()).unwrap_or(0);
+        Ok(held.map(|lock| lock.pid.map_or(0, number)))
     }
 
     /// Where it is.

@@ -45,6 +45,7 @@ mod sqlite {
     mod spaces;
     mod variables;
     mod waiting;
+    mod who;
     mod workers;
 }
 
@@ -84,5 +85,6 @@ mod postgres {
     mod spaces;
     mod variables;
     mod waiting;
+    mod who;
     mod workers;
 }

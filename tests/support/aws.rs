@@ -12,6 +12,7 @@ mod fault;
 mod function;
 mod refusal;
 mod signature;
+mod simulation;
 mod storage;
 mod wire;
 mod world;
@@ -151,6 +152,11 @@ impl FakeAws {
     /// Scripts what goes wrong with the next such call; several are met in the order they were scripted.
     pub(crate) fn on(&self, action: Action, fault: Fault) {
         self.world.state().script(action, fault);
+    }
+
+    /// From now on the simulation of this action says so.
+    pub(crate) fn decide(&self, action: &str, decision: &str) {
+        self.world.state().decisions.push((action.to_owned(), decision.to_owned()));
     }
 
     /// How many scripted faults no call has met yet.

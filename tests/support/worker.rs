@@ -11,7 +11,7 @@ use octarm::{
     client::KeyPair,
     model::{JournalEntry, JournalRecord, MachineId},
     protocol::{
-        Assignment, BASE, ClaimResponse, DeregisterRequest, INSTANCE_HEADER, Machine, SessionRequest,
+        Assignment, BASE, CheckRequest, ClaimResponse, DeregisterRequest, INSTANCE_HEADER, Machine, SessionRequest,
     },
 };
 use reqwest::{Method, RequestBuilder};
@@ -197,6 +197,18 @@ impl TestWorker {
             "log_sha256": hex::encode(digest),
         });
         self.call(&format!("deployments/{}/finish", hand_out.deployment), body).await
+    }
+
+    /// Asks what the server knows the worker as.
+    pub(crate) async fn check(&self) -> Answer {
+        let mut request = CheckRequest {
+            worker_id: self.id(),
+            challenge: self.challenge().await,
+            machine: machine(&self.machine),
+            signature: String::new(),
+        };
+        request.signature = self.key.sign(&request.statement(self.installation()));
+        self.call("check", serde_json::to_value(request).unwrap()).await
     }
 
     /// Asks to leave, and waits for so long.

@@ -2,12 +2,16 @@
 //! gate while the test does its worst.
 
 mod concurrency;
+mod config_show;
 mod crash;
+mod doctor;
 mod errors;
 mod identity;
+mod logs;
 mod network;
 mod packages;
 mod registration;
+mod status;
 mod stop;
 mod through_s3;
 mod tls;

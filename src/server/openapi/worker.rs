@@ -6,9 +6,10 @@ use serde_json::Value;
 use super::operation::{Operation, Parameter, delete, get, patch, post};
 use super::shape::Shape::Whole;
 use crate::protocol::{
-    ChallengeRequest, ChallengeResponse, ClaimRequest, ClaimResponse, ControlRequest, ControlResponse,
-    DeregisterRequest, DeregisterResponse, ErrorEnvelope, FinishRequest, Finished, JournalRequest, Recorded,
-    RegisterRequest, RegisterResponse, RenewRequest, RenewResponse, SessionRequest, SessionResponse,
+    ChallengeRequest, ChallengeResponse, CheckRequest, CheckResponse, ClaimRequest, ClaimResponse,
+    ControlRequest, ControlResponse, DeregisterRequest, DeregisterResponse, ErrorEnvelope, FinishRequest,
+    Finished, JournalRequest, Recorded, RegisterRequest, RegisterResponse, RenewRequest, RenewResponse,
+    SessionRequest, SessionResponse,
 };
 
 const FENCE: Parameter = ("fence", Whole, "The hand-out.");
@@ -77,6 +78,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     .by_signature()
     .takes("worker.DeregisterRequest")
     .answers("worker.DeregisterResponse"),
+    post(
+        "/api/worker/v1/check",
+        "What the server knows the worker as, signed by its key. Nothing changes.",
+    )
+    .by_signature()
+    .takes("worker.CheckRequest")
+    .answers("worker.CheckResponse"),
 ];
 
 /// Where the types' schemas refer to each other, before they have their place in the document.
@@ -95,6 +103,7 @@ pub(super) fn schemas() -> Vec<(String, Value)> {
     );
     add::<(ControlRequest, ControlResponse)>(&mut generator);
     add::<(ChallengeRequest, ChallengeResponse, DeregisterRequest, DeregisterResponse)>(&mut generator);
+    add::<(CheckRequest, CheckResponse)>(&mut generator);
     add::<(FinishRequest, Finished, ErrorEnvelope)>(&mut generator);
     let entries = generator.take_definitions(true).into_iter();
     entries

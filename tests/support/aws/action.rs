@@ -7,6 +7,7 @@ pub(crate) enum Action {
     GetFunctionConfiguration,
     UpdateFunctionCode,
     GetCallerIdentity,
+    SimulatePrincipalPolicy,
     /// Fetching the zip that `Code.Location` of a `GetFunction` answer points at.
     DownloadCode,
     HeadObject,
@@ -17,11 +18,12 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::GetFunction,
         Self::GetFunctionConfiguration,
         Self::UpdateFunctionCode,
         Self::GetCallerIdentity,
+        Self::SimulatePrincipalPolicy,
         Self::DownloadCode,
         Self::HeadObject,
         Self::PutObject,
@@ -37,6 +39,7 @@ impl Action {
             Self::GetFunctionConfiguration => "lambda:GetFunctionConfiguration",
             Self::UpdateFunctionCode => "lambda:UpdateFunctionCode",
             Self::GetCallerIdentity => "sts:GetCallerIdentity",
+            Self::SimulatePrincipalPolicy => "iam:SimulatePrincipalPolicy",
             Self::DownloadCode | Self::HeadObject | Self::GetObject => "s3:GetObject",
             Self::PutObject => "s3:PutObject",
             Self::DeleteObject => "s3:DeleteObject",

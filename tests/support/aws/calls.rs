@@ -19,6 +19,7 @@ use super::fault::Fault;
 use super::function::Function;
 use super::refusal::{Dialect, Refusal};
 use super::signature;
+use super::simulation;
 use super::storage;
 use super::wire::Received;
 use super::world::{World, WorldState};
@@ -105,12 +106,18 @@ fn enter(world: &World, route: &Route, request: &Received) -> Result<(Credential
     let caller = if route.action == Action::DownloadCode {
         presigned(request)?
     } else {
+        // There is one IAM for all regions, and it is here.
+        let region = match route.action {
+            Action::SimulatePrincipalPolicy => "us-east-1",
+            _ => &world.region,
+        };
         let service = match route.action {
             Action::GetCallerIdentity => "sts",
+            Action::SimulatePrincipalPolicy => "iam",
             action if action.is_storage() => "s3",
             _ => "lambda",
         };
-        signature::verify(request, service, &world.region, &state.credentials, Timestamp::now())?
+        signature::verify(request, service, region, &state.credentials, Timestamp::now())?
     };
     let caller = allow(world, route, caller)?;
     Ok((caller, state.take_fault(route.action)))
@@ -208,6 +215,10 @@ fn act(
 ) -> Result<Done, Refusal> {
     if route.action == Action::GetCallerIdentity {
         return Ok(caller_identity(caller));
+    }
+    if route.action == Action::SimulatePrincipalPolicy {
+        let body = simulation::answer(request, &state.credentials, &state.decisions)?;
+        return Ok(Done { body: body.into(), ..Done::typed("text/xml") });
     }
     if route.action.is_storage() {
         return storage::act(world, &mut state.buckets, route, request);
@@ -320,8 +331,13 @@ impl Route {
     fn of(request: &Received) -> Option<Self> {
         if (request.method.as_str(), request.path.as_str()) == ("POST", "/") {
             let body = String::from_utf8_lossy(&request.body);
-            let asks = body.split('&').any(|pair| pair == "Action=GetCallerIdentity");
-            return asks.then_some(Self { action: Action::GetCallerIdentity, target: None });
+            let asks = |action: &str| body.split('&').any(|pair| pair == format!("Action={action}"));
+            let known = [
+                ("GetCallerIdentity", Action::GetCallerIdentity),
+                ("SimulatePrincipalPolicy", Action::SimulatePrincipalPolicy),
+            ];
+            let action = known.into_iter().find_map(|(name, action)| asks(name).then_some(action))?;
+            return Some(Self { action, target: None });
         }
         let segments: Vec<_> = request.path.split('/').skip(1).collect();
         let (action, function) = match (request.method.as_str(), segments.as_slice()) {
@@ -367,7 +383,7 @@ impl Route {
 
     fn dialect(&self) -> Dialect {
         match self.action {
-            Action::GetCallerIdentity => Dialect::Xml,
+            Action::GetCallerIdentity | Action::SimulatePrincipalPolicy => Dialect::Xml,
             Action::HeadObject => Dialect::Nothing,
             action if action.is_storage() => Dialect::Storage,
             _ => Dialect::Json,

@@ -12,6 +12,8 @@ pub(crate) struct Credentials {
     pub(crate) secret: String,
     pub(crate) account: String,
     pub(super) allowed: Vec<Action>,
+    /// Whose session this is, where it is one of a role.
+    role: Option<String>,
 }
 
 impl Default for Credentials {
@@ -29,6 +31,7 @@ impl Credentials {
             secret: secret.to_owned(),
             account: ACCOUNT.to_owned(),
             allowed: Action::ALL.to_vec(),
+            role: None,
         }
     }
 
@@ -46,8 +49,27 @@ impl Credentials {
         self
     }
 
-    /// The ARN of the user.
+    /// A session of this role.
+    #[must_use]
+    pub(crate) fn of_role(mut self, role: &str) -> Self {
+        self.role = Some(role.to_owned());
+        self
+    }
+
+    /// The ARN of the user, or of the session.
     pub(crate) fn user_arn(&self) -> String {
-        format!("arn:aws:iam::{}:user/{}", self.account, self.key_id.to_lowercase())
+        let name = self.key_id.to_lowercase();
+        match &self.role {
+            Some(role) => format!("arn:aws:sts::{}:assumed-role/{role}/{name}", self.account),
+            None => format!("arn:aws:iam::{}:user/{name}", self.account),
+        }
+    }
+
+    /// The ARN whose policies hold.
+    pub(super) fn principal_arn(&self) -> String {
+        match &self.role {
+            Some(role) => format!("arn:aws:iam::{}:role/{role}", self.account),
+            None => self.user_arn(),
+        }
     }
 }

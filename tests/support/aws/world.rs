@@ -26,6 +26,8 @@ pub(super) struct WorldState {
     pub(super) calls: Vec<Call>,
     pub(super) settle_after: usize,
     pub(super) failures: VecDeque<Failure>,
+    /// What the simulation of an action says, whatever is allowed.
+    pub(super) decisions: Vec<(String, String)>,
 }
 
 impl World {
@@ -38,6 +40,7 @@ impl World {
             calls: Vec::new(),
             settle_after: 1,
             failures: VecDeque::new(),
+            decisions: Vec::new(),
         };
         Self { endpoint, region: region.to_owned(), state: Mutex::new(state), changed: Condvar::new() }
     }
