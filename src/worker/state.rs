@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -278,6 +279,7 @@ impl StateFolder {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(0o600)
             .open(self.path.join("registering"))?;
         file.file().lock()?;
         Ok(file)
