@@ -87,7 +87,8 @@ enum Open {
     Sqlite(PoolConnection<Any>),
     /// It runs beside others, of this node and of others, and sees with each statement what they have committed: what
     /// must not change between two statements is to be locked. Locks are taken in the order master key, space, lifecycle,
-    /// library, environment, project, machine, deployment, release, so that no two transactions wait for each other.
+    /// library, environment, project, machine, registration token, deployment, release, so that no two transactions wait
+    /// for each other.
     Postgres { transaction: Transaction<'static, Any>, node: Uuid },
 }
 

@@ -144,7 +144,8 @@ pub async fn deregister(
                     told = Some(running);
                 }
             }
-            Err(error) if error.is_retryable() && !rest.is_zero() => {
+            // Once it is leaving. Where nobody has answered yet, whoever asks hears it at once.
+            Err(error) if told.is_some() && error.is_retryable() && !rest.is_zero() => {
                 tokio::time::sleep(backoff.pause(error.retry_after()).min(rest)).await;
             }
             Err(error) => return Err(error.into()),

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 use rustix::{
     fs::{FlockOperation, fcntl_lock},
     process::{Flock, FlockType, Pid, fcntl_getlk},
@@ -305,6 +306,7 @@ impl StateFolder {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(0o600)
             .open(self.path.join("registering"))?;
         file.file().lock()?;
         Ok(file)

@@ -79,6 +79,7 @@ fn each_command_has_a_manual_page_that_names_its_options() {
 fn commands(page: &str) -> Vec<String> {
     let kept = page
         .replace("api-key", "api_key")
+        .replace("registration-token", "registration_token")
         .replace("worker-pool", "worker_pool")
         .replace("check-config", "check_config")
         .replace("deploy-current", "deploy_current")

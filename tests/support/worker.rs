@@ -11,7 +11,8 @@ use octarm::{
     client::KeyPair,
     model::{JournalEntry, JournalRecord, MachineId},
     protocol::{
-        Assignment, BASE, CheckRequest, ClaimResponse, DeregisterRequest, INSTANCE_HEADER, Machine, SessionRequest,
+        Assignment, BASE, CheckRequest, ClaimResponse, DeregisterRequest, INSTANCE_HEADER, Machine,
+        SessionRequest,
     },
 };
 use reqwest::{Method, RequestBuilder};

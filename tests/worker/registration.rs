@@ -70,6 +70,36 @@ fn an_idle_worker_that_is_deregistered_ends_by_itself() {
 }
 
 #[test]
+fn an_ephemeral_worker_that_is_stopped_ends_what_it_runs_and_is_gone() {
+    let mut scene = Scene::new();
+    scene.worker.drain();
+    let program = scene.worker.program().clone().args(["--ephemeral"]);
+    scene.worker.start_as(program);
+    let (task, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldBefore);
+    scene.worker.running().terminate();
+    scene.worker.running().wait_for_line("finishing what runs");
+    gate.open();
+    let process = scene.worker.wait();
+    assert_eq!(process.code, Some(0), "{process:?}");
+    assert!(process.stderr.contains("deregistered"), "{process:?}");
+    let end = scene.setup.follow(&task);
+    scene.assert_deployed_once(&end);
+    assert_eq!(scene.setup.json(&["machine", "list"]), json!([]));
+}
+
+#[test]
+fn where_nobody_answers_deregistering_says_so_at_once_and_forgets_nothing() {
+    let mut scene = Scene::new();
+    scene.worker.drain();
+    scene.setup.stop_server();
+    let away = scene.setup.octarm(["worker", "deregister", "--state", &state(&scene)]).run();
+    assert_eq!(away.code, Some(69), "{away:?}");
+    scene.setup.start_server_again();
+    let done = scene.setup.json(&["worker", "deregister", "--state", &state(&scene)]);
+    assert_eq!(done["deregistered"], true);
+}
+
+#[test]
 fn a_token_registers_in_place_of_a_key() {
     let setup = Setup::start();
     setup.create(&["CI", "Prod"], "Orders");

@@ -18,6 +18,12 @@ fn a_deployment_runs_over_a_pinned_certificate_and_survives_a_restart_of_the_ser
     let worker = setup.worker("ci-1", "CI", &Access::to_fake(&aws));
     let identity = fs_err::read_to_string(worker.state().join("identity.json")).unwrap();
     assert!(identity.contains("\"fingerprint\": \"sha256:"), "{identity}");
+    let state = worker.state().to_str().unwrap().to_owned();
+    let words = ["worker", "register", "--name", "ci-1", "--environment", "CI", "--state", &state];
+    let again = setup.run(&words);
+    assert!(again.contains("the server is known by its certificate sha256:"), "{again}");
+    // Kept as it was.
+    assert_eq!(fs_err::read_to_string(worker.state().join("identity.json")).unwrap(), identity);
     // The certificate is made once: workers and clients go on knowing the server.
     setup.stop_server();
     setup.start_server_again();
