@@ -10,22 +10,24 @@ use std::{
 use clap::{Args, Subcommand};
 use rustix::{fs::Mode, process::umask};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     CliError, Output,
     connection::{self, ServerArgs, Target},
+    life,
 };
 use crate::{
     config::{Environment, WorkerConfig},
-    conventions::{Conventions, environment_name},
     deploy::Memory,
     exit::Exit,
-    model::{DeploymentId, Variable},
+    model::DeploymentId,
     protocol::{CurrentRelease, Machine},
-    shutdown, telemetry,
+    shutdown::Wishes,
+    systemd::Unit,
+    telemetry,
     worker::{
-        self, Deregistered, LocalLine, LogReader, Registered, Registration, StateFolder, Stopping, Worker,
+        self, Deregistered, Health, Live, LocalLine, LogReader, Registered, Registration, StateFolder,
+        Stopping, Worker,
     },
 };
 
@@ -62,7 +64,7 @@ pub(super) enum WorkerCommand {
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Poll for deployments and run them, until SIGTERM
+    /// Poll for deployments and run them, until SIGTERM; SIGHUP reads the settings again
     Run {
         #[command(flatten)]
         state: StateArgs,
@@ -127,9 +129,10 @@ pub(super) async fn run(
         }
         WorkerCommand::Run { state, concurrency, idle_exit, ephemeral } => {
             let concurrency = concurrency.map(|number| ("deployments.concurrency", number.to_string()));
-            let config = read_config_with(&state, environment, concurrency)?;
+            let known = environment.clone();
+            let read = move || read_config_with(&state, &known, concurrency.clone());
             let idle_exit = idle_exit.map(|seconds| Duration::from_secs(seconds.into()));
-            serve(&config, idle_exit, ephemeral, environment, output).await
+            serve(read, idle_exit, ephemeral, environment, output).await
         }
         WorkerCommand::Deregister { state, force } => {
             let config = read_config(&state, environment)?;
@@ -185,32 +188,38 @@ fn read_config_with(
 }
 
 async fn serve(
-    config: &WorkerConfig,
+    read: impl Fn() -> Result<WorkerConfig, CliError> + Send + 'static,
     idle_exit: Option<Duration>,
     ephemeral: bool,
     environment: &Environment,
     output: Output,
 ) -> Result<Exit, CliError> {
+    let config = read()?;
     // Packages, spools, journals and logs, wherever they are written: for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
-    telemetry::start(&config.log, output.has_stderr_colour())?;
-    let conventions = Conventions::load(config.conventions.as_deref())?;
+    let telemetry = telemetry::start(&config.log, environment, output.has_stderr_colour())?;
+    let unit = Unit::of_process(environment);
+    let (live, renewal) = Live::new(life::live_settings(&config, environment)?);
     let state = StateFolder::open(&config.state)?;
     let identity = state.registered()?;
     let worker = Worker {
         state: state.lock()?,
         identity,
-        machine: machine(config),
-        variables: own_variables(config, &conventions, environment),
-        conventions,
+        machine: machine(&config),
+        live: live.clone(),
+        health: Health::new(unit.clone()),
+        door: life::open_door(config.health).await?,
         memory: Memory::default(),
-        concurrency: config.concurrency,
         idle_exit,
     };
-    let stopping = Stopping::default();
-    let leave = CancellationToken::new();
-    shutdown::listen(stopping.drain.clone(), stopping.cancel.clone(), leave.clone())
-        .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
+    let wishes = Wishes::default();
+    let stopping = Stopping { drain: wishes.drain.clone(), cancel: wishes.cancel.clone() };
+    let leave = wishes.leave.clone();
+    let until = live.clone();
+    life::listen(wishes, move || Some(until.now().drain_deadline))?;
+    let folder = config.state.clone();
+    let mut reload = life::WorkerReload { running: config, environment: environment.clone(), renewal, live };
+    let _reloading = life::on_hangup(unit, telemetry, move || reload.take(read()?))?;
     tokio::select! {
         ended = worker::run(worker, stopping) => ended?,
         () = leave.cancelled() => return Ok(Exit::Cancelled),
@@ -218,23 +227,9 @@ async fn serve(
     if ephemeral {
         // Without force: what could not be reported is found out by whoever takes it over, and this worker is known
         // until then.
-        worker::deregister(&StateFolder::existing(&config.state), false).await?;
+        worker::deregister(&StateFolder::existing(&folder), false).await?;
     }
     Ok(Exit::Done)
-}
-
-/// The listed names from this process's environment. They are secrets unless the conventions know better.
-fn own_variables(
-    config: &WorkerConfig,
-    conventions: &Conventions,
-    environment: &Environment,
-) -> Vec<Variable> {
-    let of = |name: &String| {
-        let value = environment.get(&environment_name(name))?.to_owned();
-        let known = conventions.well_known().iter().find(|known| known.name.eq_ignore_ascii_case(name));
-        Some(Variable { name: name.clone(), value, sensitive: known.is_none_or(|known| known.sensitive) })
-    };
-    config.from_environment.iter().filter_map(of).collect()
 }
 
 /// This machine: an id that a clone of its disk does not share, where the system has one.

@@ -10,7 +10,9 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    ConfigError, Environment, Flags, LogConfig, default_folder, read,
+    ConfigError, Environment, Flags, LogConfig,
+    daemon::HealthTable,
+    default_folder, read,
     retention::{Retention, Section},
 };
 
@@ -69,6 +71,8 @@ pub struct ServerConfig {
     pub tls: Tls,
     /// What is kept, and for how long.
     pub retention: Retention,
+    /// Where it tells how it is.
+    pub health: Option<SocketAddr>,
     /// What operators read.
     pub log: LogConfig,
 }
@@ -97,6 +101,8 @@ struct File {
     tls_key: Option<PathBuf>,
     #[serde(default)]
     retention: Section,
+    #[serde(default)]
+    health: HealthTable,
     #[serde(default)]
     log: LogConfig,
 }
@@ -167,6 +173,7 @@ impl ServerConfig {
             lease: Duration::from_secs(file.lease_seconds.into()),
             unknown_after: Duration::from_secs(file.unknown_after_seconds.into()),
             retention: file.retention.read()?,
+            health: file.health.read()?,
             log: file.log,
         })
     }

@@ -1,13 +1,19 @@
 //! The worker's settings.
 
 use std::{
+    net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
 
-use super::{ConfigError, Environment, Flags, LogConfig, default_folder, read};
+use super::{
+    ConfigError, Environment, Flags, LogConfig,
+    daemon::{HealthTable, StopTable},
+    default_folder, read,
+};
 
 /// Each deployment needs room for a package and its zip.
 const MOST: usize = 100;
@@ -25,6 +31,10 @@ pub struct WorkerConfig {
     pub from_environment: Vec<String>,
     /// How many deployments it runs at a time.
     pub concurrency: NonZeroUsize,
+    /// How long a worker that drains waits for what runs before it cancels it.
+    pub drain_deadline: Duration,
+    /// Where it tells how it is.
+    pub health: Option<SocketAddr>,
     /// What operators read.
     pub log: LogConfig,
 }
@@ -39,6 +49,10 @@ struct File {
     variables: VariablesTable,
     #[serde(default)]
     deployments: DeploymentsTable,
+    #[serde(default)]
+    stop: StopTable,
+    #[serde(default)]
+    health: HealthTable,
     #[serde(default)]
     log: LogConfig,
 }
@@ -89,6 +103,8 @@ impl WorkerConfig {
             machine_id: file.machine_id.filter(|id| !id.is_empty()),
             from_environment: file.variables.from_environment,
             concurrency: at_most(file.deployments.concurrency)?,
+            drain_deadline: file.stop.deadline(),
+            health: file.health.read()?,
             log: file.log,
         })
     }

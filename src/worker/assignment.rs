@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{error, info, warn};
 
 use super::{
-    LocalLine, Shared,
+    LiveSettings, LocalLine, Shared,
     journal::Journal,
     lease::{Keeper, is_end},
     log_stream::LogStream,
@@ -32,8 +32,13 @@ const FETCH_DAMAGED: usize = 3;
 pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: CancellationToken) -> bool {
     let deployment = assignment.deployment;
     info!(%deployment, task = %assignment.task, fence = %assignment.fence, reconcile = assignment.reconcile, package = assignment.package.file_name, "claimed");
+    let health = &shared.worker.health;
+    let _shown = health.deploying(&assignment);
+    // To the end as they are now.
+    let settings = shared.worker.live.now();
     let keeper = Keeper {
         client: shared.client.clone(),
+        health: health.clone(),
         deployment,
         fence: assignment.fence,
         cancel,
@@ -60,12 +65,14 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
     let stream = LogStream::new(keeper.clone(), lease.clone(), assignment.log_offset, unsent);
     let streaming = AbortOnDropHandle::new(tokio::spawn(stream.serve(received)));
 
-    let engine = Engine { shared, keeper: &keeper, lease: &lease, assignment: &assignment };
+    let engine = Engine { shared, settings, keeper: &keeper, lease: &lease, assignment: &assignment };
     let outcome = engine.to_outcome(&folder, prepared, spool, lines).await;
+    let ended = outcome.as_ref().ok().cloned();
     let reported = match (outcome, streaming.await.ok().flatten()) {
         (Ok(outcome), Some(stream)) => report(&keeper, &lease, outcome, stream).await,
         _ => false,
     };
+    health.ended(ended.as_ref().filter(|_| reported));
     let removed = if reported {
         fs_err::remove_dir_all(&folder)
     } else {
@@ -81,6 +88,7 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
 
 struct Engine<'a> {
     shared: &'a Arc<Shared>,
+    settings: Arc<LiveSettings>,
     keeper: &'a Keeper,
     lease: &'a Lease,
     assignment: &'a Assignment,
@@ -186,11 +194,9 @@ impl Engine<'_> {
             pace: self.shared.pace.clone(),
             dry_run: false,
         };
-        let (shared, engine_log) = (Arc::clone(self.shared), log.clone());
+        let (settings, engine_log) = (Arc::clone(&self.settings), log.clone());
         let engine =
-            tokio::spawn(
-                async move { deploy::run(job, &shared.worker.conventions, &engine_log, &guard).await },
-            );
+            tokio::spawn(async move { deploy::run(job, &settings.conventions, &engine_log, &guard).await });
         let mut engine = AbortOnDropHandle::new(engine);
         let result = tokio::select! {
             result = &mut engine => result,
@@ -286,8 +292,8 @@ impl Engine<'_> {
 
     /// The worker's own variables, and the server's over them.
     fn variables(&self) -> Variables {
-        let mut variables: Variables = self.shared.worker.variables.iter().cloned().collect();
-        let conventions = &self.shared.worker.conventions;
+        let mut variables: Variables = self.settings.variables.iter().cloned().collect();
+        let conventions = &self.settings.conventions;
         variables.extend(self.assignment.variables.iter().cloned().map(|mut variable| {
             // What the conventions call sensitive is hidden though its owner did not say so.
             variable.sensitive |= conventions.is_sensitive(&variable.name);

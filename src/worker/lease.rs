@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::health::Health;
 use crate::{
     client::{ClientError, WorkerClient},
     deploy::{Lease, Moment},
@@ -16,6 +17,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Keeper {
     pub(super) client: WorkerClient,
+    pub(super) health: Health,
     pub(super) deployment: DeploymentId,
     pub(super) fence: Fence,
     /// Cancelled when the server passes on that somebody asked for it.
@@ -29,7 +31,9 @@ impl Keeper {
     /// have waited long for its answer.
     pub(super) async fn begin(&self) -> Result<(Lease, Duration), ClientError> {
         let sent = Moment::now();
-        let answer = self.client.renew(self.deployment, self.fence).await?;
+        let answer = self.client.renew(self.deployment, self.fence).await;
+        self.health.renewed(&answer);
+        let answer = answer?;
         self.note(answer.cancel);
         let term = Duration::from_millis(answer.lease_ms);
         Ok((Lease::new(sent, term), term))
@@ -43,7 +47,9 @@ impl Keeper {
             tokio::time::sleep(wait.min(lease.left())).await;
             loop {
                 let sent = Moment::now();
-                match self.client.renew(self.deployment, self.fence).await {
+                let answer = self.client.renew(self.deployment, self.fence).await;
+                self.health.renewed(&answer);
+                match answer {
                     Ok(answer) => {
                         term = Duration::from_millis(answer.lease_ms);
                         lease.renew(sent, term);
@@ -81,6 +87,7 @@ impl Keeper {
     fn lose(&self, lease: &Lease, error: &ClientError) {
         if !self.lost.is_cancelled() {
             warn!(deployment = %self.deployment, error = chain(error), "the lease is lost");
+            self.health.lease_lost();
         }
         lease.lose();
         self.lost.cancel();

@@ -106,6 +106,7 @@ impl LogStream {
         match self.keeper.client.append_log(deployment, fence, at, chunk).await {
             Ok(answer) => {
                 self.keeper.note(answer.cancel);
+                self.keeper.health.log_sent(length);
                 self.sent += length;
                 self.has_left_out = false;
                 backoff.reset();
