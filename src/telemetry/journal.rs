@@ -60,10 +60,7 @@ fn priority(level: Level) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::Write as _,
-        sync::{Arc, Mutex},
-    };
+    use std::sync::{Arc, Mutex};
 
     use tracing_subscriber::{fmt::layer, layer::SubscriberExt as _};
 
@@ -74,7 +71,7 @@ mod tests {
 
     impl std::io::Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+            std::io::Write::write(&mut *self.0.lock().unwrap(), bytes)
         }
 
         fn flush(&mut self) -> std::io::Result<()> {

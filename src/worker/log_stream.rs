@@ -209,6 +209,7 @@ mod tests {
         let keeper = Keeper {
             client: WorkerClient::new(url, &crate::client::Trust::default(), String::from("OWT-test").into())
                 .unwrap(),
+            health: crate::worker::Health::new(crate::systemd::Unit::default()),
             deployment: DeploymentId(1),
             fence: Fence(1),
             cancel: CancellationToken::new(),

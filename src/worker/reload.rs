@@ -42,7 +42,7 @@ impl Live {
     /// Returns when they have changed since this was last asked; never where nobody can change them.
     pub(super) async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

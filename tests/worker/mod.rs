@@ -5,6 +5,7 @@ mod concurrency;
 mod crash;
 mod errors;
 mod identity;
+mod life;
 mod network;
 mod packages;
 mod stop;
