@@ -53,7 +53,7 @@ use pulse::Pulse;
 use secrecy::{ExposeSecret as _, SecretString};
 use tls::Protection;
 use tokio::{net::TcpListener, sync::Notify};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
 pub use backup::{BackedUp, BackupError, Restored, backup, restore};
 pub use check::check;
@@ -435,12 +435,7 @@ impl Server {
         let sweeper = tokio::spawn(sweeper::run(shared.clone()));
         let tidying = tokio::spawn(tidy::run(shared.clone()));
         let hearing = tokio::spawn(listener::run(shared.clone()));
-        let _answering = door.map(|door| {
-            let asked = shared.clone();
-            AbortOnDropHandle::new(tokio::spawn(
-                door.serve(move || std::future::ready(asked.pulse.report(&asked))),
-            ))
-        });
+        let _answering = door.map(|door| pulse::answer(door, shared.clone()));
         let app = router::app(shared.clone());
         let serving = connections::serve(
             listener,

@@ -7,10 +7,11 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Shared;
 use crate::{
-    health::{Metrics, Report},
+    health::{Door, Metrics, Report},
     systemd::Unit,
 };
 
@@ -18,6 +19,12 @@ use crate::{
 pub(super) const TICK: Duration = Duration::from_secs(5);
 /// After so long without coming round a loop hangs. A database that cannot be reached refuses within that time.
 const ALIVE: Duration = Duration::from_mins(2);
+
+/// Tells those who come through the door, for as long as the handle lives.
+pub(super) fn answer(door: Door, shared: Shared) -> AbortOnDropHandle<()> {
+    let report = move || std::future::ready(shared.pulse.report(&shared));
+    AbortOnDropHandle::new(tokio::spawn(door.serve(report)))
+}
 
 /// Of one server. Clones are the same.
 #[derive(Debug, Clone)]

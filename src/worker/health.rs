@@ -141,6 +141,12 @@ impl Health {
         self.0.prodded.notify_one();
     }
 
+    /// How long a lease may go without a renewal, however long its term: while the loop waits for deployments, renewals are
+    /// what the watchdog hears of it.
+    pub(super) fn renews_within(&self) -> Duration {
+        self.0.unit.watchdog().map_or(Duration::MAX, |patience| patience / 3)
+    }
+
     /// A lease was to be renewed.
     pub(super) fn renewed<T>(&self, answer: &Result<T, ClientError>) {
         self.note_contact(answer.is_ok());

@@ -43,7 +43,7 @@ impl Keeper {
     pub(super) async fn keep(self, lease: Lease, mut term: Duration) {
         loop {
             // A renewal that fails is tried again soon, for as long as the lease lasts.
-            let mut wait = term / 3;
+            let mut wait = (term / 3).min(self.health.renews_within());
             tokio::time::sleep(wait.min(lease.left())).await;
             loop {
                 let sent = Moment::now();

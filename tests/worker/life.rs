@@ -151,6 +151,22 @@ fn a_halted_worker_says_nothing() {
 }
 
 #[test]
+fn a_long_lease_does_not_starve_the_watchdog() {
+    let socket = NotifySocket::open();
+    let path = socket.path();
+    let scene = scene(1000, |program| program.env("NOTIFY_SOCKET", path).env("WATCHDOG_USEC", "2000000"));
+    scene.worker.running().wait_for_line("WatchdogSec is too short");
+    let (task, gate) = scene.deploy_until(Action::GetFunction, Fault::HoldBefore);
+    // From then on there is no wish to cancel to be heard of: renewals are all that shows life.
+    scene.setup.run(&["task", "cancel", &task]);
+    scene.worker.running().wait_for_line("cancelling on request");
+    let seen = socket.heard().len();
+    (0..3).fold(seen, |seen, _| socket.wait_for("WATCHDOG=1", seen));
+    gate.open();
+    assert_eq!(scene.setup.follow(&task).code, Some(4));
+}
+
+#[test]
 fn sighup_reads_the_settings_again() {
     let socket = NotifySocket::open();
     let mut scene = Scene::new();
@@ -260,6 +276,16 @@ fn the_journal_gets_priorities_and_no_times() {
     let text = fs_err::read_to_string(&journal).unwrap();
     assert!(text.contains("\n<6>drained: stopping\n"), "{text}");
     assert!(text.lines().all(|line| line.starts_with('<')), "{text}");
+}
+
+#[test]
+fn a_log_file_that_cannot_be_written_is_named() {
+    let output = Program::octarm()
+        .args(["worker", "run", "--state", "state"])
+        .env("OCTARM_WORKER_LOG__FILE", "/nowhere/worker.log")
+        .run();
+    assert_eq!(output.code, Some(64), "{output:?}");
+    assert!(output.stderr.contains("opening the log file `/nowhere/worker.log`"), "{output:?}");
 }
 
 #[test]
