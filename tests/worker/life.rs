@@ -156,14 +156,15 @@ fn a_long_lease_does_not_starve_the_watchdog() {
     let path = socket.path();
     let scene = scene(1000, |program| program.env("NOTIFY_SOCKET", path).env("WATCHDOG_USEC", "2000000"));
     scene.worker.running().wait_for_line("WatchdogSec is too short");
-    let (task, gate) = scene.deploy_until(Action::GetFunction, Fault::HoldBefore);
+    let (task, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldBefore);
     // From then on there is no wish to cancel to be heard of: renewals are all that shows life.
     scene.setup.run(&["task", "cancel", &task]);
     scene.worker.running().wait_for_line("cancelling on request");
     let seen = socket.heard().len();
     (0..3).fold(seen, |seen, _| socket.wait_for("WATCHDOG=1", seen));
     gate.open();
-    assert_eq!(scene.setup.follow(&task).code, Some(4));
+    let end = scene.setup.follow(&task);
+    scene.assert_deployed_once(&end);
 }
 
 #[test]
