@@ -13,6 +13,7 @@ mod error;
 mod find;
 mod later;
 mod library;
+mod life;
 mod lifecycle;
 mod machine;
 mod manual;

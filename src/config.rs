@@ -1,6 +1,7 @@
 //! Settings of the two daemons: defaults, then the file, then the environment, then flags. An unknown key is
 //! refused, and an error names the key and where it came from.
 
+mod daemon;
 mod origin;
 mod retention;
 mod server;
@@ -11,9 +12,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
+pub use daemon::{HealthConfig, LogConfig, LogFormat, Rotation};
 pub use origin::{Origin, Setting};
 pub use retention::{Keep, Retention};
 pub use server::{BlobBucket, ServerConfig, Tls};
@@ -53,43 +54,6 @@ impl FromIterator<(String, String)> for Environment {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
         Self(pairs.into_iter().collect())
     }
-}
-
-/// How the daemon writes what its operators read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogConfig {
-    /// `text` or `json`.
-    pub format: LogFormat,
-    /// A filter as of `tracing`: `info`, `debug`, `octarm=debug,info` …
-    pub level: String,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".to_owned() }
-    }
-}
-
-impl LogConfig {
-    /// Its settings by their names.
-    fn settings(&self) -> [(&'static str, Value); 2] {
-        let format = match self.format {
-            LogFormat::Text => "text",
-            LogFormat::Json => "json",
-        };
-        [("log.format", format.into()), ("log.level", self.level.clone().into())]
-    }
-}
-
-/// One line for people, or one JSON object a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// The settings cannot be used.
@@ -217,7 +181,10 @@ mod tests {
             WorkerConfig::read(Some(file.path()), &environment, vec![("state", "/flag".to_owned())]).unwrap();
         assert_eq!(config.state, Path::new("/flag"));
         assert_eq!(config.conventions.as_deref(), Some(Path::new("/environment")));
-        assert_eq!(config.log, LogConfig { format: LogFormat::Json, level: "warn".to_owned() });
+        assert_eq!(
+            config.log,
+            LogConfig { format: LogFormat::Json, level: "warn".to_owned(), ..LogConfig::default() }
+        );
         assert_eq!(
             config.from_environment,
             ["AWS.Deployment.Key", "AWS.Deployment.Secret", "AWS.Deployment.Region"]
@@ -249,6 +216,20 @@ mod tests {
         let nested = file("state = '/x'\n[log]\nlevl = 'debug'");
         let error = WorkerConfig::read(Some(nested.path()), &environment(&[]), Vec::new()).unwrap_err();
         assert!(error.to_string().contains("did you mean `level`?"), "{error}");
+    }
+
+    #[test]
+    fn other_machines_see_how_a_daemon_is_only_where_that_is_said() {
+        let read = |text: &str| {
+            let file = file(&format!("state = '/x'\n[health]\n{text}"));
+            WorkerConfig::read(Some(file.path()), &environment(&[]), Vec::new())
+        };
+        assert_eq!(read("").unwrap().health.listen, None);
+        assert_eq!(read("listen = '[::1]:0'").unwrap().health.listen, Some("[::1]:0".parse().unwrap()));
+        let error = read("listen = '0.0.0.0:9464'").unwrap_err().to_string();
+        assert!(error.contains("`health.listen` is `0.0.0.0:9464`"), "{error}");
+        assert!(error.contains("allow_remote"), "{error}");
+        assert!(read("listen = '0.0.0.0:9464'\nallow_remote = true").unwrap().health.listen.is_some());
     }
 
     #[test]

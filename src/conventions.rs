@@ -23,7 +23,7 @@ const FILES: [(&str, &str); 3] = [
 ];
 
 /// All conventions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conventions {
     naming: Naming,
     variables: Vec<WellKnown>,
@@ -31,20 +31,20 @@ pub struct Conventions {
     pub layout: Layout,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Naming {
     function: FunctionNaming,
     object: ObjectNaming,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FunctionNaming {
     name: String,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ObjectNaming {
     key: String,
@@ -57,7 +57,7 @@ struct VariablesFile {
 }
 
 /// A variable that octarm gives a meaning to.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WellKnown {
     /// Its name.

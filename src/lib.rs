@@ -15,7 +15,9 @@ pub mod protocol;
 pub mod aws;
 pub mod blobs;
 pub mod client;
+pub mod health;
 pub mod store;
+pub mod systemd;
 
 // Layer 3: the work.
 pub mod deploy;

@@ -30,6 +30,7 @@ mod problem;
 mod progression;
 mod projects;
 mod prune;
+mod pulse;
 mod registration;
 mod registration_tokens;
 mod releases;
@@ -48,8 +49,9 @@ mod workers;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-pub use tls::TlsError;
+pub use tls::{CertificateRenewal, TlsError};
 
+use pulse::Pulse;
 use secrecy::{ExposeSecret as _, SecretString};
 use tls::Protection;
 use tokio::{net::TcpListener, sync::Notify};
@@ -65,8 +67,10 @@ use crate::{
     blobs::{BlobError, Blobs, BucketBlobs},
     config::{BlobBucket, Retention, Tls},
     conventions::{Conventions, ConventionsError},
+    health::Door,
     model::Fingerprint,
     store::{Database, Store, StoreError, Vault},
+    systemd::Unit,
 };
 
 /// The largest package that is taken.
@@ -109,6 +113,8 @@ pub struct Settings {
     pub upload_silence: Duration,
     /// How often finished logs are looked for, and whether it is time to remove what is old.
     pub tidy_pause: Duration,
+    /// Who is told how it is, where this process is a unit.
+    pub unit: Unit,
 }
 
 impl Settings {
@@ -130,6 +136,7 @@ impl Settings {
             request_within: Duration::from_secs(30),
             upload_silence: Duration::from_mins(1),
             tidy_pause: Duration::from_mins(1),
+            unit: Unit::default(),
         }
     }
 }
@@ -296,6 +303,8 @@ struct Shared {
     news: Arc<Notify>,
     /// The server stops: long polls answer at once.
     closing: CancellationToken,
+    /// Whether the loops come round.
+    pulse: Pulse,
 }
 
 impl Shared {
@@ -322,6 +331,7 @@ pub struct Server {
     address: SocketAddr,
     protection: Option<Protection>,
     first_key: Option<FirstKey>,
+    door: Option<Door>,
     /// Held until the server is gone.
     _lock: Option<folder::Lock>,
 }
@@ -361,12 +371,13 @@ pub async fn start(settings: Settings) -> Result<Server, ServerError> {
         public_url: settings.public_url.clone().or(own).map(Into::into),
         everything: store,
         blobs,
+        pulse: Pulse::new(settings.unit.clone()),
         settings: Arc::new(settings),
         conventions: Arc::new(Conventions::load(None)?),
         news: Arc::new(Notify::new()),
         closing: CancellationToken::new(),
     };
-    Ok(Server { shared, listener, address, protection, first_key, _lock: folder.lock })
+    Ok(Server { shared, listener, address, protection, first_key, door: None, _lock: folder.lock })
 }
 
 fn url(address: SocketAddr, is_protected: bool) -> String {
@@ -398,6 +409,12 @@ impl Server {
         self.protection.as_ref().map(|protection| protection.fingerprint)
     }
 
+    /// Renews the certificate while the server runs, where it has one.
+    pub fn certificate_renewal(&self) -> Option<CertificateRenewal> {
+        let Settings { data, listen, .. } = &*self.shared.settings;
+        self.protection.as_ref().map(|protection| protection.renewal(data, *listen))
+    }
+
     /// The API key that was made at this start, if one was.
     pub fn first_key(&self) -> Option<&FirstKey> {
         self.first_key.as_ref()
@@ -408,25 +425,34 @@ impl Server {
         &self.shared.everything
     }
 
+    /// The same server, which tells those who come through the door how it is.
+    #[must_use]
+    pub fn with_door(self, door: Option<Door>) -> Self {
+        Self { door, ..self }
+    }
+
     /// Serves until `shutdown`; then open long polls answer at once and other requests may end.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), ServerError> {
-        let Self { shared, listener, protection, _lock, .. } = self;
+        let Self { shared, listener, protection, door, _lock, .. } = self;
         let closing = shared.closing.clone();
         // Also when this future is dropped: nothing of the server outlives it.
         let _closed = closing.clone().drop_guard();
         let sweeper = tokio::spawn(sweeper::run(shared.clone()));
         let tidying = tokio::spawn(tidy::run(shared.clone()));
         let hearing = tokio::spawn(listener::run(shared.clone()));
+        let _answering = door.map(|door| pulse::answer(door, shared.clone()));
         let app = router::app(shared.clone());
         let serving = connections::serve(
             listener,
-            protection.map(|protection| protection.acceptor),
+            protection.map(|protection| protection.acceptors()),
             app,
             shared.settings.request_within,
             closing.clone(),
+            &shared.pulse,
         );
         let cut_off = async {
             shutdown.cancelled().await;
+            shared.settings.unit.stopping("letting open requests end");
             closing.cancel();
             tokio::time::sleep(GRACE).await;
         };

@@ -5,35 +5,46 @@
 
 mod assignment;
 mod doctor;
+mod health;
 mod journal;
 mod lease;
 mod local_log;
 mod log_stream;
 mod registration;
+mod reload;
 mod running;
 mod spool;
 mod state;
 mod status;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{debug, info, warn};
 
 pub use doctor::{Check, Diagnosis, Examination, Verdict, examine};
+pub use health::Health;
 pub use local_log::{LocalLine, LocalLog, LogReader};
 pub use registration::{Deregistered, Leave, Registered, Registration, deregister, register};
+pub use reload::{Live, LiveSettings, Renewal};
 pub use state::{Identity, StateError, StateFolder};
 pub use status::{Current, Observed, Phase, Report, observe};
 
-use self::{running::Running, status::Status};
+use self::{
+    health::{LONGEST_PAUSE, LONGEST_POLL},
+    running::Running,
+    status::Status,
+};
 use crate::{
     aws::Pace,
     client::{Backoff, ClientError, WorkerClient, jittered},
-    conventions::Conventions,
     deploy::{Lanes, Memory},
-    model::{DeploymentId, Variable, chain},
+    health::{Door, Report as HealthReport},
+    model::{DeploymentId, chain},
     protocol::{Assignment, ErrorCode, Machine},
 };
 
@@ -46,14 +57,14 @@ pub struct Worker {
     pub identity: Identity,
     /// The machine it runs on.
     pub machine: Machine,
-    /// The conventions.
-    pub conventions: Conventions,
-    /// The variables from its own environment.
-    pub variables: Vec<Variable>,
+    /// The settings that may change while it runs.
+    pub live: Live,
+    /// How it is.
+    pub health: Health,
+    /// Where it tells that to those who ask.
+    pub door: Option<Door>,
     /// The packages that it has verified.
     pub memory: Memory,
-    /// How many deployments it runs at a time.
-    pub concurrency: NonZeroUsize,
     /// After how long without work it ends by itself.
     pub idle_exit: Option<Duration>,
 }
@@ -128,11 +139,12 @@ struct Shared {
 }
 
 /// Runs until it is asked to stop or cannot go on.
-pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> {
+pub async fn run(mut worker: Worker, stopping: Stopping) -> Result<(), WorkerError> {
     let Identity { server, trust, .. } = &worker.identity;
     let client = WorkerClient::new(server, trust, worker.identity.credential(), worker.machine.clone())?;
     worker.state.prune();
-    let status = Status::new(worker.concurrency.get(), stopping.drain.clone());
+    let status = Status::new(worker.live.clone(), stopping.drain.clone());
+    let door = worker.door.take();
     let shared = Arc::new(Shared {
         client,
         status: status.clone(),
@@ -145,10 +157,17 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
     });
     let telling =
         AbortOnDropHandle::new(tokio::spawn(status.clone().keep(shared.worker.state.path().to_owned())));
+    let _answering = door.map(|door| {
+        let asked = Arc::clone(&shared);
+        AbortOnDropHandle::new(tokio::spawn(door.serve(move || std::future::ready(asked.report()))))
+    });
     let mut runs = JoinSet::new();
-    let ended = poll(&shared, &mut runs).await;
+    // Until the last deployment has ended: while the worker drains, a wish to cancel arrives at once as ever.
+    let mut session = None;
+    let ended = poll(&shared, &mut runs, &mut session).await;
+    shared.worker.health.draining();
     // What runs comes to its end, also where the server wants no more of this worker: it then learns that by itself.
-    while runs.join_next().await.is_some() {}
+    while next_end(&shared, &mut runs).await.is_some() {}
     drop(telling);
     status.end(shared.worker.state.path());
     ended?;
@@ -160,20 +179,42 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
     Ok(())
 }
 
+impl Shared {
+    fn report(&self) -> HealthReport {
+        self.worker.health.report(&self.worker.live, &self.pace)
+    }
+}
+
+/// The next end of a deployment; while it is waited for, signs of life of what runs are this loop's.
+async fn next_end(shared: &Shared, runs: &mut JoinSet<bool>) -> Option<Result<bool, JoinError>> {
+    loop {
+        tokio::select! {
+            ended = runs.join_next() => return ended,
+            () = shared.worker.health.prodded() => shared.worker.health.round(),
+        }
+    }
+}
+
 /// Takes deployments while there is room, until it is asked to drain.
-async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), WorkerError> {
+async fn poll(
+    shared: &Arc<Shared>,
+    runs: &mut JoinSet<bool>,
+    session: &mut Option<Session>,
+) -> Result<(), WorkerError> {
     let drain = &shared.stopping.drain;
+    let mut live = shared.worker.live.clone();
     let mut backoff = Backoff::default();
     let mut is_away = false;
     let mut worked = Instant::now();
-    // None until the session stands.
-    let mut session = None;
     while !drain.is_cancelled() {
+        shared.worker.health.round();
         let mut ended = runs.try_join_next();
-        if ended.is_none() && runs.len() >= shared.worker.concurrency.get() {
+        if ended.is_none() && runs.len() >= live.now().concurrency.get() {
             ended = tokio::select! {
                 () = drain.cancelled() => break,
-                ended = runs.join_next() => ended,
+                // There may be more room now.
+                () = live.changed() => continue,
+                ended = next_end(shared, runs) => ended,
             };
         }
         if ended.is_some() {
@@ -186,7 +227,7 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
             }
             // Its end could not be reported: it would come back at once.
             Some(_) => {
-                stop_or_wait(&shared.stopping, backoff.pause(None)).await;
+                stop_or_wait(shared, backoff.pause(None)).await;
                 continue;
             }
             None => {}
@@ -195,11 +236,15 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
             // A claim that is cut off here may have been answered: its lease then runs out unused and the
             // deployment is handed out again.
             () = drain.cancelled() => break,
-            result = turn(shared, &mut session, worked) => result,
+            result = turn(shared, session, worked) => result,
         };
         if result.is_ok() {
             shared.status.contact();
             shared.status.hindered(None);
+        }
+        // Who is not wanted has no start to be done with.
+        if !result.as_ref().is_err_and(is_final) {
+            shared.worker.health.polled(&result);
         }
         match result {
             Ok(Turn::Work(assignment)) => {
@@ -222,7 +267,7 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
                     info!("idle for long enough: stopping");
                     break;
                 }
-                stop_or_wait(&shared.stopping, jittered(time)).await;
+                stop_or_wait(shared, jittered(time)).await;
             }
             Ok(Turn::Leave) => {
                 info!("the worker is being deregistered: no more work will come");
@@ -238,7 +283,7 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
                     seconds = time.as_secs_f32(),
                     "an earlier process of this worker still holds a lease: waiting for its end"
                 );
-                stop_or_wait(&shared.stopping, time).await;
+                stop_or_wait(shared, time).await;
             }
             Err(error) if is_final(&error) => return Err(error.into()),
             // Also what looks final to a single request: a proxy's page, a full disk, a newer server's answer. A
@@ -251,7 +296,7 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
                 if !std::mem::replace(&mut is_away, true) {
                     warn!(error = chain(&error), "trying again until the server answers");
                 }
-                stop_or_wait(&shared.stopping, time).await;
+                stop_or_wait(shared, time).await;
             }
         }
     }
@@ -274,13 +319,15 @@ struct Session {
 /// Starts the session if there is none, then asks for work once.
 async fn turn(shared: &Shared, session: &mut Option<Session>, worked: Instant) -> Result<Turn, ClientError> {
     let Shared { client, worker, running, .. } = shared;
+    let health = &worker.health;
     let wait = if let Some(session) = session {
         session.wait
     } else {
         let answer = client.start_session().await?;
         info!(worker = %answer.worker_id, environment = answer.environment, server = worker.identity.server, "polling for deployments");
-        let wait = Duration::from_millis(answer.poll_wait_ms);
-        let watching = tokio::spawn(running.clone().watch(client.clone(), wait));
+        health.session_stands();
+        let wait = Duration::from_millis(answer.poll_wait_ms).min(LONGEST_POLL);
+        let watching = tokio::spawn(running.clone().watch(client.clone(), health.clone(), wait));
         session.insert(Session { wait, _watching: AbortOnDropHandle::new(watching) }).wait
     };
     // A poll is not to outlast the time after which this process ends for want of work.
@@ -295,10 +342,15 @@ async fn turn(shared: &Shared, session: &mut Option<Session>, worked: Instant) -
     })
 }
 
-async fn stop_or_wait(stopping: &Stopping, time: Duration) {
-    tokio::select! {
-        () = stopping.drain.cancelled() => {}
-        () = tokio::time::sleep(time) => {}
+/// Waits, but not without coming round: a server may ask for a long pause.
+async fn stop_or_wait(shared: &Shared, time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        tokio::select! {
+            () = shared.stopping.drain.cancelled() => return,
+            () = tokio::time::sleep_until(end.min(Instant::now() + LONGEST_PAUSE)) => {}
+        }
+        shared.worker.health.round();
     }
 }
 

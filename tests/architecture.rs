@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms in the order of the layers; a room may import only rooms before it in this list.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 21] = [
     "model",
     "version",
     "template",
@@ -15,6 +15,8 @@ const ROOMS: [&str; 19] = [
     "aws",
     "blobs",
     "store",
+    "systemd",
+    "health",
     "deploy",
     "worker",
     "server",
@@ -33,7 +35,7 @@ const STRANGERS: [(&str, &str, &str); 5] = [
     ("deploy", "client", "the engine runs without a server too"),
 ];
 /// Vocabularies of others, each at home in one room.
-const VOCABULARIES: [(&str, &[&str]); 11] = [
+const VOCABULARIES: [(&str, &[&str]); 13] = [
     ("aws_sdk_", &["aws"]),
     ("sqlx::", &["store"]),
     ("axum::", &["server"]),
@@ -43,6 +45,9 @@ const VOCABULARIES: [(&str, &[&str]); 11] = [
     ("tar::", &["package", "server"]),
     ("bzip2::", &["package"]),
     ("reqwest::", &["client"]),
+    ("sd_notify::", &["systemd"]),
+    // The server has axum; the page of a daemon's health is too small for that.
+    ("hyper::", &["health"]),
     ("indicatif::", &["cli"]),
     // What the worker API is made of tells its own schema, and the server puts it into its document.
     ("schemars::", &["model", "protocol", "server"]),

@@ -12,6 +12,7 @@ mod fake;
 mod package;
 mod server;
 mod support;
+mod systemd;
 mod template;
 mod version;
 mod whole;

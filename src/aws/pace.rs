@@ -4,7 +4,10 @@
 //! the same account: a refusal for too many calls slows everybody here down, once, and good answers speed them up again.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,14 @@ impl Pace {
     pub(super) async fn read(&self) -> Turn {
         self.reads.take().await
     }
+
+    /// How many calls were made, and how many of them were refused as one too many.
+    pub fn counts(&self) -> (u64, u64) {
+        let of = |count: fn(&Meter) -> &AtomicU64| {
+            count(&self.changes).load(Relaxed) + count(&self.reads).load(Relaxed)
+        };
+        (of(|meter| &meter.calls), of(|meter| &meter.refusals))
+    }
 }
 
 /// The right to one call. What came of the call is told to it, so that all learn from that.
@@ -59,6 +70,7 @@ impl Turn {
 
     /// It was refused as one too many: everybody waits as long as AWS asks, and asks less often from then on.
     pub(super) fn throttled(self, retry_after: Option<Duration>) {
+        self.meter.refusals.fetch_add(1, Relaxed);
         let mut rate = self.meter.rate();
         let now = Instant::now();
         // Of calls that were under way together, the first one counts.
@@ -77,6 +89,8 @@ struct Meter {
     queue: tokio::sync::Mutex<()>,
     rate: Mutex<Rate>,
     least: Duration,
+    calls: AtomicU64,
+    refusals: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -90,7 +104,13 @@ impl Meter {
     fn new(each_second: u32) -> Arc<Self> {
         let least = Duration::from_secs(1) / each_second;
         let rate = Rate { next: Instant::now(), pause: least, slowed: Instant::now() };
-        Arc::new(Self { queue: tokio::sync::Mutex::default(), rate: Mutex::new(rate), least })
+        Arc::new(Self {
+            queue: tokio::sync::Mutex::default(),
+            rate: Mutex::new(rate),
+            least,
+            calls: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+        })
     }
 
     async fn take(self: &Arc<Self>) -> Turn {
@@ -108,6 +128,7 @@ impl Meter {
         // From when it was due: timers are late, and that must not add up.
         let due = rate.next.max(taken.checked_sub(rate.pause).unwrap_or(taken));
         rate.next = due + rate.pause;
+        self.calls.fetch_add(1, Relaxed);
         Turn { meter: Arc::clone(self), taken }
     }
 
@@ -201,6 +222,7 @@ mod tests {
         two.throttled(None);
         pace.change().await.accepted();
         assert!(began.elapsed() >= Duration::from_millis(300));
+        assert_eq!(pace.counts(), (3, 2));
         let pause = pace.changes.rate().pause;
         assert!(pause < pace.changes.least * 2, "two that were under way together slow down once: {pause:?}");
     }

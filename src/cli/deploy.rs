@@ -22,7 +22,7 @@ use crate::{
     deploy::{self, Event, Guard, Job, Log, Progress, Ran, Redactor, bytes},
     exit::Exit,
     model::{Outcome, Variable},
-    shutdown,
+    shutdown::{self, Wishes},
     template::{Variables, names},
 };
 
@@ -78,7 +78,7 @@ pub(super) async fn run(
     let cancel = CancellationToken::new();
     let leave = CancellationToken::new();
     // The first signal cancels at the next safe point, the second leaves.
-    shutdown::listen(cancel.clone(), leave.clone(), CancellationToken::new())
+    shutdown::listen(Wishes { drain: cancel.clone(), cancel: leave.clone(), ..Wishes::default() }, || None)
         .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
     let file_name =
         args.package.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

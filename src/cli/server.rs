@@ -11,22 +11,22 @@ use clap::{Args, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{CliError, Output, config};
+use super::{CliError, Output, config, life};
 use crate::{
-    config::{Environment, Flags, LogConfig, ServerConfig},
+    config::{Environment, Flags, ServerConfig},
     exit::Exit,
     server::{self, BackedUp, BackupError, Restored, Rotated, ServerError, Settings},
-    shutdown,
+    shutdown::Wishes,
     store::{Judged, RESTORED},
+    systemd::Unit,
     telemetry,
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ServerCommand {
-    /// Serve until SIGTERM
+    /// Serve until SIGTERM; SIGHUP reads log level and certificate again
     Run {
         #[command(flatten)]
         settings: ServerSettings,
@@ -107,7 +107,7 @@ pub(super) enum ServerConfigCommand {
 }
 
 /// Where the server keeps what it keeps.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ServerPlace {
     /// The configuration file; else /etc/octarm/server.toml where there is one
     #[arg(long, value_name = "FILE")]
@@ -132,7 +132,7 @@ pub(super) struct ServerPlace {
     blobs_region: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ServerSettings {
     #[command(flatten)]
     place: ServerPlace,
@@ -155,7 +155,7 @@ pub(super) struct ServerSettings {
 
 /// What is kept of each kind, what either of its two says; everything where neither is given. The current and the last good
 /// release of an environment are kept in any case, and what a kept release is made of.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Retention")]
 struct RetentionArgs {
     /// Keep the last so many releases of each environment of each project, and as many that were not deployed yet
@@ -182,16 +182,17 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     match command {
         ServerCommand::Run { settings, address_file } => {
-            let (settings, log) = read(settings, environment)?;
-            serve(settings, &log, address_file.as_deref(), output).await
+            let known = environment.clone();
+            let read = move || read_config(settings.clone(), &known);
+            serve(read, address_file.as_deref(), environment, output).await
         }
         ServerCommand::Prune { settings, dry_run } => {
-            let settings = read(settings, environment)?.0;
+            let settings = settings_of(read_config(settings, environment)?);
             show_pruned(&Box::pin(server::prune(&settings, dry_run)).await?, dry_run, output);
             Ok(Exit::Done)
         }
         ServerCommand::CheckConfig { settings } => {
-            let right = server::check(&read(settings, environment)?.0).await?;
+            let right = server::check(&settings_of(read_config(settings, environment)?)).await?;
             output.result(right.join("\n"), &json!(right));
             Ok(Exit::Done)
         }
@@ -201,7 +202,7 @@ pub(super) async fn run(
             Ok(Exit::Done)
         }
         ServerCommand::Backup { place, output: file, with_master_key } => {
-            let settings = read_place(place, environment)?.0;
+            let settings = settings_of(read_place(place, environment)?);
             if file == Path::new("-") {
                 return stream_backup(&settings, with_master_key, output).await;
             }
@@ -211,13 +212,13 @@ pub(super) async fn run(
             Ok(Exit::Done)
         }
         ServerCommand::Restore { file, place } => {
-            let settings = read_place(place, environment)?.0;
+            let settings = settings_of(read_place(place, environment)?);
             let restored = server::restore(&settings, &file).await?;
             tell_restored(&settings.data, &restored, output);
             Ok(Exit::Done)
         }
         ServerCommand::TakeOver { place } => {
-            let taken = server::take_over(&read_place(place, environment)?.0).await?;
+            let taken = server::take_over(&settings_of(read_place(place, environment)?)).await?;
             let text = format!(
                 "the packages in `{taken}` are this database's; no other copy of it removes any of them"
             );
@@ -225,7 +226,7 @@ pub(super) async fn run(
             Ok(Exit::Done)
         }
         ServerCommand::RotateMasterKey { place, new_key } => {
-            let settings = read_place(place, environment)?.0;
+            let settings = settings_of(read_place(place, environment)?);
             let rotated = server::rotate_master_key(&settings, new_key.as_deref()).await?;
             tell_rotated(&rotated, output);
             Ok(Exit::Done)
@@ -233,15 +234,15 @@ pub(super) async fn run(
     }
 }
 
-fn read(given: ServerSettings, environment: &Environment) -> Result<(Settings, LogConfig), CliError> {
+fn read_config(given: ServerSettings, environment: &Environment) -> Result<ServerConfig, CliError> {
     let (file, flags) = flags(given);
-    read_flags(file.as_deref(), flags, environment)
+    Ok(ServerConfig::read(file.as_deref(), environment, flags)?)
 }
 
-fn read_place(place: ServerPlace, environment: &Environment) -> Result<(Settings, LogConfig), CliError> {
+fn read_place(place: ServerPlace, environment: &Environment) -> Result<ServerConfig, CliError> {
     let mut flags = Flags::new();
     let file = place.into_flags(&mut flags);
-    read_flags(file.as_deref(), flags, environment)
+    Ok(ServerConfig::read(file.as_deref(), environment, flags)?)
 }
 
 /// The file that was named, and what the command line says.
@@ -281,13 +282,8 @@ impl ServerPlace {
     }
 }
 
-fn read_flags(
-    file: Option<&Path>,
-    flags: Flags,
-    environment: &Environment,
-) -> Result<(Settings, LogConfig), CliError> {
-    let config = ServerConfig::read(file, environment, flags)?;
-    let settings = Settings {
+fn settings_of(config: ServerConfig) -> Settings {
+    Settings {
         database: config.database_url,
         master_key: config.master_key,
         public_url: config.public_url,
@@ -298,8 +294,7 @@ fn read_flags(
         tls: config.tls,
         retention: config.retention,
         ..Settings::new(config.data, config.listen)
-    };
-    Ok((settings, config.log))
+    }
 }
 
 /// Makes a backup in the folder for temporary files, and writes it to standard output once it is checked.
@@ -411,18 +406,23 @@ fn tell_rotated(rotated: &Rotated, output: Output) {
 }
 
 async fn serve(
-    settings: Settings,
-    log: &LogConfig,
+    read: impl Fn() -> Result<ServerConfig, CliError> + Send + 'static,
     address_file: Option<&Path>,
+    environment: &Environment,
     output: Output,
 ) -> Result<Exit, CliError> {
-    telemetry::start(log, output.has_stderr_colour())?;
+    let config = read()?;
+    let telemetry = telemetry::start(&config.log, environment, output.has_stderr_colour())?;
     allow_connections();
-    let stop = CancellationToken::new();
-    shutdown::listen(stop.clone(), CancellationToken::new(), CancellationToken::new())
-        .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
+    let unit = Unit::of_process(environment);
+    let wishes = Wishes::default();
+    let stop = wishes.drain.clone();
+    // A server's requests end within seconds, or are cut off.
+    life::listen(wishes, || None)?;
 
-    let server = server::start(settings).await?;
+    let door = life::open_door(config.health.listen).await?;
+    let settings = Settings { unit: unit.clone(), ..settings_of(config.clone()) };
+    let server = server::start(settings).await?.with_door(door);
     if let Some(first) = server.first_key() {
         // On a terminal a person looks; a log would keep it for everybody.
         if std::io::stdout().is_terminal() {
@@ -433,10 +433,14 @@ async fn serve(
     if let Some(file) = address_file {
         write_whole(file, &url)?;
     }
+    let mut reload = life::ServerReload { running: config, certificate: server.certificate_renewal() };
+    let _reloading = life::on_hangup(unit.clone(), telemetry, move || reload.take(read()?))?;
     // Last: who has read this line finds the file.
     // With it, workers and clients know this server: `--fingerprint`.
     let fingerprint = server.fingerprint().map(tracing::field::display);
     info!(url, fingerprint, "listening");
+    unit.ready();
+    unit.status(&format!("serving {url}"));
     server.serve(stop).await?;
     info!("stopped");
     Ok(Exit::Done)

@@ -19,7 +19,7 @@ use crate::{
     client::{Backoff, ClientError, Collection, Listed, LogPart, ServerClient},
     exit::Exit,
     model::{LogLine, TaskId, chain},
-    shutdown,
+    shutdown::{self, Wishes},
 };
 
 /// How long one question for more log waits at the server.
@@ -235,7 +235,7 @@ fn graver(one: Exit, other: Exit) -> Exit {
 /// Listens for signals: what was started goes on without whoever waits for it, and its ids must still be told.
 pub(super) fn signals() -> Result<CancellationToken, CliError> {
     let stop = CancellationToken::new();
-    shutdown::listen(stop.clone(), CancellationToken::new(), CancellationToken::new())
+    shutdown::listen(Wishes { drain: stop.clone(), ..Wishes::default() }, || None)
         .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
     Ok(stop)
 }

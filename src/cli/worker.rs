@@ -109,9 +109,10 @@ pub(super) async fn run(
         WorkerCommand::Register(args) => register::run(*args, environment, output).await,
         WorkerCommand::Run { state, concurrency, idle_exit, ephemeral } => {
             let concurrency = concurrency.map(|number| ("deployments.concurrency", number.to_string()));
-            let config = read_config_with(&state, environment, concurrency)?;
+            let known = environment.clone();
+            let read = move || read_config_with(&state, &known, concurrency.clone());
             let idle_exit = idle_exit.map(|seconds| Duration::from_secs(seconds.into()));
-            run::serve(&config, idle_exit, ephemeral, environment, output).await
+            run::serve(read, idle_exit, ephemeral, environment, output).await
         }
         WorkerCommand::Deregister { state, force, wait } => {
             let config = read_config(&state, environment)?;

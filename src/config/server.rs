@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    ConfigError, Environment, Flags, LogConfig, Origin, Setting, default_folder,
+    ConfigError, Environment, Flags, LogConfig, Origin, Setting,
+    daemon::HealthConfig,
+    default_folder,
     origin::{hidden, traced},
     read,
     retention::{Retention, Section},
@@ -77,6 +79,8 @@ pub struct ServerConfig {
     pub tls: Tls,
     /// What is kept, and for how long.
     pub retention: Retention,
+    /// Where it tells how it is.
+    pub health: HealthConfig,
     /// What operators read.
     pub log: LogConfig,
 }
@@ -107,6 +111,8 @@ struct File {
     tls_key: Option<PathBuf>,
     #[serde(default)]
     retention: Section,
+    #[serde(default)]
+    health: HealthConfig,
     #[serde(default)]
     log: LogConfig,
 }
@@ -185,6 +191,7 @@ impl ServerConfig {
             unknown_after: Duration::from_secs(file.unknown_after_seconds.into()),
             worker_session: Duration::from_secs(file.worker_session_seconds.into()),
             retention: file.retention.read()?,
+            health: file.health.checked()?,
             log: file.log,
         })
     }
@@ -226,6 +233,7 @@ impl ServerConfig {
             worker_session,
             tls,
             retention,
+            health,
             log,
         } = self;
         let Retention { releases, packages, logs_days } = retention;
@@ -265,6 +273,7 @@ impl ServerConfig {
             ("retention.logs_days", json!(logs_days)),
         ];
         settings.extend(log.settings());
+        settings.extend(health.settings());
         settings
     }
 }

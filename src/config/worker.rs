@@ -3,12 +3,19 @@
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ConfigError, Environment, Flags, LogConfig, Setting, default_folder, origin::traced, read};
+use super::{
+    ConfigError, Environment, Flags, LogConfig, Setting,
+    daemon::{HealthConfig, StopTable},
+    default_folder,
+    origin::traced,
+    read,
+};
 
 /// Each deployment needs room for a package and its zip.
 const MOST: usize = 100;
@@ -28,6 +35,10 @@ pub struct WorkerConfig {
     pub from_environment: Vec<String>,
     /// How many deployments it runs at a time.
     pub concurrency: NonZeroUsize,
+    /// How long a worker that drains waits for what runs before it cancels it.
+    pub drain_deadline: Duration,
+    /// Where it tells how it is.
+    pub health: HealthConfig,
     /// What operators read.
     pub log: LogConfig,
 }
@@ -42,6 +53,10 @@ struct File {
     variables: VariablesTable,
     #[serde(default)]
     deployments: DeploymentsTable,
+    #[serde(default)]
+    stop: StopTable,
+    #[serde(default)]
+    health: HealthConfig,
     #[serde(default)]
     log: LogConfig,
 }
@@ -92,6 +107,8 @@ impl WorkerConfig {
             machine_id: file.machine_id.filter(|id| !id.is_empty()),
             from_environment: file.variables.from_environment,
             concurrency: at_most(file.deployments.concurrency)?,
+            drain_deadline: file.stop.deadline(),
+            health: file.health.checked()?,
             log: file.log,
         })
     }
@@ -110,15 +127,26 @@ impl WorkerConfig {
 
     /// By their names in the file, in its order.
     fn settings(self) -> Vec<(&'static str, Value)> {
-        let Self { state, conventions, machine_id, from_environment, concurrency, log } = self;
+        let Self {
+            state,
+            conventions,
+            machine_id,
+            from_environment,
+            concurrency,
+            drain_deadline,
+            health,
+            log,
+        } = self;
         let mut settings = vec![
             ("state", json!(state)),
             ("conventions", json!(conventions)),
             ("machine_id", json!(machine_id)),
             ("deployments.concurrency", json!(concurrency)),
             ("variables.from_environment", json!(from_environment)),
+            ("stop.drain_deadline_seconds", json!(drain_deadline.as_secs())),
         ];
         settings.extend(log.settings());
+        settings.extend(health.settings());
         settings
     }
 }

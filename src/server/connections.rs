@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, pin::pin, time::Duration};
 
+use super::pulse::{Pulse, TICK};
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::Request,
@@ -13,7 +14,11 @@ use hyper_util::{
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    time::{interval, timeout},
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{either::Either, sync::CancellationToken, task::TaskTracker};
 use tower::{BoxError, Service, ServiceExt as _};
@@ -21,10 +26,11 @@ use tower::{BoxError, Service, ServiceExt as _};
 /// Serves until `closing`, and then until the requests that are open have ended.
 pub(super) async fn serve<S>(
     mut listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<watch::Receiver<TlsAcceptor>>,
     app: S,
     within: Duration,
     closing: CancellationToken,
+    pulse: &Pulse,
 ) where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
@@ -33,13 +39,17 @@ pub(super) async fn serve<S>(
     // From the moment that a request could begin, so idle connections end too.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(within);
     let open = TaskTracker::new();
+    let mut ticks = interval(TICK);
     loop {
+        pulse.taking();
         let (stream, peer) = tokio::select! {
             accepted = Listener::accept(&mut listener) => accepted,
+            _ = ticks.tick() => continue,
             () = closing.cancelled() => break,
         };
         let service = TowerToHyperService::new(app.clone().map_request(taken));
-        let (builder, tls, closing) = (builder.clone(), tls.clone(), closing.clone());
+        let (builder, tls, closing) =
+            (builder.clone(), tls.as_ref().map(|tls| tls.borrow().clone()), closing.clone());
         open.spawn(async move {
             let stream = match tls {
                 None => Either::Left(stream),

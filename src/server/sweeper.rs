@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Shared;
+use crate::model::chain;
 
 /// The longest pause: how late a deployment may be handed out again at worst.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -11,7 +12,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Sweeps until the server closes.
 pub(super) async fn run(shared: Shared) {
     loop {
-        let pause = match shared.store().sweep(shared.settings.unknown_after).await {
+        let swept = shared.store().sweep(shared.settings.unknown_after).await;
+        shared.pulse.sweeping(swept.as_ref().err().map(|error| chain(error)));
+        let pause = match swept {
             Ok(swept) => {
                 if swept.changed > 0 {
                     tracing::warn!(changed = swept.changed, "deployments lost their worker");

@@ -13,6 +13,7 @@ use rustls::{
     crypto::aws_lc_rs::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::folder;
@@ -55,10 +56,50 @@ pub enum TlsError {
 }
 
 /// What protects the connections.
-#[derive(Clone)]
 pub(super) struct Protection {
-    pub(super) acceptor: TlsAcceptor,
+    acceptor: watch::Sender<TlsAcceptor>,
     pub(super) fingerprint: Fingerprint,
+}
+
+impl Protection {
+    /// What takes a connection: for each one that is asked for anew, since a certificate may be renewed.
+    pub(super) fn acceptors(&self) -> watch::Receiver<TlsAcceptor> {
+        self.acceptor.subscribe()
+    }
+
+    pub(super) fn renewal(&self, data: &Path, listen: SocketAddr) -> CertificateRenewal {
+        let (acceptor, fingerprint) = (self.acceptor.clone(), self.fingerprint);
+        CertificateRenewal { acceptor, fingerprint, data: data.to_owned(), listen }
+    }
+}
+
+/// Renews the certificate of a server that runs.
+pub struct CertificateRenewal {
+    acceptor: watch::Sender<TlsAcceptor>,
+    fingerprint: Fingerprint,
+    data: PathBuf,
+    listen: SocketAddr,
+}
+
+impl std::fmt::Debug for CertificateRenewal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CertificateRenewal").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+    }
+}
+
+impl CertificateRenewal {
+    /// Reads certificate and key again. New connections get what is there now; open ones keep what they have. Answers the
+    /// fingerprint, if it is another one. From files only: a certificate of our own making does not run out.
+    pub fn renew(&mut self, tls: &Tls) -> Result<Option<Fingerprint>, TlsError> {
+        if !matches!(tls, Tls::Files { .. }) {
+            return Ok(None);
+        }
+        let Some((acceptor, fingerprint)) = read(tls, &self.data, self.listen)? else { return Ok(None) };
+        // Also under the same fingerprint: those that vouch for it may be others.
+        self.acceptor.send_replace(acceptor);
+        let is_other = std::mem::replace(&mut self.fingerprint, fingerprint) != fingerprint;
+        Ok(is_other.then_some(fingerprint))
+    }
 }
 
 impl std::fmt::Debug for Protection {
@@ -69,6 +110,11 @@ impl std::fmt::Debug for Protection {
 
 /// Reads the certificate, or makes it; none for plain HTTP.
 pub(super) fn prepare(tls: &Tls, data: &Path, listen: SocketAddr) -> Result<Option<Protection>, TlsError> {
+    let read = read(tls, data, listen)?;
+    Ok(read.map(|(acceptor, fingerprint)| Protection { acceptor: watch::Sender::new(acceptor), fingerprint }))
+}
+
+fn read(tls: &Tls, data: &Path, listen: SocketAddr) -> Result<Option<(TlsAcceptor, Fingerprint)>, TlsError> {
     let (certificate, key) = match tls {
         Tls::Off => return Ok(None),
         Tls::Automatic if listen.ip().is_loopback() => return Ok(None),
@@ -91,7 +137,7 @@ pub(super) fn prepare(tls: &Tls, data: &Path, listen: SocketAddr) -> Result<Opti
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
         .map_err(|source| TlsError::Unfit { certificate, key, source })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Some(Protection { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint: Fingerprint(sha256) }))
+    Ok(Some((TlsAcceptor::from(Arc::new(config)), Fingerprint(sha256))))
 }
 
 /// Whether a server would make a certificate at its next start.

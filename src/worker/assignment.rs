@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{error, info, warn};
 
 use super::{
-    LocalLine, Shared,
+    LiveSettings, LocalLine, Shared,
     journal::Journal,
     lease::{Keeper, is_end},
     log_stream::LogStream,
@@ -34,9 +34,14 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
     let deployment = assignment.deployment;
     info!(%deployment, task = %assignment.task, fence = %assignment.fence, reconcile = assignment.reconcile, package = assignment.package.file_name, "claimed");
     let shown = Arc::new(shared.status.show(&assignment));
+    let health = &shared.worker.health;
+    let _deploying = health.deploying(&assignment);
+    // To the end as they are now.
+    let settings = shared.worker.live.now();
     let keeper = Keeper {
         client: shared.client.clone(),
         status: shared.status.clone(),
+        health: health.clone(),
         deployment,
         fence: assignment.fence,
         cancel,
@@ -64,13 +69,16 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
     let stream = LogStream::new(keeper.clone(), lease.clone(), assignment.log_offset, unsent);
     let streaming = AbortOnDropHandle::new(tokio::spawn(stream.serve(received)));
 
-    let engine = Engine { shared, keeper: &keeper, lease: &lease, assignment: &assignment, shown: &shown };
+    let engine =
+        Engine { shared, settings, keeper: &keeper, lease: &lease, assignment: &assignment, shown: &shown };
     let outcome = engine.to_outcome(&folder, prepared, spool, lines).await;
+    let ended = outcome.as_ref().ok().cloned();
     shown.phase(Phase::Reporting);
     let reported = match (outcome, streaming.await.ok().flatten()) {
         (Ok(outcome), Some(stream)) => report(&keeper, &lease, outcome, stream).await,
         _ => false,
     };
+    health.ended(ended.as_ref().filter(|_| reported));
     let removed = if reported {
         fs_err::remove_dir_all(&folder)
     } else {
@@ -86,6 +94,7 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
 
 struct Engine<'a> {
     shared: &'a Arc<Shared>,
+    settings: Arc<LiveSettings>,
     keeper: &'a Keeper,
     lease: &'a Lease,
     assignment: &'a Assignment,
@@ -196,11 +205,9 @@ impl Engine<'_> {
             pace: self.shared.pace.clone(),
             dry_run: false,
         };
-        let (shared, engine_log) = (Arc::clone(self.shared), log.clone());
+        let (settings, engine_log) = (Arc::clone(&self.settings), log.clone());
         let engine =
-            tokio::spawn(
-                async move { deploy::run(job, &shared.worker.conventions, &engine_log, &guard).await },
-            );
+            tokio::spawn(async move { deploy::run(job, &settings.conventions, &engine_log, &guard).await });
         let mut engine = AbortOnDropHandle::new(engine);
         let result = tokio::select! {
             result = &mut engine => result,
@@ -296,8 +303,8 @@ impl Engine<'_> {
 
     /// The worker's own variables, and the server's over them.
     fn variables(&self) -> Variables {
-        let mut variables: Variables = self.shared.worker.variables.iter().cloned().collect();
-        let conventions = &self.shared.worker.conventions;
+        let mut variables: Variables = self.settings.variables.iter().cloned().collect();
+        let conventions = &self.settings.conventions;
         variables.extend(self.assignment.variables.iter().cloned().map(|mut variable| {
             // What the conventions call sensitive is hidden though its owner did not say so.
             variable.sensitive |= conventions.is_sensitive(&variable.name);

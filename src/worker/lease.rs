@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::status::Status;
+use super::{health::Health, status::Status};
 use crate::{
     client::{ClientError, WorkerClient},
     deploy::{Lease, Moment},
@@ -18,6 +18,7 @@ use crate::{
 pub(super) struct Keeper {
     pub(super) client: WorkerClient,
     pub(super) status: Status,
+    pub(super) health: Health,
     pub(super) deployment: DeploymentId,
     pub(super) fence: Fence,
     /// Cancelled when the server passes on that somebody asked for it.
@@ -31,7 +32,9 @@ impl Keeper {
     /// have waited long for its answer.
     pub(super) async fn begin(&self) -> Result<(Lease, Duration), ClientError> {
         let sent = Moment::now();
-        let answer = self.client.renew(self.deployment, self.fence).await?;
+        let answer = self.client.renew(self.deployment, self.fence).await;
+        self.health.renewed(&answer);
+        let answer = answer?;
         self.note(answer.cancel);
         let term = Duration::from_millis(answer.lease_ms);
         Ok((Lease::new(sent, term), term))
@@ -41,11 +44,13 @@ impl Keeper {
     pub(super) async fn keep(self, lease: Lease, mut term: Duration) {
         loop {
             // A renewal that fails is tried again soon, for as long as the lease lasts.
-            let mut wait = term / 3;
+            let mut wait = (term / 3).min(self.health.renews_within());
             tokio::time::sleep(wait.min(lease.left())).await;
             loop {
                 let sent = Moment::now();
-                match self.client.renew(self.deployment, self.fence).await {
+                let answer = self.client.renew(self.deployment, self.fence).await;
+                self.health.renewed(&answer);
+                match answer {
                     Ok(answer) => {
                         term = Duration::from_millis(answer.lease_ms);
                         lease.renew(sent, term);
@@ -84,6 +89,7 @@ impl Keeper {
     fn lose(&self, lease: &Lease, error: &ClientError) {
         if !self.lost.is_cancelled() {
             warn!(deployment = %self.deployment, error = chain(error), "the lease is lost");
+            self.health.lease_lost();
         }
         lease.lose();
         self.lost.cancel();

@@ -106,6 +106,7 @@ impl LogStream {
         match self.keeper.client.append_log(deployment, fence, at, chunk).await {
             Ok(answer) => {
                 self.keeper.note(answer.cancel);
+                self.keeper.health.log_sent(length);
                 self.sent += length;
                 self.has_left_out = false;
                 backoff.reset();
@@ -219,7 +220,11 @@ mod tests {
         let machine = Machine { host: "h".to_owned(), id: "m".to_owned() };
         let keeper = Keeper {
             client: WorkerClient::new(url, &Trust::default(), credential, machine).unwrap(),
-            status: super::super::status::Status::new(1, CancellationToken::new()),
+            status: crate::worker::status::Status::new(
+                crate::worker::Live::with_room(1),
+                CancellationToken::new(),
+            ),
+            health: crate::worker::Health::new(crate::systemd::Unit::default()),
             deployment: DeploymentId(1),
             fence: Fence(1),
             cancel: CancellationToken::new(),

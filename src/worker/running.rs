@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
+use super::health::Health;
 use crate::{
     client::{Backoff, WorkerClient, jittered},
     model::{DeploymentId, Fence, chain},
@@ -61,7 +62,7 @@ impl Running {
 
     /// Keeps a poll open while there is something to cancel. Ends when the server knows no such call: the answers to
     /// renewals and log chunks carry the wish as well.
-    pub(super) async fn watch(self, client: WorkerClient, wait: Duration) {
+    pub(super) async fn watch(self, client: WorkerClient, health: Health, wait: Duration) {
         let mut backoff = Backoff::default();
         loop {
             let asked = self.uncancelled();
@@ -74,6 +75,7 @@ impl Running {
                 // What runs is another now: the question is out of date.
                 () = self.changed.notified() => continue,
             };
+            health.watched(&answer);
             match answer {
                 Ok(answer) if answer.cancel.is_empty() => {
                     backoff.reset();

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{StateError, StateFolder};
+use super::{Live, StateError, StateFolder};
 use crate::{
     deploy::{Lease, Moment, Progress},
     model::{DeploymentId, Fence, chain},
@@ -168,7 +168,7 @@ fn path(folder: &Path) -> PathBuf {
 pub(super) struct Status {
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
-    places: usize,
+    live: Live,
     drain: CancellationToken,
 }
 
@@ -197,11 +197,11 @@ impl Drop for Shown {
 }
 
 impl Status {
-    /// Of a process that has room for so many deployments.
-    pub(super) fn new(places: usize, drain: CancellationToken) -> Self {
+    /// Of a process with these settings.
+    pub(super) fn new(live: Live, drain: CancellationToken) -> Self {
         let state =
             State { since: Timestamp::now(), last_contact: None, hindrance: None, running: Vec::new() };
-        Self { state: Arc::new(Mutex::new(state)), changed: Arc::default(), places, drain }
+        Self { state: Arc::new(Mutex::new(state)), changed: Arc::default(), live, drain }
     }
 
     /// The server answered.
@@ -291,10 +291,11 @@ impl Status {
             })
             .collect();
         let draining = self.drain.is_cancelled();
+        let places = self.live.now().concurrency.get();
         let takes_no_work = if draining {
             Some("it is draining: it finishes what runs and takes nothing new".to_owned())
-        } else if deployments.len() >= self.places {
-            Some(match self.places {
+        } else if deployments.len() >= places {
+            Some(match places {
                 1 => "it runs a deployment, and has room for one".to_owned(),
                 places => format!("it runs {} deployments, and has room for {places}", deployments.len()),
             })
@@ -366,7 +367,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_not_there_rather_than_wrong() {
         let folder = tempfile::tempdir().unwrap();
-        let status = Status::new(1, CancellationToken::new());
+        let status = Status::new(Live::with_room(1), CancellationToken::new());
         write(folder.path(), &status.report(None)).unwrap();
         assert!(path(folder.path()).exists());
         let gone = folder.path().join("gone");
@@ -381,7 +382,7 @@ mod tests {
     #[test]
     fn a_status_says_why_no_work_is_taken() {
         let drain = CancellationToken::new();
-        let status = Status::new(2, drain.clone());
+        let status = Status::new(Live::with_room(2), drain.clone());
         assert_eq!(status.report(None).takes_no_work, None);
         status.hindered(Some("the server is away".to_owned()));
         assert_eq!(status.report(None).takes_no_work.as_deref(), Some("the server is away"));
@@ -395,7 +396,7 @@ mod tests {
     fn an_earlier_processes_report_is_not_taken_for_that_of_one_that_runs() {
         let path = tempfile::tempdir().unwrap();
         let folder = StateFolder::open(path.path()).unwrap().lock().unwrap();
-        let mut report = Status::new(1, CancellationToken::new()).report(None);
+        let mut report = Status::new(Live::with_room(1), CancellationToken::new()).report(None);
         report.pid = std::process::id() + 1;
         write(folder.path(), &report).unwrap();
         // The lock is this process's own, which it is not told of.

@@ -4,6 +4,7 @@ mod bucket;
 mod check;
 mod folder;
 mod killed;
+mod life;
 mod nodes;
 mod pruning;
 mod tables;

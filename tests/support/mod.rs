@@ -9,6 +9,7 @@ pub(crate) mod process;
 pub(crate) mod sdk;
 pub(crate) mod server;
 pub(crate) mod setup;
+pub(crate) mod systemd;
 pub(crate) mod worker;
 
 use std::time::Duration;

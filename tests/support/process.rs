@@ -238,6 +238,29 @@ impl Running {
         Output { code: seen.ended.and_then(|exit| exit.code), stdout: seen.stdout(), stderr: seen.stderr() }
     }
 
+    /// Asks it to read its settings again.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// Halts it, as it is: it does nothing more until it goes on.
+    pub(crate) fn halt(&self) {
+        self.signal(Signal::STOP);
+        let asked = Instant::now();
+        let is_halted = || {
+            let stat = fs_err::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+            stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('T'))
+        };
+        while !is_halted() && asked.elapsed() < PATIENCE {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Until `drop` reaps the process its id cannot become another's, so a signal never goes astray.
     fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).unwrap();

@@ -7,7 +7,7 @@ use crate::support::{
 };
 
 /// A second project, with the function of this name.
-fn second_project(scene: &Scene, function: &str) {
+pub(super) fn second_project(scene: &Scene, function: &str) {
     let setup = &scene.setup;
     // The convention puts the environment before it.
     let function = function.trim_start_matches("CI-");

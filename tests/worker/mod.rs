@@ -7,6 +7,7 @@ mod crash;
 mod doctor;
 mod errors;
 mod identity;
+mod life;
 mod logs;
 mod network;
 mod packages;

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{CliError, Output, machine, run::own_variables};
+use super::{CliError, Output, machine};
 use crate::{
     aws::FunctionName,
+    cli::life::own_variables,
     config::{Environment, WorkerConfig},
     conventions::Conventions,
     exit::Exit,

@@ -3,55 +3,60 @@
 use std::time::Duration;
 
 use rustix::{fs::Mode, process::umask};
-use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{CliError, Output, deregister::PATIENCE, machine};
 use crate::{
+    cli::life,
     config::{Environment, WorkerConfig},
-    conventions::{Conventions, environment_name},
     deploy::Memory,
     exit::Exit,
-    model::Variable,
-    shutdown, telemetry,
-    worker::{self, Leave, StateFolder, Stopping, Worker},
+    shutdown::Wishes,
+    systemd::Unit,
+    telemetry,
+    worker::{self, Health, Leave, Live, StateFolder, Stopping, Worker},
 };
 
 pub(super) async fn serve(
-    config: &WorkerConfig,
+    read: impl Fn() -> Result<WorkerConfig, CliError> + Send + 'static,
     idle_exit: Option<Duration>,
     ephemeral: bool,
     environment: &Environment,
     output: Output,
 ) -> Result<Exit, CliError> {
+    let config = read()?;
     // Packages, spools, journals and logs, wherever they are written: for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
-    telemetry::start(&config.log, output.has_stderr_colour())?;
-    let conventions = Conventions::load(config.conventions.as_deref())?;
+    let telemetry = telemetry::start(&config.log, environment, output.has_stderr_colour())?;
+    let unit = Unit::of_process(environment);
+    let (live, renewal) = Live::new(life::live_settings(&config, environment)?);
     let state = StateFolder::open(&config.state)?;
     let identity = state.registered()?;
+    let machine = machine(&config);
     let worker = Worker {
         state: state.lock()?,
         identity,
-        machine: machine(config),
-        variables: own_variables(config, &conventions, environment),
-        conventions,
+        machine: machine.clone(),
+        live: live.clone(),
+        health: Health::new(unit.clone()),
+        door: life::open_door(config.health.listen).await?,
         memory: Memory::default(),
-        concurrency: config.concurrency,
         idle_exit,
     };
-    let stopping = Stopping::default();
-    let leave = CancellationToken::new();
-    shutdown::listen(stopping.drain.clone(), stopping.cancel.clone(), leave.clone())
-        .map_err(|source| CliError::Io { act: "listening for signals".to_owned(), source })?;
+    let wishes = Wishes::default();
+    let stopping = Stopping { drain: wishes.drain.clone(), cancel: wishes.cancel.clone() };
+    let leave = wishes.leave.clone();
+    let until = live.clone();
+    life::listen(wishes, move || Some(until.now().drain_deadline))?;
     let folder = StateFolder::existing(&config.state);
+    let mut reload = life::WorkerReload { running: config, environment: environment.clone(), renewal, live };
+    let _reloading = life::on_hangup(unit, telemetry, move || reload.take(read()?))?;
     let work = async {
         worker::run(worker, stopping).await?;
         if ephemeral {
             // Without force: it is known until the lease of what could not be reported has run out, so that nobody
             // begins in between.
-            worker::deregister(&folder, &machine(config), Leave::Drained(PATIENCE), |text| info!("{text}"))
-                .await?;
+            worker::deregister(&folder, &machine, Leave::Drained(PATIENCE), |text| info!("{text}")).await?;
             info!("deregistered");
         }
         Ok(Exit::Done)
@@ -60,18 +65,4 @@ pub(super) async fn serve(
         ended = work => ended,
         () = leave.cancelled() => Ok(Exit::Cancelled),
     }
-}
-
-/// The listed names from this process's environment. They are secrets unless the conventions know better.
-pub(super) fn own_variables(
-    config: &WorkerConfig,
-    conventions: &Conventions,
-    environment: &Environment,
-) -> Vec<Variable> {
-    let of = |name: &String| {
-        let value = environment.get(&environment_name(name))?.to_owned();
-        let known = conventions.well_known().iter().find(|known| known.name.eq_ignore_ascii_case(name));
-        Some(Variable { name: name.clone(), value, sensitive: known.is_none_or(|known| known.sensitive) })
-    };
-    config.from_environment.iter().filter_map(of).collect()
 }
