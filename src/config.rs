@@ -3,6 +3,7 @@
 
 mod retention;
 mod server;
+mod size;
 mod worker;
 
 use std::{

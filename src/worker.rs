@@ -4,6 +4,8 @@
 //! channels. The right to change anything is the lease: without it nothing is begun.
 
 mod assignment;
+mod cache;
+mod disk;
 mod journal;
 mod lease;
 mod local_log;
@@ -24,7 +26,7 @@ pub use local_log::{LocalLine, LocalLog, LogReader};
 pub use registration::{Deregistered, Registered, Registration, deregister, register};
 pub use state::{Identity, StateError, StateFolder};
 
-use self::running::Running;
+use self::{cache::Cache, disk::Disk, running::Running};
 use crate::{
     aws::Pace,
     client::{Backoff, ClientError, WorkerClient, jittered},
@@ -53,7 +55,23 @@ pub struct Worker {
     pub concurrency: NonZeroUsize,
     /// After how long without work it ends by itself.
     pub idle_exit: Option<Duration>,
+    /// What it may use of its disk.
+    pub limits: Limits,
 }
+
+/// What a worker may use of its disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many bytes of a deployment's log are sent; none is no limit.
+    pub log: Option<u64>,
+    /// How many bytes of packages are kept for later deployments.
+    pub cache: u64,
+    /// With less than this free it takes no new work.
+    pub minimum_free: u64,
+}
+
+/// How soon a worker that takes no work looks whether it can again. To free some space should be enough.
+const SHORT_OF_SPACE: Duration = Duration::from_secs(5);
 
 /// How a worker is asked to stop.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +117,8 @@ struct Shared {
     client: WorkerClient,
     worker: Worker,
     local: LocalLog,
+    cache: Cache,
+    disk: Disk,
     running: Running,
     /// For one deployment and for one function at a time one hand-out.
     lanes: Lanes,
@@ -111,9 +131,13 @@ pub async fn run(worker: Worker, stopping: Stopping) -> Result<(), WorkerError> 
     let token = SecretString::from(worker.identity.token.0.clone());
     let client = WorkerClient::new(&worker.identity.server, &worker.identity.trust, token)?;
     worker.state.prune();
+    worker.state.remove_packages();
+    let disk = Disk::new(worker.state.path(), worker.limits.minimum_free);
     let shared = Arc::new(Shared {
         client,
         local: LocalLog::new(worker.state.path()),
+        cache: Cache::open(worker.state.path().join("cache"), worker.limits.cache, disk.clone()),
+        disk,
         worker,
         running: Running::default(),
         lanes: Lanes::default(),
@@ -137,6 +161,7 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
     let mut worked = Instant::now();
     // None until the session stands.
     let mut session = None;
+    let mut refusing = None;
     while !drain.is_cancelled() {
         let mut ended = runs.try_join_next();
         if ended.is_none() && runs.len() >= shared.worker.concurrency.get() {
@@ -164,7 +189,7 @@ async fn poll(shared: &Arc<Shared>, runs: &mut JoinSet<bool>) -> Result<(), Work
             // A claim that is cut off here may have been answered: its lease then runs out unused and the
             // deployment is handed out again.
             () = drain.cancelled() => break,
-            result = turn(shared, &mut session, worked) => result,
+            result = turn(shared, &mut session, &mut refusing, worked) => result,
         };
         match result {
             Ok(Turn::Work(assignment)) => {
@@ -224,8 +249,13 @@ struct Session {
 }
 
 /// Starts the session if there is none, then asks for work once.
-async fn turn(shared: &Shared, session: &mut Option<Session>, worked: Instant) -> Result<Turn, ClientError> {
-    let Shared { client, worker, running, .. } = shared;
+async fn turn(
+    shared: &Arc<Shared>,
+    session: &mut Option<Session>,
+    refusing: &mut Option<String>,
+    worked: Instant,
+) -> Result<Turn, ClientError> {
+    let Shared { client, worker, running, .. } = &**shared;
     let wait = if let Some(session) = session {
         session.wait
     } else {
@@ -239,11 +269,28 @@ async fn turn(shared: &Shared, session: &mut Option<Session>, worked: Instant) -
     let holding = running.deployments();
     let idle_exit = worker.idle_exit.filter(|_| holding.is_empty());
     let wait = idle_exit.map_or(wait, |idle| wait.min(idle.saturating_sub(worked.elapsed())));
-    let answer = client.claim(wait, holding).await?;
+    let refusal = refusal(shared).await;
+    if refusal.is_some() != refusing.is_some() {
+        match &refusal {
+            Some(reason) => warn!(reason, "taking no new work"),
+            None => info!("taking work again: there is space enough"),
+        }
+    }
+    refusing.clone_from(&refusal);
+    let wait = if refusal.is_some() { wait.min(SHORT_OF_SPACE) } else { wait };
+    let answer = client.claim(wait, holding, refusal).await?;
     Ok(match answer.assignment {
         Some(assignment) => Turn::Work(assignment),
         None => Turn::Pause(Duration::from_millis(answer.pause_ms)),
     })
+}
+
+/// Why no new work may be taken just now. Off the runtime's threads: a disk may take its time.
+async fn refusal(shared: &Arc<Shared>) -> Option<String> {
+    let shared = Arc::clone(shared);
+    let looking =
+        tokio::task::spawn_blocking(move || shared.disk.refusal(&shared.cache, &shared.worker.state));
+    looking.await.ok().flatten()
 }
 
 async fn stop_or_wait(stopping: &Stopping, time: Duration) {

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
-use super::{ClientError, Connection, Trust};
+use super::{ClientError, Connection, Trust, retry::Urgency};
 use crate::{
     model::{DeploymentId, Fence, JournalEntry, Outcome},
     protocol::{
@@ -60,17 +60,18 @@ impl WorkerClient {
             machine,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        self.call("starting the worker's session", Method::POST, &["session"], &request, PROMPT).await
+        self.call("starting the worker's session", &["session"], &request, PROMPT).await
     }
 
-    /// Waits for work.
+    /// Waits for work; or only says that it takes none, and why.
     pub async fn claim(
         &self,
         wait: Duration,
         holding: Vec<DeploymentId>,
+        refusing: Option<String>,
     ) -> Result<ClaimResponse, ClientError> {
-        let request = ClaimRequest { wait_ms: milliseconds(wait), holding };
-        self.call("asking for work", Method::POST, &["claim"], &request, wait + PROMPT).await
+        let request = ClaimRequest { wait_ms: milliseconds(wait), holding, refusing };
+        self.call("asking for work", &["claim"], &request, wait + PROMPT).await
     }
 
     /// Waits for the wish to cancel one of these.
@@ -80,20 +81,13 @@ impl WorkerClient {
         holding: Vec<DeploymentId>,
     ) -> Result<ControlResponse, ClientError> {
         let request = ControlRequest { wait_ms: milliseconds(wait), holding };
-        self.call("asking what to cancel", Method::POST, &["control"], &request, wait + PROMPT).await
+        self.call("asking what to cancel", &["control"], &request, wait + PROMPT).await
     }
 
     /// Renews the lease.
     pub async fn renew(&self, deployment: DeploymentId, fence: Fence) -> Result<RenewResponse, ClientError> {
         let id = deployment.to_string();
-        self.call(
-            "renewing the lease",
-            Method::POST,
-            &["deployments", &id, "renew"],
-            &RenewRequest { fence },
-            PROMPT,
-        )
-        .await
+        self.keep("renewing the lease", &["deployments", &id, "renew"], &RenewRequest { fence }).await
     }
 
     /// Records an intent or an effect.
@@ -105,14 +99,7 @@ impl WorkerClient {
     ) -> Result<Recorded, ClientError> {
         let id = deployment.to_string();
         let request = JournalRequest { fence, entry };
-        self.call(
-            "recording in the journal",
-            Method::POST,
-            &["deployments", &id, "journal"],
-            &request,
-            PROMPT,
-        )
-        .await
+        self.keep("recording in the journal", &["deployments", &id, "journal"], &request).await
     }
 
     /// Appends whole lines to the log.
@@ -141,7 +128,7 @@ impl WorkerClient {
     ) -> Result<Finished, ClientError> {
         let id = deployment.to_string();
         let request = FinishRequest { fence, outcome, log_length: log.0, log_sha256: log.1 };
-        self.call("reporting the end", Method::POST, &["deployments", &id, "finish"], &request, PROMPT).await
+        self.keep("reporting the end", &["deployments", &id, "finish"], &request).await
     }
 
     /// Fetches the package into a file, and checks that it is what the server has.
@@ -182,6 +169,18 @@ impl WorkerClient {
         }
     }
 
+    /// A call that keeps a hand-out.
+    async fn keep<T: DeserializeOwned>(
+        &self,
+        act: &str,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let request = self.request(Method::POST, path).timeout(PROMPT).json(body);
+        let response = self.connection.send_as(Urgency::Urgent, act, request).await?;
+        self.connection.read(act, response).await
+    }
+
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut segments = vec![BASE.trim_start_matches('/')];
         segments.extend(path);
@@ -195,12 +194,11 @@ impl WorkerClient {
     async fn call<T: DeserializeOwned>(
         &self,
         act: &str,
-        method: Method,
         path: &[&str],
         body: &impl Serialize,
         timeout: Duration,
     ) -> Result<T, ClientError> {
-        self.connection.json(act, self.request(method, path).timeout(timeout).json(body)).await
+        self.connection.json(act, self.request(Method::POST, path).timeout(timeout).json(body)).await
     }
 }
 

@@ -7,10 +7,12 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{ConfigError, Environment, Flags, LogConfig, default_folder, read};
+use super::{ConfigError, Environment, Flags, LogConfig, default_folder, read, size::Size};
 
 /// Each deployment needs room for a package and its zip.
 const MOST: usize = 100;
+/// A log that is cut shorter would not hold what a failure has to say.
+const SHORTEST_LOG: u64 = 64 << 10;
 
 /// The worker's settings, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,12 @@ pub struct WorkerConfig {
     pub from_environment: Vec<String>,
     /// How many deployments it runs at a time.
     pub concurrency: NonZeroUsize,
+    /// How many bytes of a deployment's log are sent; what is beyond that is left out of its middle. None is no limit.
+    pub log_limit: Option<u64>,
+    /// How many bytes of packages are kept for later deployments; 0 keeps none.
+    pub cache_size: u64,
+    /// How many bytes of its disk the worker leaves free: with less it takes no new work. 0 takes it all.
+    pub minimum_free: u64,
     /// What operators read.
     pub log: LogConfig,
 }
@@ -40,6 +48,10 @@ struct File {
     #[serde(default)]
     deployments: DeploymentsTable,
     #[serde(default)]
+    cache: CacheTable,
+    #[serde(default)]
+    disk: DiskTable,
+    #[serde(default)]
     log: LogConfig,
 }
 
@@ -53,11 +65,36 @@ struct VariablesTable {
 #[serde(deny_unknown_fields, default)]
 struct DeploymentsTable {
     concurrency: NonZeroUsize,
+    log_limit: Size,
 }
 
 impl Default for DeploymentsTable {
     fn default() -> Self {
-        Self { concurrency: NonZeroUsize::MIN }
+        Self { concurrency: NonZeroUsize::MIN, log_limit: Size::mib(32) }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CacheTable {
+    max_size: Size,
+}
+
+impl Default for CacheTable {
+    fn default() -> Self {
+        Self { max_size: Size::mib(1024) }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct DiskTable {
+    minimum_free: Size,
+}
+
+impl Default for DiskTable {
+    fn default() -> Self {
+        Self { minimum_free: Size::mib(512) }
     }
 }
 
@@ -89,6 +126,9 @@ impl WorkerConfig {
             machine_id: file.machine_id.filter(|id| !id.is_empty()),
             from_environment: file.variables.from_environment,
             concurrency: at_most(file.deployments.concurrency)?,
+            log_limit: log_limit(file.deployments.log_limit)?,
+            cache_size: file.cache.max_size.0,
+            minimum_free: file.disk.minimum_free.0,
             log: file.log,
         })
     }
@@ -102,6 +142,15 @@ fn at_most(concurrency: NonZeroUsize) -> Result<NonZeroUsize, ConfigError> {
         origin: None,
         reason: format!("`deployments.concurrency` is {concurrency}, expected a number from 1 to {MOST}"),
     })
+}
+
+fn log_limit(Size(bytes): Size) -> Result<Option<u64>, ConfigError> {
+    if bytes == 0 || bytes >= SHORTEST_LOG {
+        return Ok(Some(bytes).filter(|bytes| *bytes > 0));
+    }
+    let reason =
+        format!("`deployments.log_limit` is {bytes} bytes, expected at least `64 KiB`, or 0 for no limit");
+    Err(ConfigError::Wrong { origin: None, reason })
 }
 
 fn is_reserved(name: &str) -> bool {
@@ -120,5 +169,30 @@ mod tests {
                 .collect();
         let error = WorkerConfig::read(None, &environment, vec![("state", "/s".to_owned())]).unwrap_err();
         assert!(error.to_string().contains("comes from the server alone"), "{error}");
+    }
+
+    #[test]
+    fn sizes_are_read_from_file_and_environment() {
+        let read = |pairs: &[(&str, &str)]| {
+            let environment = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            WorkerConfig::read(None, &environment.collect(), vec![("state", "/s".to_owned())])
+                .map_err(|error| error.to_string())
+        };
+        let usual = read(&[]).unwrap();
+        assert_eq!(
+            (usual.log_limit, usual.cache_size, usual.minimum_free),
+            (Some(32 << 20), 1 << 30, 512 << 20)
+        );
+        let given = read(&[
+            ("OCTARM_WORKER_DEPLOYMENTS__LOG_LIMIT", "0"),
+            ("OCTARM_WORKER_CACHE__MAX_SIZE", "20 MiB"),
+            ("OCTARM_WORKER_DISK__MINIMUM_FREE", "1000"),
+        ])
+        .unwrap();
+        assert_eq!((given.log_limit, given.cache_size, given.minimum_free), (None, 20 << 20, 1000));
+        let error = read(&[("OCTARM_WORKER_DEPLOYMENTS__LOG_LIMIT", "1 KiB")]).unwrap_err();
+        assert!(error.contains("`deployments.log_limit` is 1024 bytes, expected at least `64 KiB`"), "{error}");
+        let error = read(&[("OCTARM_WORKER_CACHE__MAX_SIZE", "20 M")]).unwrap_err();
+        assert!(error.contains("`20 M` is not a size"), "{error}");
     }
 }

@@ -397,6 +397,7 @@ const SQLITE_STEPS: Steps = &[
     (7, "retention", include_str!("migrations/0007_retention.sql")),
     (8, "ops", include_str!("migrations/0008_ops.sql")),
     (9, "spaces", include_str!("migrations/0009_spaces.sql")),
+    (11, "refusing", include_str!("migrations/0011_refusing.sql")),
 ];
 const POSTGRES_STEPS: Steps = &[
     (1, "first", include_str!("migrations/postgres/0001_first.sql")),
@@ -406,6 +407,7 @@ const POSTGRES_STEPS: Steps = &[
     (7, "retention", include_str!("migrations/postgres/0007_retention.sql")),
     (8, "ops", include_str!("migrations/postgres/0008_ops.sql")),
     (9, "spaces", include_str!("migrations/postgres/0009_spaces.sql")),
+    (11, "refusing", include_str!("migrations/postgres/0011_refusing.sql")),
 ];
 
 /// The number of the last step on SQLite.

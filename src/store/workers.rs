@@ -33,6 +33,8 @@ pub struct MachineRow {
     pub worker_pool_id: i64,
     /// Whether it gets nothing to do, as 0 or 1.
     pub disabled: i64,
+    /// Why it takes no new work, as it said itself.
+    pub refusing: Option<String>,
 }
 
 /// What an administrator may change of a worker; what is absent stays as it is.
@@ -55,6 +57,8 @@ pub struct Session {
     pub name: String,
     /// The process that holds the session.
     pub instance: Option<String>,
+    /// Why it took no new work when it last asked.
+    pub refusing: Option<String>,
 }
 
 impl Session {
@@ -214,7 +218,7 @@ impl Store {
 
     /// Who has this token.
     pub async fn session_of(&self, token: &str) -> Result<Session, StoreError> {
-        sqlx::query_as("select id, environment_id, name, instance from machines where token_hash = $1")
+        sqlx::query_as("select id, environment_id, name, instance, refusing from machines where token_hash = $1")
             .bind(keys::hash(token))
             .fetch_optional(&self.database.reader)
             .await?
@@ -242,7 +246,7 @@ impl Store {
             refuse_live(&mut write, machine, &name).await?;
         }
         sqlx::query(concat!(
-            "update machines set instance = $2, version = $3, host = $4, last_seen = ",
+            "update machines set instance = $2, version = $3, host = $4, refusing = null, last_seen = ",
             now!(),
             " where id = $1"
         ))
@@ -297,12 +301,23 @@ impl Store {
         write.commit().await
     }
 
+    /// Notes why the worker takes no new work, or that it takes some again.
+    pub async fn note_refusing(&self, machine: i64, reason: Option<&str>) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("update machines set refusing = $2 where id = $1")
+            .bind(machine)
+            .bind(reason)
+            .execute(&mut *write)
+            .await?;
+        write.commit().await
+    }
+
     /// All workers by id.
     pub async fn machines(&self) -> Result<Vec<MachineRow>, StoreError> {
         Ok(sqlx::query_as(concat!(
             "select id, environment_id, name, host, version, last_seen, ",
             now!(),
-            " - last_seen as silent_ms, worker_pool_id, disabled from machines \
+            " - last_seen as silent_ms, worker_pool_id, disabled, refusing from machines \
              where environment_id in (select id from environments where space_id = coalesce($1, space_id)) order by id"
         ))
         .bind(self.space)

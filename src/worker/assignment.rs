@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use super::{
     LocalLine, Shared,
+    cache::Taken,
     journal::Journal,
     lease::{Keeper, is_end},
     log_stream::LogStream,
@@ -156,12 +157,6 @@ impl Engine<'_> {
         }
         let (guard, _keeping) = self.guard(folder);
         let path = folder.join("package");
-        log.info(format!(
-            "fetching package {} {}, {}",
-            package.id,
-            package.version,
-            deploy::bytes(package.size)
-        ));
         match self.fetch(&path, &guard, &log).await {
             Ok(()) => {}
             Err(NotFetched::Stop(Stop::Cancelled)) => {
@@ -246,7 +241,6 @@ impl Engine<'_> {
 
     /// Fetches the package; again, when that may help.
     async fn fetch(&self, path: &Path, guard: &Guard, log: &Log) -> Result<(), NotFetched> {
-        let assignment = self.assignment;
         let mut backoff = Backoff::default();
         let mut damaged = 0;
         let began = Instant::now();
@@ -254,10 +248,8 @@ impl Engine<'_> {
         let cancel =
             if self.may_have_changed() { CancellationToken::new() } else { self.keeper.cancel.clone() };
         loop {
-            let fetching =
-                self.shared.client.fetch(assignment.deployment, assignment.fence, &assignment.package, path);
             let error = tokio::select! {
-                fetched = fetching => match fetched {
+                fetched = self.obtain(path, log) => match fetched {
                     Ok(()) => return Ok(()),
                     Err(error) => error,
                 },
@@ -282,6 +274,35 @@ impl Engine<'_> {
                 return Err(NotFetched::Stop(Stop::LeaseLost));
             }
         }
+    }
+
+    /// The package from the cache or from the server. One fetches it for all that need it: if it fails, the next one tries.
+    async fn obtain(&self, path: &Path, log: &Log) -> Result<(), ClientError> {
+        let (cache, package) = (&self.shared.cache, &self.assignment.package);
+        let named = format!("package {} {}", package.id, package.version);
+        let _lane = match cache.try_enter(package) {
+            Some(lane) => lane,
+            None => {
+                log.verbose(format!("another deployment is fetching {named}: waiting for it"));
+                cache.enter(package).await
+            }
+        };
+        match cache.take(package, path).await {
+            Taken::Whole => {
+                log.info(format!("{named} comes from the worker's cache, {}", deploy::bytes(package.size)));
+                return Ok(());
+            }
+            Taken::Damaged => {
+                log.warning(format!("the copy of {named} in the worker's cache was damaged: it is removed"));
+            }
+            Taken::Absent => {}
+        }
+        cache.make_room(package.size);
+        log.info(format!("fetching {named}, {}", deploy::bytes(package.size)));
+        let (deployment, fence) = (self.assignment.deployment, self.assignment.fence);
+        self.shared.client.fetch(deployment, fence, package, path).await?;
+        cache.keep(package, path);
+        Ok(())
     }
 
     /// The worker's own variables, and the server's over them.

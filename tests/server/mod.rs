@@ -35,6 +35,7 @@ mod sqlite {
     mod projects;
     mod prompted;
     mod properties;
+    mod refusing;
     mod releases;
     mod rest;
     mod retention;
@@ -72,6 +73,7 @@ mod postgres {
     mod projects;
     mod prompted;
     mod properties;
+    mod refusing;
     mod releases;
     mod rest;
     mod retention;

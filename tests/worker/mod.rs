@@ -1,8 +1,10 @@
 //! The daemon as a real process: killed, cut off, drained, taken over. AWS is the strict fake, which holds a call at a
 //! gate while the test does its worst.
 
+mod cache;
 mod concurrency;
 mod crash;
+mod disk;
 mod errors;
 mod identity;
 mod network;
