@@ -25,7 +25,8 @@ use crate::{
     protocol::{CurrentRelease, Machine},
     shutdown, telemetry,
     worker::{
-        self, Deregistered, Limits, LocalLine, LogReader, Registered, Registration, StateFolder, Stopping, Worker,
+        self, Deregistered, Limits, LocalLine, LogReader, Registered, Registration, StateFolder, Stopping,
+        Worker,
     },
 };
 
@@ -206,11 +207,7 @@ async fn serve(
         memory: Memory::default(),
         concurrency: config.concurrency,
         idle_exit,
-        limits: Limits {
-            log: config.log_limit,
-            cache: config.cache_size,
-            minimum_free: config.minimum_free,
-        },
+        limits: Limits { log: config.log_limit, cache: config.cache_size, minimum_free: config.minimum_free },
     };
     let stopping = Stopping::default();
     let leave = CancellationToken::new();

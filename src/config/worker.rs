@@ -191,7 +191,10 @@ mod tests {
         .unwrap();
         assert_eq!((given.log_limit, given.cache_size, given.minimum_free), (None, 20 << 20, 1000));
         let error = read(&[("OCTARM_WORKER_DEPLOYMENTS__LOG_LIMIT", "1 KiB")]).unwrap_err();
-        assert!(error.contains("`deployments.log_limit` is 1024 bytes, expected at least `64 KiB`"), "{error}");
+        assert!(
+            error.contains("`deployments.log_limit` is 1024 bytes, expected at least `64 KiB`"),
+            "{error}"
+        );
         let error = read(&[("OCTARM_WORKER_CACHE__MAX_SIZE", "20 M")]).unwrap_err();
         assert!(error.contains("`20 M` is not a size"), "{error}");
     }

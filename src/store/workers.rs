@@ -218,11 +218,13 @@ impl Store {
 
     /// Who has this token.
     pub async fn session_of(&self, token: &str) -> Result<Session, StoreError> {
-        sqlx::query_as("select id, environment_id, name, instance, refusing from machines where token_hash = $1")
-            .bind(keys::hash(token))
-            .fetch_optional(&self.database.reader)
-            .await?
-            .ok_or(StoreError::Unauthorised)
+        sqlx::query_as(
+            "select id, environment_id, name, instance, refusing from machines where token_hash = $1",
+        )
+        .bind(keys::hash(token))
+        .fetch_optional(&self.database.reader)
+        .await?
+        .ok_or(StoreError::Unauthorised)
     }
 
     /// Gives the session to the process that asks, unless an earlier one still holds a lease. Answers the name of

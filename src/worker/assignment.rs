@@ -13,7 +13,7 @@ use super::{
     journal::Journal,
     lease::{Keeper, is_end},
     log_stream::LogStream,
-    spool::{Header, Spool},
+    spool::{HandOut, Spool},
 };
 use crate::{
     client::{Backoff, ClientError},
@@ -55,14 +55,18 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
     let _lane = shared.lanes.enter(&deployment.to_string()).await;
     let folder = shared.worker.state.deployment(deployment);
     let prepared = fs_err::create_dir_all(&folder);
-    let header = Header { fence: assignment.fence, base: assignment.log_offset };
-    let (spool, unsent) = Spool::open(&folder, header, assignment.held_since);
-    let (lines, received) = mpsc::unbounded_channel();
-    let stream = LogStream::new(keeper.clone(), lease.clone(), assignment.log_offset, unsent);
-    let streaming = AbortOnDropHandle::new(tokio::spawn(stream.serve(received)));
+    let hand_out = HandOut {
+        fence: assignment.fence,
+        offset: assignment.log_offset,
+        held_since: assignment.held_since,
+        limit: shared.worker.limits.log,
+    };
+    let spool = Spool::open(&folder, hand_out);
+    let stream = LogStream::new(keeper.clone(), lease.clone(), assignment.log_offset, spool.clone());
+    let streaming = AbortOnDropHandle::new(tokio::spawn(stream.serve()));
 
     let engine = Engine { shared, keeper: &keeper, lease: &lease, assignment: &assignment };
-    let outcome = engine.to_outcome(&folder, prepared, spool, lines).await;
+    let outcome = engine.to_outcome(&folder, prepared, spool).await;
     let reported = match (outcome, streaming.await.ok().flatten()) {
         (Ok(outcome), Some(stream)) => report(&keeper, &lease, outcome, stream).await,
         _ => false,
@@ -93,19 +97,17 @@ impl Engine<'_> {
         &self,
         folder: &Path,
         prepared: std::io::Result<()>,
-        mut spool: Spool,
-        lines: mpsc::UnboundedSender<Vec<u8>>,
+        spool: Spool,
     ) -> Result<Outcome, Stop> {
         let (events, mut received) = mpsc::unbounded_channel();
         let shared = Arc::clone(self.shared);
         let deployment = self.assignment.deployment;
+        let written = spool.clone();
         let passing_on = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Some(event) = received.recv().await {
                 if let Event::Line(line) = event {
-                    let bytes = line.to_bytes();
                     // The disk has it before the server is asked, which may be away for long.
-                    spool.append(&bytes);
-                    let _ = lines.send(bytes);
+                    written.append(&line.to_bytes());
                     shared.local.append(&LocalLine { deployment, line });
                 }
             }
@@ -133,6 +135,7 @@ impl Engine<'_> {
         };
         // All senders are gone: the last lines are passed on before the log is closed.
         let _ = passing_on.await;
+        spool.close();
         outcome
     }
 

@@ -59,7 +59,16 @@ fn what_deployments_need_at_once_is_fetched_once() {
     let setup = &scene.setup;
     setup.run(&["project", "create", "Bills", "--package", "Orders"]);
     setup.run(&["variable", "set", "--project", "Bills", "Lambda.Function=Bills"]);
-    setup.run(&["release", "create", "--project", "Bills", "--version", "1.0.0", "--package", "Orders:1.0.0"]);
+    setup.run(&[
+        "release",
+        "create",
+        "--project",
+        "Bills",
+        "--version",
+        "1.0.0",
+        "--package",
+        "Orders:1.0.0",
+    ]);
     scene.aws.create_function("CI-Bills", old_zip());
     let gates = [Gate::shut(), Gate::shut()];
     for gate in &gates {

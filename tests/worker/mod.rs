@@ -7,6 +7,7 @@ mod crash;
 mod disk;
 mod errors;
 mod identity;
+mod log_limit;
 mod network;
 mod packages;
 mod stop;
