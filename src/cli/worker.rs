@@ -110,6 +110,10 @@ pub(super) async fn run(
         WorkerCommand::Register { server, state, name, environment: to, replace, deploy_current } => {
             let config = read_config(&state, environment)?;
             let Target { server, trust, key, space, .. } = connection::target(&server, environment)?;
+            let trust = trust.from_any_folder().map_err(|source| CliError::Io {
+                act: "finding the certificates of the authority".to_owned(),
+                source,
+            })?;
             let folder = StateFolder::open(&config.state)?;
             let machine = machine(&config);
             let registration = Registration {

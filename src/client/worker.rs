@@ -205,3 +205,86 @@ impl WorkerClient {
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::{Router, extract::State, http::StatusCode, response::IntoResponse};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// When which call came.
+    type Calls = Arc<Mutex<Vec<(String, Instant)>>>;
+
+    /// A server that asks to be left alone at the first claim, in its own words or in a proxy's.
+    async fn busy(status: StatusCode, body: &'static str) -> (WorkerClient, Calls) {
+        let calls = Calls::default();
+        let app = Router::new()
+            .fallback(async move |State(calls): State<Calls>, request: axum::extract::Request| {
+                let path = request.uri().path().rsplit('/').next().unwrap().to_owned();
+                calls.lock().unwrap().push((path.clone(), Instant::now()));
+                if calls.lock().unwrap().len() == 1 {
+                    return (status, [("retry-after", "1")], body).into_response();
+                }
+                match path.as_str() {
+                    "claim" => r#"{"assignment": null, "pause_ms": 0}"#,
+                    "control" => r#"{"cancel": []}"#,
+                    "renew" => r#"{"lease_ms": 1000, "cancel": false}"#,
+                    "finish" => "{}",
+                    _ => r#"{"length": 0, "cancel": false}"#,
+                }
+                .into_response()
+            })
+            .with_state(Arc::clone(&calls));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, app).into_future());
+        (WorkerClient::new(&url, &Trust::default(), String::from("OWT-test").into()).unwrap(), calls)
+    }
+
+    async fn assert_left_alone(status: StatusCode, body: &'static str) {
+        let (client, calls) = busy(status, body).await;
+        let claim = || client.claim(Duration::ZERO, Vec::new(), None);
+        let error = claim().await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+        let shut = Instant::now();
+        let (deployment, fence, other) = (DeploymentId(1), Fence(1), client.clone());
+        let outcome = Outcome::Success { summary: String::new() };
+        let (claimed, asked, logged, renewed, finished) = tokio::join!(
+            claim(),
+            other.control(Duration::ZERO, Vec::new()),
+            other.append_log(deployment, fence, 0, Vec::new()),
+            other.renew(deployment, fence),
+            other.finish(deployment, fence, outcome, (0, String::new())),
+        );
+        assert!(claimed.is_ok() && asked.is_ok() && logged.is_ok() && renewed.is_ok() && finished.is_ok());
+        for (path, at) in calls.lock().unwrap().iter().skip(1) {
+            let is_urgent = matches!(path.as_str(), "renew" | "finish");
+            let waited = at.duration_since(shut);
+            assert_eq!(is_urgent, waited < Duration::from_millis(900), "{path} came after {waited:?}");
+        }
+        assert_eq!(calls.lock().unwrap().len(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_busy_server_is_left_alone_by_all_but_what_keeps_a_hand_out() {
+        let own = r#"{"error": {"code": "busy", "message": "busy", "retry_after_ms": 1000}}"#;
+        tokio::join!(
+            assert_left_alone(StatusCode::TOO_MANY_REQUESTS, own),
+            assert_left_alone(StatusCode::TOO_MANY_REQUESTS, "a proxy's page"),
+            assert_left_alone(StatusCode::SERVICE_UNAVAILABLE, ""),
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_asks_for_no_time_stops_nobody() {
+        let (client, calls) = busy(StatusCode::INTERNAL_SERVER_ERROR, "").await;
+        assert!(client.claim(Duration::ZERO, Vec::new(), None).await.is_err());
+        let began = Instant::now();
+        client.claim(Duration::ZERO, Vec::new(), None).await.unwrap();
+        assert!(began.elapsed() < Duration::from_millis(900));
+        assert_eq!(calls.lock().unwrap().len(), 2);
+    }
+}

@@ -10,6 +10,8 @@ mod identity;
 mod log_limit;
 mod network;
 mod packages;
+mod proxy;
+mod redaction;
 mod stop;
 mod through_s3;
 mod tls;
