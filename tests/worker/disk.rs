@@ -103,13 +103,16 @@ fn a_disk_that_is_full_of_the_log_loses_no_line_of_it() {
     let mut files = nupkg(Producer::NuGet, "Orders", "2.0.0", &[("src/function/index.js", "// 2\n")]);
     // Each is dropped, and that is logged: 200 KiB and more.
     files.extend((0..600).map(|number| Raw::new(&format!("_rels/{number:04}-{}", "x".repeat(250)), "")));
+    // And of this the zip is too large for what the log leaves.
+    let mut noise = vec![0; 64 << 10];
+    aws_lc_rs::rand::fill(&mut noise).unwrap();
+    files.push(Raw::new("src/function/noise.bin", noise));
     let bytes = zip(&files);
     let package = write(scene.setup.folder(), "Orders.2.0.0.nupkg", &bytes);
     scene.setup.release("Orders", "2.0.0", &package);
     start_with_room_for_deployments(&mut scene, bytes.len() / 1024 + 100);
     let (task, _) = scene.setup.deploy("Orders", "2.0.0", "CI");
     let end = scene.setup.follow(&task);
-    // Its zip finds no room either.
     assert_eq!(end.code, Some(3), "{end:?}");
     let words = "the worker's disk does not take the log (";
     assert_eq!(end.stdout.matches(words).count(), 1, "{end:?}");

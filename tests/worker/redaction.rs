@@ -70,9 +70,10 @@ fn assert_absent_below(folder: &Path) {
     }
 }
 
-/// What AWS says, as if it knew them all.
+/// What AWS says, as if it knew them all. Of its words the first line is shown.
 fn echo() -> String {
-    corpus().iter().flat_map(|(_, secret)| forms(secret)).collect::<Vec<_>>().join(" | ")
+    let all = corpus().map(|(_, secret)| forms(&secret)).concat();
+    all.into_iter().filter(|form| !form.contains('\n')).collect::<Vec<_>>().join(" | ")
 }
 
 #[test]
@@ -98,13 +99,12 @@ fn no_form_of_a_secret_is_anywhere() {
     };
 
     // Settings that are no such, each with a secret in it.
-    for setting in ["Lambda.UpdateTimeout", "Lambda.Function", "AWS.Deployment.Account"] {
-        for (name, _) in corpus() {
-            set(&format!("{setting}=x#{{{name}}}"));
-            let end = scene.setup.follow(&deploy(&scene));
-            assert_eq!(end.code, Some(3), "{end:?}");
-            assert!(end.stdout.contains("********"), "{end:?}");
-        }
+    let settings = ["Lambda.UpdateTimeout", "Lambda.Function", "AWS.Deployment.Account"];
+    for (setting, (name, _)) in settings.into_iter().zip(corpus()) {
+        set(&format!("{setting}=x#{{{name}}}"));
+        let end = scene.setup.follow(&deploy(&scene));
+        assert_eq!(end.code, Some(3), "{end:?}");
+        assert!(end.stdout.contains("********"), "{end:?}");
         scene.setup.run(&["variable", "delete", "--project", "Orders", setting, "--yes"]);
     }
     // What AWS says when it refuses.
