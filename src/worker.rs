@@ -271,9 +271,10 @@ async fn turn(
     let wait = idle_exit.map_or(wait, |idle| wait.min(idle.saturating_sub(worked.elapsed())));
     let refusal = refusal(shared).await;
     if refusal.is_some() != refusing.is_some() {
-        match &refusal {
-            Some(reason) => warn!(reason, "taking no new work"),
-            None => info!("taking work again: there is space enough"),
+        if let Some(reason) = &refusal {
+            warn!(reason, "taking no new work");
+        } else {
+            info!("taking work again: there is space enough");
         }
     }
     refusing.clone_from(&refusal);

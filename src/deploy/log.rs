@@ -223,7 +223,7 @@ mod tests {
                 let shown = written(&log, &mut received, &lines.join("\n"));
                 for line in shown {
                     // Less than four characters stand for less than three of the value.
-                    let left = line.replace('*', "").replace('=', "");
+                    let left = line.replace(['*', '='], "");
                     assert!(left.len() < 4, "{left} of {secret} in lines of {width}");
                 }
             }

@@ -100,9 +100,10 @@ pub(super) async fn claim(
     shared.store().touch(session.id).await?;
     if session.refusing.as_deref() != reason {
         shared.store().note_refusing(session.id, reason).await?;
-        match reason {
-            Some(reason) => tracing::warn!(worker = session.name, reason, "worker takes no new work"),
-            None => tracing::info!(worker = session.name, "worker takes work again"),
+        if let Some(reason) = reason {
+            tracing::warn!(worker = session.name, reason, "worker takes no new work");
+        } else {
+            tracing::info!(worker = session.name, "worker takes work again");
         }
     }
     let wait = Duration::from_millis(request.wait_ms).min(shared.settings.poll_wait);

@@ -283,12 +283,11 @@ impl Engine<'_> {
     async fn obtain(&self, path: &Path, log: &Log) -> Result<(), ClientError> {
         let (cache, package) = (&self.shared.cache, &self.assignment.package);
         let named = format!("package {} {}", package.id, package.version);
-        let _lane = match cache.try_enter(package) {
-            Some(lane) => lane,
-            None => {
-                log.verbose(format!("another deployment is fetching {named}: waiting for it"));
-                cache.enter(package).await
-            }
+        let _lane = if let Some(lane) = cache.try_enter(package) {
+            lane
+        } else {
+            log.verbose(format!("another deployment is fetching {named}: waiting for it"));
+            cache.enter(package).await
         };
         match cache.take(package, path).await {
             Taken::Whole => {

@@ -102,7 +102,7 @@ fn a_disk_that_is_full_of_the_log_loses_no_line_of_it() {
     let mut scene = Scene::new();
     let mut files = nupkg(Producer::NuGet, "Orders", "2.0.0", &[("src/function/index.js", "// 2\n")]);
     // Each is dropped, and that is logged: 200 KiB and more.
-    files.extend((0..600).map(|number| Raw::new(&format!("_rels/{number:04}-{}", "x".repeat(250)), "")));
+    files.extend((0..600).map(|number| Raw::new(format!("_rels/{number:04}-{}", "x".repeat(250)), "")));
     // And of this the zip is too large for what the log leaves.
     let mut noise = vec![0; 64 << 10];
     aws_lc_rs::rand::fill(&mut noise).unwrap();

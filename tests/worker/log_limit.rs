@@ -17,7 +17,7 @@ fn scene() -> Scene {
     let mut scene = Scene::new();
     let mut files = nupkg(Producer::NuGet, "Orders", "2.0.0", &[("src/function/index.js", "// 2\n")]);
     // Each is dropped, and that is logged.
-    files.extend((0..LINES).map(|number| Raw::new(&format!("_rels/{number:04}-{}", "x".repeat(LENGTH)), "")));
+    files.extend((0..LINES).map(|number| Raw::new(format!("_rels/{number:04}-{}", "x".repeat(LENGTH)), "")));
     let package = write(scene.setup.folder(), "Orders.2.0.0.nupkg", &zip(&files));
     scene.setup.release("Orders", "2.0.0", &package);
     scene.worker.drain();

@@ -64,7 +64,7 @@ fn worker_and_commands_reach_the_server_through_a_proxy_that_wants_a_password() 
     let targets = proxy.targets();
     assert!(targets.len() > 1 && targets.iter().all(|target| *target == server), "{targets:?}");
 
-    let wrong = format!("octarm:{}@{}", PASSWORD.replace('/', "").replace('@', ""), proxy.address());
+    let wrong = format!("octarm:{}@{}", PASSWORD.replace(['/', '@'], ""), proxy.address());
     let refused = behind(&scene.setup.octarm(["environment", "list"]), wrong).run();
     assert_eq!((refused.code, proxy.refused()), (Some(69), 1), "{refused:?}");
     let words = format!("through the proxy http://{}", proxy.address());
