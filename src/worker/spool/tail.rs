@@ -12,7 +12,7 @@ use std::{
 use fs_err::{File, os::unix::fs::FileExt};
 use serde::{Deserialize, Serialize};
 
-use super::{MEMORY, piece::Piece, whole_lines};
+use super::{MEMORY, content::whole_lines, piece::Piece};
 
 /// How much of a log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
