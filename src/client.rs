@@ -30,12 +30,17 @@ use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
+use self::retry::{Gate, Urgency};
+
 /// A connection to the address of one server.
 #[derive(Debug, Clone)]
 struct Connection {
     http: Client,
     base: Url,
+    /// The proxy that leads there.
+    proxy: Option<Proxy>,
     origins: Option<Origins>,
+    gate: Gate,
 }
 
 /// Where the address and the key came from, for whoever has to correct one.
@@ -66,7 +71,8 @@ impl Connection {
             // A redirect would carry the key somewhere else.
             .redirect(redirect::Policy::none());
         let http = trust.apply(builder)?.build().map_err(|error| refused(error.to_string()))?;
-        Ok(Self { http, base, origins: None })
+        let proxy = Proxy::to(&base);
+        Ok(Self { http, base, proxy, origins: None, gate: Gate::default() })
     }
 
     /// The address of a path given as segments, each encoded as it needs.
@@ -97,11 +103,7 @@ impl Connection {
         let mut chunks = response.bytes_stream();
         let (mut size, mut digest) = (0, Context::new(&SHA256));
         while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|source| ClientError::Unreachable {
-                act: act.to_owned(),
-                server: self.host(),
-                source: source.without_url(),
-            })?;
+            let chunk = chunk.map_err(|source| self.unreachable(act, source))?;
             digest.update(&chunk);
             size += chunk.len() as u64;
             file.write_all(&chunk).await.map_err(&local)?;
@@ -109,16 +111,36 @@ impl Connection {
         Ok((size, hex::encode(digest.finish())))
     }
 
-    async fn send(&self, act: &str, request: RequestBuilder) -> Result<Response, ClientError> {
-        let response = request.send().await.map_err(|source| ClientError::Unreachable {
+    fn unreachable(&self, act: &str, source: reqwest::Error) -> ClientError {
+        ClientError::Unreachable {
             act: act.to_owned(),
             server: self.host(),
+            proxy: self.proxy.as_ref().map(|proxy| proxy.address.clone()),
             source: source.without_url(),
-        })?;
+        }
+    }
+
+    async fn send(&self, act: &str, request: RequestBuilder) -> Result<Response, ClientError> {
+        self.send_as(Urgency::Patient, act, request).await
+    }
+
+    async fn send_as(
+        &self,
+        urgency: Urgency,
+        act: &str,
+        request: RequestBuilder,
+    ) -> Result<Response, ClientError> {
+        if urgency == Urgency::Patient {
+            self.gate.pass().await;
+        }
+        let response = request.send().await.map_err(|source| self.unreachable(act, source))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let refused = ClientError::refused(act, response).await;
+        if let Some(time) = refused.busy_for() {
+            self.gate.shut(time);
+        }
         Err(match &self.origins {
             Some(origins) => refused.with_key_of(&origins.key),
             None => refused,
@@ -131,11 +153,7 @@ impl Connection {
     }
 
     async fn read<T: DeserializeOwned>(&self, act: &str, response: Response) -> Result<T, ClientError> {
-        let body = response.bytes().await.map_err(|source| ClientError::Unreachable {
-            act: act.to_owned(),
-            server: self.host(),
-            source: source.without_url(),
-        })?;
+        let body = response.bytes().await.map_err(|source| self.unreachable(act, source))?;
         serde_json::from_slice(&body)
             .map_err(|source| ClientError::Unreadable { act: act.to_owned(), source })
     }

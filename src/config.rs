@@ -5,6 +5,7 @@ mod daemon;
 mod origin;
 mod retention;
 mod server;
+mod size;
 mod worker;
 
 use std::{

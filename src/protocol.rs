@@ -45,6 +45,8 @@ pub const INSTANCE_HEADER: &str = "octarm-instance";
 pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 /// The longest chunk of a log that the server takes, in bytes.
 pub const MAX_LOG_CHUNK: usize = 256 * 1024;
+/// The longest reason of a worker that takes no new work, in characters.
+pub const MAX_REASON: usize = 500;
 /// How the token of every worker's session begins.
 pub const SESSION_PREFIX: &str = "OWS-";
 /// How every registration token begins.
@@ -80,6 +82,11 @@ pub struct ClaimRequest {
     /// What the worker runs already: of all else that the server believes it to hold it knows nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holding: Vec<DeploymentId>,
+    /// Why the worker takes no new work just now, in one line of at most [`MAX_REASON`] characters. It is handed out
+    /// nothing then, but people see that it is there, and why it does nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_REASON), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]+$"))]
+    pub refusing: Option<String>,
 }
 
 /// Answer of `POST claim`.

@@ -4,6 +4,8 @@
 //! channels. The right to change anything is the lease: without it nothing is begun.
 
 mod assignment;
+mod cache;
+mod disk;
 mod doctor;
 mod health;
 mod journal;
@@ -35,6 +37,8 @@ pub use state::{Identity, StateError, StateFolder};
 pub use status::{Current, Observed, Phase, Report, observe};
 
 use self::{
+    cache::Cache,
+    disk::Disk,
     health::{LONGEST_PAUSE, LONGEST_POLL},
     running::Running,
     status::Status,
@@ -67,7 +71,23 @@ pub struct Worker {
     pub memory: Memory,
     /// After how long without work it ends by itself.
     pub idle_exit: Option<Duration>,
+    /// What it may use of its disk.
+    pub limits: Limits,
 }
+
+/// What a worker may use of its disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many bytes of a deployment's log are sent; none is no limit.
+    pub log: Option<u64>,
+    /// How many bytes of packages are kept for later deployments.
+    pub cache: u64,
+    /// With less than this free it takes no new work.
+    pub minimum_free: u64,
+}
+
+/// How soon a worker that takes no work looks whether it can again. To free some space should be enough.
+const SHORT_OF_SPACE: Duration = Duration::from_secs(5);
 
 /// How a worker is asked to stop.
 #[derive(Debug, Clone, Default)]
@@ -130,6 +150,8 @@ struct Shared {
     client: WorkerClient,
     worker: Worker,
     local: LocalLog,
+    cache: Cache,
+    disk: Disk,
     running: Running,
     status: Status,
     /// For one deployment and for one function at a time one hand-out.
@@ -143,12 +165,16 @@ pub async fn run(mut worker: Worker, stopping: Stopping) -> Result<(), WorkerErr
     let Identity { server, trust, .. } = &worker.identity;
     let client = WorkerClient::new(server, trust, worker.identity.credential(), worker.machine.clone())?;
     worker.state.prune();
+    worker.state.remove_packages();
+    let disk = Disk::new(worker.state.path(), worker.limits.minimum_free);
     let status = Status::new(worker.live.clone(), stopping.drain.clone());
     let door = worker.door.take();
     let shared = Arc::new(Shared {
         client,
         status: status.clone(),
         local: LocalLog::new(worker.state.path()),
+        cache: Cache::open(worker.state.path().join("cache"), worker.limits.cache, disk.clone()),
+        disk,
         worker,
         running: Running::default(),
         lanes: Lanes::default(),
@@ -206,6 +232,7 @@ async fn poll(
     let mut backoff = Backoff::default();
     let mut is_away = false;
     let mut worked = Instant::now();
+    let mut refusing = None;
     while !drain.is_cancelled() {
         shared.worker.health.round();
         let mut ended = runs.try_join_next();
@@ -236,11 +263,11 @@ async fn poll(
             // A claim that is cut off here may have been answered: its lease then runs out unused and the
             // deployment is handed out again.
             () = drain.cancelled() => break,
-            result = turn(shared, session, worked) => result,
+            result = turn(shared, session, &mut refusing, worked) => result,
         };
         if result.is_ok() {
             shared.status.contact();
-            shared.status.hindered(None);
+            shared.status.hindered(refusing.clone());
         }
         // Who is not wanted has no start to be done with.
         if !result.as_ref().is_err_and(is_final) {
@@ -317,8 +344,13 @@ struct Session {
 }
 
 /// Starts the session if there is none, then asks for work once.
-async fn turn(shared: &Shared, session: &mut Option<Session>, worked: Instant) -> Result<Turn, ClientError> {
-    let Shared { client, worker, running, .. } = shared;
+async fn turn(
+    shared: &Arc<Shared>,
+    session: &mut Option<Session>,
+    refusing: &mut Option<String>,
+    worked: Instant,
+) -> Result<Turn, ClientError> {
+    let Shared { client, worker, running, .. } = &**shared;
     let health = &worker.health;
     let wait = if let Some(session) = session {
         session.wait
@@ -334,12 +366,31 @@ async fn turn(shared: &Shared, session: &mut Option<Session>, worked: Instant) -
     let holding = running.deployments();
     let idle_exit = worker.idle_exit.filter(|_| holding.is_empty());
     let wait = idle_exit.map_or(wait, |idle| wait.min(idle.saturating_sub(worked.elapsed())));
-    let answer = client.claim(wait, holding).await?;
+    let refusal = refusal(shared).await;
+    if refusal.is_some() != refusing.is_some() {
+        if let Some(reason) = &refusal {
+            warn!(reason, "taking no new work");
+        } else {
+            info!("taking work again: there is space enough");
+        }
+    }
+    refusing.clone_from(&refusal);
+    health.refusing(refusal.clone());
+    let wait = if refusal.is_some() { wait.min(SHORT_OF_SPACE) } else { wait };
+    let answer = client.claim(wait, holding, refusal).await?;
     Ok(match answer.assignment {
         Some(assignment) => Turn::Work(assignment),
         None if answer.leaving => Turn::Leave,
         None => Turn::Pause(Duration::from_millis(answer.pause_ms)),
     })
+}
+
+/// Why no new work may be taken just now. Off the runtime's threads: a disk may take its time.
+async fn refusal(shared: &Arc<Shared>) -> Option<String> {
+    let shared = Arc::clone(shared);
+    let looking =
+        tokio::task::spawn_blocking(move || shared.disk.refusal(&shared.cache, &shared.worker.state));
+    looking.await.ok().flatten()
 }
 
 /// Waits, but not without coming round: a server may ask for a long pause.

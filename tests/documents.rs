@@ -29,7 +29,18 @@ fn uncommented(name: &str) -> tempfile::NamedTempFile {
 fn the_reference_of_the_workers_settings_holds() {
     let file = uncommented("worker.toml");
     let text = fs_err::read_to_string(file.path()).unwrap();
-    for key in ["state", "conventions", "machine_id", "concurrency", "from_environment", "format", "level"] {
+    for key in [
+        "state",
+        "conventions",
+        "machine_id",
+        "concurrency",
+        "log_limit",
+        "max_size",
+        "minimum_free",
+        "from_environment",
+        "format",
+        "level",
+    ] {
         assert!(text.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key} is not described");
     }
     let read = WorkerConfig::read(Some(file.path()), &Environment::default(), Vec::new()).unwrap();
@@ -38,6 +49,7 @@ fn the_reference_of_the_workers_settings_holds() {
         ["AWS.Deployment.Key", "AWS.Deployment.Secret", "AWS.Deployment.Region"]
     );
     assert_eq!(read.concurrency.get(), 1);
+    assert_eq!((read.log_limit, read.cache_size, read.minimum_free), (Some(32 << 20), 1 << 30, 512 << 20));
     assert_eq!(read.state, Path::new("/var/lib/octarm/worker"));
 }
 

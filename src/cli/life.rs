@@ -134,6 +134,9 @@ impl WorkerReload {
             machine_id,
             from_environment,
             concurrency,
+            log_limit,
+            cache_size,
+            minimum_free,
             drain_deadline,
             health,
             log,
@@ -146,6 +149,9 @@ impl WorkerReload {
         reloaded.later("state", state != running.state);
         reloaded.later("machine_id", machine_id != running.machine_id);
         reloaded.later("health", health != running.health);
+        reloaded.later("deployments.log_limit", log_limit != running.log_limit);
+        reloaded.later("cache.max_size", cache_size != running.cache_size);
+        reloaded.later("disk.minimum_free", minimum_free != running.minimum_free);
         (running.conventions, running.from_environment) = (conventions, from_environment);
         (running.concurrency, running.drain_deadline) = (concurrency, drain_deadline);
         running.log.level = log.level;

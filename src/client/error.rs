@@ -20,12 +20,14 @@ pub enum ClientError {
         reason: String,
     },
     /// No answer.
-    #[error("{act}: no answer from the server at {server}")]
+    #[error("{act}: no answer from the server at {server}{}", through(proxy.as_deref()))]
     Unreachable {
         /// What was being done.
         act: String,
         /// Where the server should be.
         server: String,
+        /// The proxy that was asked for it, without its password.
+        proxy: Option<String>,
         /// What broke.
         #[source]
         source: reqwest::Error,
@@ -201,6 +203,11 @@ impl ClientError {
         }
     }
 
+    /// How long the server asks everybody to leave it alone.
+    pub(super) fn busy_for(&self) -> Option<Duration> {
+        self.retry_after().filter(|_| matches!(self.status(), Some(429 | 503)))
+    }
+
     /// The only place that decides whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -250,6 +257,10 @@ impl ClientError {
                 "give the fingerprint that the server prints at its start (`--fingerprint sha256:…`), or the authority that vouches for it (`--ca-file`)"
                     .to_owned(),
             ),
+            Self::Unreachable { proxy: Some(proxy), .. } => Some(format!(
+                "check that the proxy {proxy} runs and lets octarm through (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY name it, \
+                 NO_PROXY lists what needs none), and that the server runs"
+            )),
             Self::Unreachable { .. } => {
                 Some("check that the server runs and that the address is right".to_owned())
             }
@@ -266,6 +277,10 @@ impl ClientError {
             _ => None,
         }
     }
+}
+
+fn through(proxy: Option<&str>) -> String {
+    proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
 }
 
 /// What is there instead of a file, where the error says that it is none.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use jiff::{Timestamp, fmt::rfc2822};
+use reqwest::Url;
 
 use super::{ClientError, Connection, Trust};
 
@@ -34,6 +35,26 @@ pub struct Proxy {
     pub port: u16,
 }
 
+impl Proxy {
+    /// The one that the environment names for this address: the HTTP client takes the same, by the same rules.
+    pub(super) fn to(base: &Url) -> Option<Self> {
+        let found = Matcher::from_env().intercept(&base.as_str().parse().ok()?)?;
+        let uri = found.uri();
+        let scheme = uri.scheme_str().unwrap_or("http");
+        let standard = match scheme {
+            "https" => 443,
+            scheme if scheme.starts_with("socks") => 1080,
+            _ => 80,
+        };
+        let (host, port) = (uri.host()?, uri.port_u16().unwrap_or(standard));
+        Some(Self {
+            address: format!("{scheme}://{host}:{port}"),
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port,
+        })
+    }
+}
+
 /// What anybody is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
@@ -45,24 +66,8 @@ pub struct Answer {
 
 /// The way to this server, by the same rules and variables as the clients go it.
 pub fn way(server: &str) -> Result<Way, ClientError> {
-    let base = Connection::new(server, &Trust::default())?.base;
+    let Connection { base, proxy, .. } = Connection::new(server, &Trust::default())?;
     let host = base.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let intercepted = base.as_str().parse().ok().and_then(|uri| Matcher::from_env().intercept(&uri));
-    let proxy = intercepted.and_then(|found| {
-        let uri = found.uri();
-        let scheme = uri.scheme_str().unwrap_or("http");
-        let standard = match scheme {
-            "https" => 443,
-            scheme if scheme.starts_with("socks") => 1080,
-            _ => 80,
-        };
-        let (host, port) = (uri.host()?, uri.port_u16().unwrap_or(standard));
-        Some(Proxy {
-            address: format!("{scheme}://{host}:{port}"),
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port,
-        })
-    });
     let has_tls = base.scheme() == "https";
     let port = base.port_or_known_default().unwrap_or(if has_tls { 443 } else { 80 });
     Ok(Way { host, port, has_tls, proxy })
@@ -72,11 +77,8 @@ pub fn way(server: &str) -> Result<Way, ClientError> {
 pub async fn ask(server: &str, trust: &Trust) -> Result<Answer, ClientError> {
     let connection = Connection::new(server, trust)?;
     let request = connection.http.get(connection.url(&["api"])).timeout(PROMPT);
-    let response = request.send().await.map_err(|source| ClientError::Unreachable {
-        act: "asking the server for its root".to_owned(),
-        server: connection.host(),
-        source: source.without_url(),
-    })?;
+    let act = "asking the server for its root";
+    let response = request.send().await.map_err(|source| connection.unreachable(act, source))?;
     let date = response.headers().get("date").and_then(|value| value.to_str().ok());
     let time = date.and_then(|date| rfc2822::parse(date).ok()).map(|time| time.timestamp());
     Ok(Answer { status: response.status().as_u16(), time })

@@ -279,11 +279,7 @@ impl ServerClient {
         let state = header("octarm-task-state").unwrap_or_default();
         let length: u64 =
             header("octarm-log-length").and_then(|length| length.parse().ok()).unwrap_or_default();
-        let lines = response.bytes().await.map_err(|source| ClientError::Unreachable {
-            act,
-            server: self.connection.host(),
-            source: source.without_url(),
-        })?;
+        let lines = response.bytes().await.map_err(|source| self.connection.unreachable(&act, source))?;
         let completed = matches!(state.as_str(), "Success" | "Failed" | "Canceled" | "TimedOut");
         Ok(LogPart { ended: completed && from + lines.len() as u64 >= length, lines: lines.into() })
     }

@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{ClientError, Connection, KeyPair, jittered};
+use super::{ClientError, Connection, KeyPair, jittered, retry::Urgency};
 use crate::{
     model::{MachineId, chain},
     protocol::{
@@ -97,13 +97,23 @@ impl Session {
         act: &str,
         request: RequestBuilder,
     ) -> Result<Response, ClientError> {
+        self.send_as(Urgency::Patient, act, request).await
+    }
+
+    /// The same, also while a busy server is left alone.
+    pub(super) async fn send_as(
+        self: &Arc<Self>,
+        urgency: Urgency,
+        act: &str,
+        request: RequestBuilder,
+    ) -> Result<Response, ClientError> {
         let live = self.token().await?;
         let again = request.try_clone();
-        match self.connection.send(act, self.shown(request, &live.token)).await {
+        match self.connection.send_as(urgency, act, self.shown(request, &live.token)).await {
             Err(error) if error.code() == Some(ErrorCode::Unauthorised) => {
                 let live = self.renewed(live.number).await?;
                 let request = again.ok_or(error)?;
-                self.connection.send(act, self.shown(request, &live.token)).await
+                self.connection.send_as(urgency, act, self.shown(request, &live.token)).await
             }
             answer => answer,
         }
@@ -159,9 +169,11 @@ impl Session {
 
     async fn ask(&self, act: &str, renewal: bool) -> Result<SessionResponse, ClientError> {
         let began = Instant::now();
+        // What keeps a lease needs the session: a renewal does not wait until a busy server wants to be asked again.
+        let urgency = if renewal { Urgency::Urgent } else { Urgency::Patient };
         let Credential { worker_id, installation, key } = &self.credential;
         let answer: SessionResponse =
-            signed(&self.connection, act, ("session", PROMPT), *worker_id, |challenge| {
+            signed(&self.connection, urgency, act, ("session", PROMPT), *worker_id, |challenge| {
                 let mut body = SessionRequest {
                     worker_id: *worker_id,
                     challenge,
@@ -199,7 +211,7 @@ pub(super) async fn check(
 ) -> Result<CheckResponse, ClientError> {
     let Credential { worker_id, installation, key } = credential;
     let act = "asking the server who this worker is";
-    signed(connection, act, ("check", PROMPT), *worker_id, |challenge| {
+    signed(connection, Urgency::Patient, act, ("check", PROMPT), *worker_id, |challenge| {
         let mut body = CheckRequest {
             worker_id: *worker_id,
             challenge,
@@ -223,19 +235,20 @@ pub(super) async fn deregister(
     let Credential { worker_id, installation, key } = credential;
     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let act = "deregistering the worker";
-    let answer = signed(connection, act, ("deregister", wait + PROMPT), *worker_id, |challenge| {
-        let mut body = DeregisterRequest {
-            worker_id: *worker_id,
-            challenge,
-            machine: machine.clone(),
-            force,
-            wait_ms,
-            signature: String::new(),
-        };
-        body.signature = key.sign(&body.statement(*installation));
-        body
-    })
-    .await;
+    let answer =
+        signed(connection, Urgency::Patient, act, ("deregister", wait + PROMPT), *worker_id, |challenge| {
+            let mut body = DeregisterRequest {
+                worker_id: *worker_id,
+                challenge,
+                machine: machine.clone(),
+                force,
+                wait_ms,
+                signature: String::new(),
+            };
+            body.signature = key.sign(&body.statement(*installation));
+            body
+        })
+        .await;
     match answer {
         Err(error) if error.code() == Some(ErrorCode::Unauthorised) => {
             Ok(DeregisterResponse { gone: true, running: Vec::new() })
@@ -248,6 +261,7 @@ pub(super) async fn deregister(
 /// the end.
 async fn signed<B: Serialize, T: DeserializeOwned>(
     connection: &Connection,
+    urgency: Urgency,
     act: &str,
     (path, timeout): (&str, Duration),
     worker_id: MachineId,
@@ -257,8 +271,8 @@ async fn signed<B: Serialize, T: DeserializeOwned>(
     loop {
         left -= 1;
         let asked = ChallengeRequest { worker_id };
-        let given: ChallengeResponse = post(connection, act, "challenge", &asked, PROMPT).await?;
-        match post(connection, act, path, &sign(given.challenge), timeout).await {
+        let given: ChallengeResponse = post(connection, urgency, act, "challenge", &asked, PROMPT).await?;
+        match post(connection, urgency, act, path, &sign(given.challenge), timeout).await {
             Err(error) if error.code() == Some(ErrorCode::ChallengeOver) && left > 0 => {}
             done => return done,
         }
@@ -267,12 +281,15 @@ async fn signed<B: Serialize, T: DeserializeOwned>(
 
 async fn post<T: DeserializeOwned>(
     connection: &Connection,
+    urgency: Urgency,
     act: &str,
     path: &str,
     body: &impl Serialize,
     timeout: Duration,
 ) -> Result<T, ClientError> {
-    connection.json(act, request(connection, Method::POST, &[path]).timeout(timeout).json(body)).await
+    let request = request(connection, Method::POST, &[path]).timeout(timeout).json(body);
+    let response = connection.send_as(urgency, act, request).await?;
+    connection.read(act, response).await
 }
 
 /// A request below the worker API's address.

@@ -28,6 +28,12 @@ pub struct Trust {
 }
 
 impl Trust {
+    /// The same, for whoever keeps it: what is written down is read again from another folder.
+    pub fn from_any_folder(self) -> std::io::Result<Self> {
+        let ca_file = self.ca_file.map(std::path::absolute).transpose()?;
+        Ok(Self { ca_file, ..self })
+    }
+
     /// A builder that trusts so.
     pub(super) fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, ClientError> {
         if let Some(fingerprint) = self.fingerprint {

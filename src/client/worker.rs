@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::{
     ClientError, Connection, Credential, Trust,
+    retry::Urgency,
     session::{self, PROMPT, Session},
 };
 use crate::{
@@ -106,14 +107,15 @@ impl WorkerClient {
         self.session.end().await
     }
 
-    /// Waits for work.
+    /// Waits for work; or only says that it takes none, and why.
     pub async fn claim(
         &self,
         wait: Duration,
         holding: Vec<DeploymentId>,
+        refusing: Option<String>,
     ) -> Result<ClaimResponse, ClientError> {
-        let request = ClaimRequest { wait_ms: milliseconds(wait), holding };
-        self.call("asking for work", Method::POST, &["claim"], &request, wait + PROMPT).await
+        let request = ClaimRequest { wait_ms: milliseconds(wait), holding, refusing };
+        self.call("asking for work", &["claim"], &request, wait + PROMPT).await
     }
 
     /// Waits for the wish to cancel one of these.
@@ -123,20 +125,13 @@ impl WorkerClient {
         holding: Vec<DeploymentId>,
     ) -> Result<ControlResponse, ClientError> {
         let request = ControlRequest { wait_ms: milliseconds(wait), holding };
-        self.call("asking what to cancel", Method::POST, &["control"], &request, wait + PROMPT).await
+        self.call("asking what to cancel", &["control"], &request, wait + PROMPT).await
     }
 
     /// Renews the lease.
     pub async fn renew(&self, deployment: DeploymentId, fence: Fence) -> Result<RenewResponse, ClientError> {
         let id = deployment.to_string();
-        self.call(
-            "renewing the lease",
-            Method::POST,
-            &["deployments", &id, "renew"],
-            &RenewRequest { fence },
-            PROMPT,
-        )
-        .await
+        self.keep("renewing the lease", &["deployments", &id, "renew"], &RenewRequest { fence }).await
     }
 
     /// Records an intent or an effect.
@@ -148,14 +143,7 @@ impl WorkerClient {
     ) -> Result<Recorded, ClientError> {
         let id = deployment.to_string();
         let request = JournalRequest { fence, entry };
-        self.call(
-            "recording in the journal",
-            Method::POST,
-            &["deployments", &id, "journal"],
-            &request,
-            PROMPT,
-        )
-        .await
+        self.keep("recording in the journal", &["deployments", &id, "journal"], &request).await
     }
 
     /// Appends whole lines to the log.
@@ -184,7 +172,7 @@ impl WorkerClient {
     ) -> Result<Finished, ClientError> {
         let id = deployment.to_string();
         let request = FinishRequest { fence, outcome, log_length: log.0, log_sha256: log.1 };
-        self.call("reporting the end", Method::POST, &["deployments", &id, "finish"], &request, PROMPT).await
+        self.keep("reporting the end", &["deployments", &id, "finish"], &request).await
     }
 
     /// Fetches the package into a file, and checks that it is what the server has.
@@ -214,6 +202,18 @@ impl WorkerClient {
         })
     }
 
+    /// A call that keeps a hand-out.
+    async fn keep<T: DeserializeOwned>(
+        &self,
+        act: &str,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let request = self.request(Method::POST, path).timeout(PROMPT).json(body);
+        let response = self.session.send_as(Urgency::Urgent, act, request).await?;
+        self.session.connection().read(act, response).await
+    }
+
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         session::request(self.session.connection(), method, path)
     }
@@ -221,12 +221,11 @@ impl WorkerClient {
     async fn call<T: DeserializeOwned>(
         &self,
         act: &str,
-        method: Method,
         path: &[&str],
         body: &impl Serialize,
         timeout: Duration,
     ) -> Result<T, ClientError> {
-        self.json(act, self.request(method, path).timeout(timeout).json(body)).await
+        self.json(act, self.request(Method::POST, path).timeout(timeout).json(body)).await
     }
 
     async fn json<T: DeserializeOwned>(&self, act: &str, request: RequestBuilder) -> Result<T, ClientError> {
@@ -237,4 +236,98 @@ impl WorkerClient {
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::post};
+    use futures_util::FutureExt as _;
+    use tokio::time::Instant;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{client::KeyPair, model::MachineId};
+
+    /// When which call came.
+    type Calls = Arc<Mutex<Vec<(String, Instant)>>>;
+
+    /// A server that asks to be left alone at the first claim, in its own words or in a proxy's.
+    async fn busy(status: StatusCode, body: &'static str) -> (WorkerClient, Calls) {
+        let calls = Calls::default();
+        let session = r#"{"worker_id": "Machines-1", "environment": "CI", "poll_wait_ms": 0, "token": "OWS-TEST",
+            "token_ttl_ms": 60000}"#;
+        let app = Router::new()
+            .route("/api/worker/v1/challenge", post(r#"{"challenge": "00", "ttl_ms": 1000}"#))
+            .route("/api/worker/v1/session", post(session))
+            .fallback(async move |State(calls): State<Calls>, request: axum::extract::Request| {
+                let path = request.uri().path().rsplit('/').next().unwrap().to_owned();
+                calls.lock().unwrap().push((path.clone(), Instant::now()));
+                if calls.lock().unwrap().len() == 1 {
+                    return (status, [("retry-after", "1")], body).into_response();
+                }
+                match path.as_str() {
+                    "claim" => r#"{"assignment": null, "pause_ms": 0}"#,
+                    "control" => r#"{"cancel": []}"#,
+                    "renew" => r#"{"lease_ms": 1000, "cancel": false}"#,
+                    "finish" => "{}",
+                    _ => r#"{"length": 0, "cancel": false}"#,
+                }
+                .into_response()
+            })
+            .with_state(Arc::clone(&calls));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, app).into_future());
+        let credential = Credential {
+            worker_id: MachineId(1),
+            installation: Uuid::nil(),
+            key: KeyPair::generate().unwrap(),
+        };
+        let machine = Machine { host: "h".to_owned(), id: "m".to_owned() };
+        (WorkerClient::new(&url, &Trust::default(), credential, machine).unwrap(), calls)
+    }
+
+    async fn assert_left_alone(status: StatusCode, body: &'static str) {
+        let (client, calls) = busy(status, body).await;
+        let claim = || client.claim(Duration::ZERO, Vec::new(), None);
+        let error = claim().await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+        let (deployment, fence, other) = (DeploymentId(1), Fence(1), client.clone());
+        let outcome = Outcome::Success { summary: String::new() };
+        let (claimed, asked, logged, renewed, finished) = tokio::join!(
+            claim(),
+            other.control(Duration::ZERO, Vec::new()),
+            other.append_log(deployment, fence, 0, Vec::new()),
+            other.renew(deployment, fence),
+            other.finish(deployment, fence, outcome, (0, String::new())),
+        );
+        assert!(claimed.is_ok() && asked.is_ok() && logged.is_ok() && renewed.is_ok() && finished.is_ok());
+        let calls = calls.lock().unwrap();
+        let is_urgent = |path: &String| matches!(path.as_str(), "renew" | "finish");
+        let order: Vec<bool> = calls.iter().skip(1).map(|(path, _)| is_urgent(path)).collect();
+        assert_eq!(order, [true, true, false, false, false], "{calls:?}");
+        let waited = |at: &Instant| at.duration_since(calls[0].1);
+        assert!(calls[3..].iter().all(|(_, at)| waited(at) >= Duration::from_secs(1)), "{calls:?}");
+    }
+
+    #[tokio::test]
+    async fn a_busy_server_is_left_alone_by_all_but_what_keeps_a_hand_out() {
+        let own = r#"{"error": {"code": "busy", "message": "busy", "retry_after_ms": 1000}}"#;
+        tokio::join!(
+            assert_left_alone(StatusCode::TOO_MANY_REQUESTS, own),
+            assert_left_alone(StatusCode::TOO_MANY_REQUESTS, "a proxy's page"),
+            assert_left_alone(StatusCode::SERVICE_UNAVAILABLE, ""),
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_asks_for_no_time_stops_nobody() {
+        let (client, calls) = busy(StatusCode::INTERNAL_SERVER_ERROR, "").await;
+        assert!(client.claim(Duration::ZERO, Vec::new(), None).await.is_err());
+        assert!(client.session.connection().gate.pass().now_or_never().is_some(), "it is open");
+        client.claim(Duration::ZERO, Vec::new(), None).await.unwrap();
+        assert_eq!(calls.lock().unwrap().len(), 2);
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::redact::{Redactor, RedactorError, mask};
+use super::redact::{MASK, Redactor, RedactorError, mask};
 use crate::model::{Failure, Level, LogLine};
 
 /// A longer line is continued on the next: a chunk of the log holds whole lines.
@@ -108,7 +108,7 @@ impl Log {
         for part in self.redact(text).lines() {
             let mut rest = part;
             loop {
-                let (now, later) = rest.split_at(rest.floor_char_boundary(MAX_LINE));
+                let (now, later) = rest.split_at(border(rest));
                 let line = LogLine { time: Timestamp::now(), level, text: now.to_owned() };
                 let _ = self.events.send(Event::Line(line));
                 if later.is_empty() {
@@ -118,6 +118,17 @@ impl Log {
             }
         }
     }
+}
+
+/// Where a line that is too long is continued on the next: between two characters, and before a mask that it would cut.
+fn border(text: &str) -> usize {
+    let most = text.floor_char_boundary(MAX_LINE);
+    if most == text.len() {
+        return most;
+    }
+    let from = text.floor_char_boundary(most + 1 - MASK.len());
+    let to = text.ceil_char_boundary(most + MASK.len() - 1);
+    text[from..to].find(MASK).map_or(most, |place| from + place)
 }
 
 #[cfg(test)]
@@ -162,6 +173,7 @@ mod tests {
             url,
         ];
         forms.extend(secret.lines().filter(|line| line.len() >= 4).map(str::to_owned));
+        forms.extend([hex::encode(secret), hex::encode_upper(secret)]);
         forms
     }
 
@@ -190,6 +202,64 @@ mod tests {
             // The characters that also hold bits of its neighbours stay: at most two on each side, and the neighbours.
             let least = secret.len() * 4 / 3 - 2;
             assert!(text.len() - shown.replace('*', "").len() >= least, "{shown} of {text}");
+        }
+    }
+
+    #[test]
+    fn base64_in_lines_is_in_no_line() {
+        let (events, mut received) = mpsc::unbounded_channel();
+        let key =
+            format!("-----BEGIN KEY-----\n{}\n-----END KEY-----", "MIIEvQIBADANBgkqhkiG9w0/\n".repeat(20));
+        let values = CORPUS
+            .iter()
+            .copied()
+            .chain([key.as_str(), "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY0123456789"]);
+        let log = Log::new(events, Redactor::new(values.clone()).unwrap());
+        for secret in values {
+            let text = STANDARD.encode(secret);
+            for width in [64, 76] {
+                let lines: Vec<&str> =
+                    (0..text.len()).step_by(width).map(|at| &text[at..text.len().min(at + width)]).collect();
+                let shown = written(&log, &mut received, &lines.join("\n"));
+                for line in shown {
+                    // Less than four characters stand for less than three of the value.
+                    let left = line.replace(['*', '='], "");
+                    assert!(left.len() < 4, "{left} of {secret} in lines of {width}");
+                }
+            }
+            if text.len() <= 3 * 64 {
+                continue;
+            }
+            // In a longer text, wherever it begins: of each line only what is left of it beside its neighbours may stay.
+            for lead in (0..80).step_by(7) {
+                let text = STANDARD.encode(format!("{}{secret}", "<".repeat(lead)));
+                for width in [64, 76] {
+                    let whole: Vec<String> = text
+                        .as_bytes()
+                        .chunks(width)
+                        .map(|line| String::from_utf8_lossy(line).into())
+                        .collect();
+                    let first = (lead * 4 / 3) / width + 1;
+                    let shown = written(&log, &mut received, &whole.join("|"));
+                    let lines: Vec<&str> = shown[0].split('|').collect();
+                    for line in &lines[first..lines.len() - 1] {
+                        assert_eq!(line.replace('*', ""), "", "{lead} before it, in lines of {width}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_continued_before_a_mask_and_between_characters() {
+        let (events, mut received) = mpsc::unbounded_channel();
+        let log = Log::new(events, Redactor::new(["first-secret"]).unwrap());
+        for before in MAX_LINE - 20..MAX_LINE + 5 {
+            let lines =
+                written(&log, &mut received, &format!("{}ü first-secret and more", "x".repeat(before)));
+            assert!(lines.iter().all(|line| line.len() <= MAX_LINE));
+            assert_eq!(lines.concat(), format!("{}ü ******** and more", "x".repeat(before)));
+            assert_eq!(lines.iter().filter(|line| line.contains("********")).count(), 1, "{before}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Takes sensitive values out of every line before it is written anywhere.
 
+mod wrapped;
+
 use std::{fmt::Write as _, ops::Range};
 
 use aho_corasick::AhoCorasick;
@@ -10,10 +12,11 @@ use base64::{
 use jiff::ZonedDateTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use self::wrapped::Wrapped;
 use crate::template::{Renderer, Variables};
 
 /// What stands where a sensitive value stood.
-const MASK: &str = "********";
+pub(super) const MASK: &str = "********";
 /// Shorter values are not masked: they would black out everything. The server refuses to save such values.
 const MIN_LENGTH: usize = 4;
 
@@ -23,6 +26,8 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove
 const RELAXED: &AsciiSet = &UNRESERVED.remove(b'/').remove(b':').remove(b'@').remove(b'!').remove(b'*');
 /// Longer values are searched for one by one.
 const LONG: usize = 256;
+/// How long the lines are in which base64 is wrapped: of PEM, and of MIME and `base64`.
+const LINES: [usize; 2] = [64, 76];
 
 /// Knows the sensitive values of one deployment, in the forms in which they turn up.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +35,7 @@ pub struct Redactor {
     matcher: Option<AhoCorasick>,
     /// Long values one by one, the longest first: in the automaton they would cost the square of their length.
     long: Vec<String>,
+    wrapped: Wrapped,
 }
 
 /// The values cannot be searched for; no line may be written then.
@@ -42,15 +48,15 @@ pub struct RedactorError {
 }
 
 impl Redactor {
-    /// Hides these values, as they are and in their JSON, URL and base64 forms; of a text of several lines, also
-    /// every line.
+    /// Hides these values, as they are and in their JSON, URL, hexadecimal and base64 forms; of a text of several lines,
+    /// also every line; of base64 that is longer than a line, also its lines.
     pub fn new<'v>(values: impl IntoIterator<Item = &'v str>) -> Result<Self, RedactorError> {
-        let mut forms = Vec::new();
+        let (mut forms, mut wrapped) = (Vec::new(), Wrapped::default());
         let mut count = 0;
         for value in values.into_iter().filter(|value| value.trim().len() >= MIN_LENGTH) {
             count += 1;
             for part in std::iter::once(value).chain(value.lines()).chain(std::iter::once(value.trim())) {
-                add_forms(part, &mut forms);
+                add_forms(part, &mut forms, &mut wrapped);
             }
         }
         forms.sort();
@@ -58,11 +64,11 @@ impl Redactor {
         let mut long: Vec<String> = forms.extract_if(.., |form| form.len() > LONG).collect();
         long.sort_by_key(|form| std::cmp::Reverse(form.len()));
         if forms.is_empty() {
-            return Ok(Self { matcher: None, long });
+            return Ok(Self { matcher: None, long, wrapped });
         }
         let matcher =
             AhoCorasick::builder().build(&forms).map_err(|source| RedactorError { count, source })?;
-        Ok(Self { matcher: Some(matcher), long })
+        Ok(Self { matcher: Some(matcher), long, wrapped })
     }
 
     /// Hides every sensitive value of a set, as written and as rendered at this time.
@@ -97,6 +103,7 @@ impl Redactor {
                 from = text.ceil_char_boundary(from + at + 1);
             }
         }
+        self.wrapped.find(text, &mut found);
         if let Some(matcher) = &self.matcher {
             found.extend(matcher.find_overlapping_iter(text).map(|one| one.range()));
         }
@@ -128,7 +135,7 @@ pub(super) fn hidden_in(text: &str, mut secrets: Vec<String>) -> Vec<String> {
     secrets
 }
 
-fn add_forms(value: &str, forms: &mut Vec<String>) {
+fn add_forms(value: &str, forms: &mut Vec<String>, wrapped: &mut Wrapped) {
     if value.len() < MIN_LENGTH {
         return;
     }
@@ -141,6 +148,12 @@ fn add_forms(value: &str, forms: &mut Vec<String>) {
         let url = utf8_percent_encode(value, kept).to_string();
         forms.extend([url.replace("%20", "+"), with_small_digits(&url), url]);
     }
+    let hexadecimal = hex::encode(value);
+    forms.extend([hexadecimal.to_uppercase(), hexadecimal]);
+    // Of the value alone in lines, the last may be too short to be known by a part of it.
+    let alone = STANDARD_NO_PAD.encode(value);
+    let lasts = LINES.map(|line| alone.len() / line * line).into_iter().filter(|place| *place > 0);
+    forms.extend(lasts.map(|place| alone[place..].to_owned()).filter(|last| last.len() >= MIN_LENGTH));
     // In a longer base64 text the value stands at one of three alignments. The characters that also hold bits of
     // its neighbours are left out.
     for lead in 0..3 {
@@ -149,7 +162,10 @@ fn add_forms(value: &str, forms: &mut Vec<String>) {
         let from = (lead * 8).div_ceil(6);
         let to = bytes.len() * 8 / 6;
         for text in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
-            forms.extend(text.get(from..to).filter(|form| form.len() >= MIN_LENGTH).map(str::to_owned));
+            if let Some(form) = text.get(from..to).filter(|form| form.len() >= MIN_LENGTH) {
+                wrapped.add(form);
+                forms.push(form.to_owned());
+            }
         }
     }
 }

@@ -133,7 +133,11 @@ fn health_of(shared: &Shared, row: &MachineRow) -> (&'static str, &'static str) 
     }
     let fresh = FRESH.max(shared.settings.poll_wait * 3);
     let silent = Duration::from_millis(u64::try_from(row.silent_ms).unwrap_or(0));
-    let (health, status) = if silent <= fresh { ("Healthy", "Online") } else { ("Unavailable", "Offline") };
+    let (health, status) = match &row.refusing {
+        _ if silent > fresh => ("Unavailable", "Offline"),
+        Some(_) => ("Unhealthy", "Online"),
+        None => ("Healthy", "Online"),
+    };
     (health, if row.disabled == 1 { "Disabled" } else { status })
 }
 
@@ -142,6 +146,8 @@ pub(super) fn common(shared: &Shared, row: &MachineRow) -> Value {
     let (health, status) = health_of(shared, row);
     let mut summary = if row.version.is_empty() {
         format!("registered on {}, never ran", row.host)
+    } else if let Some(reason) = &row.refusing {
+        format!("octarm {} on {}, takes no new work: {reason}", row.version, row.host)
     } else {
         format!("octarm {} on {}", row.version, row.host)
     };

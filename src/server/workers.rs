@@ -15,7 +15,7 @@ use crate::{
     model::{DeploymentId, Fence, LogLine, ReleaseId, Variable},
     protocol::{
         ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, FinishRequest, Finished,
-        JournalRequest, MAX_LOG_CHUNK, RenewRequest, RenewResponse,
+        JournalRequest, MAX_LOG_CHUNK, MAX_REASON, RenewRequest, RenewResponse,
     },
     store::{Look, Own},
 };
@@ -51,7 +51,17 @@ pub(super) async fn claim(
     Body(request): Body<ClaimRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     refuse_too_many(&request.holding)?;
+    let reason = request.refusing.as_deref();
+    reason.map_or(Ok(()), check_reason)?;
     shared.store().touch(session.id).await?;
+    if session.refusing.as_deref() != reason {
+        shared.store().note_refusing(session.id, reason).await?;
+        if let Some(reason) = reason {
+            tracing::warn!(worker = session.name, reason, "worker takes no new work");
+        } else {
+            tracing::info!(worker = session.name, "worker takes work again");
+        }
+    }
     let wait = Duration::from_millis(request.wait_ms).min(shared.settings.poll_wait);
     let deadline = Instant::now() + wait;
     let queue = shared.store().queue_of(&session);
@@ -66,7 +76,12 @@ pub(super) async fn claim(
             turn.give();
         }
         let closing = shared.closing.is_cancelled();
-        let look = if closing { Look::Nothing } else { shared.store().look(&session, own).await? };
+        let look = match reason {
+            _ if closing => Look::Nothing,
+            // Not even what it lost: to find out about that takes the package, and so the disk that it has not.
+            Some(_) => Look::Disabled,
+            None => shared.store().look(&session, own).await?,
+        };
         let found = look == Look::Work;
         if found {
             // Whatever becomes of this claim, somebody looks.
@@ -247,6 +262,17 @@ fn refuse_too_many(holding: &[DeploymentId]) -> Result<(), Problem> {
         return Err(Problem::invalid(format!(
             "the worker says that it holds {} deployments, at most {MOST_HELD} are taken",
             holding.len()
+        )));
+    }
+    Ok(())
+}
+
+/// Whoever shows the reason relies on its being a line.
+fn check_reason(reason: &str) -> Result<(), Problem> {
+    let length = reason.chars().count();
+    if length == 0 || length > MAX_REASON || reason.contains(char::is_control) {
+        return Err(Problem::invalid(format!(
+            "`refusing` has {length} characters, expected one line of 1 to {MAX_REASON}"
         )));
     }
     Ok(())

@@ -404,6 +404,7 @@ const SQLITE_STEPS: Steps = &[
     (8, "ops", include_str!("migrations/0008_ops.sql")),
     (9, "spaces", include_str!("migrations/0009_spaces.sql")),
     (10, "registration", include_str!("migrations/0010_registration.sql")),
+    (11, "refusing", include_str!("migrations/0011_refusing.sql")),
 ];
 const POSTGRES_STEPS: Steps = &[
     (1, "first", include_str!("migrations/postgres/0001_first.sql")),
@@ -414,6 +415,7 @@ const POSTGRES_STEPS: Steps = &[
     (8, "ops", include_str!("migrations/postgres/0008_ops.sql")),
     (9, "spaces", include_str!("migrations/postgres/0009_spaces.sql")),
     (10, "registration", include_str!("migrations/postgres/0010_registration.sql")),
+    (11, "refusing", include_str!("migrations/postgres/0011_refusing.sql")),
 ];
 
 /// The number of the last step on SQLite.

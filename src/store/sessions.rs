@@ -39,6 +39,8 @@ pub struct Session {
     pub instance: Option<String>,
     /// The process that the token was given to.
     pub own: String,
+    /// Why the worker took no new work when it last asked.
+    pub refusing: Option<String>,
 }
 
 impl Session {
@@ -169,7 +171,8 @@ impl Store {
             write.announce_leaving(worker_id.0);
         }
         sqlx::query(concat!(
-            "update machines set instance = $2, version = $3, host = $4, last_seen = ",
+            "update machines set refusing = case when instance = $2 then refusing end, instance = $2, version = $3, host = $4, \
+             last_seen = ",
             now!(),
             " where id = $1"
         ))
@@ -209,7 +212,7 @@ impl Store {
     /// Who has this token, as long as it is good.
     pub async fn session_of(&self, token: &str) -> Result<Session, StoreError> {
         sqlx::query_as(concat!(
-            "select m.id, m.environment_id, m.name, m.instance, s.instance as own from worker_sessions s \
+            "select m.id, m.environment_id, m.name, m.instance, s.instance as own, m.refusing from worker_sessions s \
              join machines m on m.id = s.machine_id where s.token_hash = $1 and s.expires > ",
             now!()
         ))

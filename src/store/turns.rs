@@ -17,7 +17,7 @@ pub enum Look {
     Work,
     /// Nothing.
     Nothing,
-    /// Nothing, since the worker is disabled: somebody else may find something.
+    /// Nothing, since the worker is disabled or takes nothing: somebody else may find something.
     Disabled,
     /// Nothing, and nothing will come: the worker was asked to leave.
     Leaving,
@@ -28,7 +28,7 @@ pub enum Look {
 pub struct Queue {
     /// Those that may be handed anything: any of them will do.
     ready: Notify,
-    /// Those of disabled workers: none of them stands for another.
+    /// Those of workers that are disabled or take nothing: none of them stands for another.
     resting: Notify,
 }
 

@@ -19,6 +19,13 @@ pub enum Waiting {
         /// Whether there are any and all are disabled.
         disabled: bool,
     },
+    /// All workers that are not disabled take no new work.
+    Refusing {
+        /// The environment's name.
+        environment: String,
+        /// What one of them said.
+        reason: String,
+    },
     /// The tasks of its space are stopped.
     Stopped {
         /// The space's name.
@@ -45,6 +52,9 @@ impl fmt::Display for Waiting {
             Self::NoWorker { environment, disabled: true } => {
                 write!(f, "waits for a worker: all in environment `{environment}` are disabled")
             }
+            Self::Refusing { environment, reason } => {
+                write!(f, "waits for a worker: none in environment `{environment}` takes new work: {reason}")
+            }
             Self::Stopped { space } => {
                 write!(f, "waits until the tasks of space `{space}` go on: they are stopped")
             }
@@ -61,6 +71,13 @@ struct Open {
     environment_id: i64,
     state: String,
     blocked: i64,
+}
+
+/// The workers of one environment.
+struct Workers {
+    disabled: bool,
+    /// What one of them says, where none takes new work and not all are disabled.
+    refusing: Option<String>,
 }
 
 /// What stands before the queue of one target, and the queue.
@@ -86,9 +103,10 @@ impl Store {
         )
         .fetch_all(&self.database.reader)
         .await?;
-        let workers: Vec<(i64, i64)> =
-            sqlx::query_as(
-            "select environment_id, min(case when leaving_since is null then disabled else 1 end) from machines \
+        let workers: Vec<(i64, i64, i64, Option<String>)> = sqlx::query_as(
+            "select environment_id, min(case when leaving_since is null then disabled else 1 end), \
+             cast(max(case when disabled = 0 and leaving_since is null and refusing is null then 1 else 0 end) as bigint), \
+             min(case when disabled = 0 and leaving_since is null then refusing end) from machines \
              group by environment_id",
         )
         .fetch_all(&self.database.reader)
@@ -99,8 +117,12 @@ impl Store {
         .fetch_all(&self.database.reader)
         .await?;
         let stopped: HashMap<i64, String> = stopped.into_iter().collect();
-        let workers: HashMap<i64, bool> =
-            workers.into_iter().map(|(environment, disabled)| (environment, disabled == 1)).collect();
+        let workers: HashMap<i64, Workers> = workers
+            .into_iter()
+            .map(|(environment, disabled, any, reason)| {
+                (environment, Workers { disabled: disabled == 1, refusing: reason.filter(|_| any == 0) })
+            })
+            .collect();
         let mut targets: HashMap<(i64, i64), Ahead> = HashMap::new();
         for one in open {
             let ahead = targets.entry((one.project_id, one.environment_id)).or_default();
@@ -125,8 +147,13 @@ impl Store {
                     Waiting::Stopped { space: stopped[&row.environment_id].clone() }
                 }
                 (None, None, None) => Waiting::NoWorker { environment, disabled: false },
-                (None, None, Some(true)) => Waiting::NoWorker { environment, disabled: true },
-                (None, None, Some(false)) => Waiting::Worker { environment },
+                (None, None, Some(Workers { disabled: true, .. })) => {
+                    Waiting::NoWorker { environment, disabled: true }
+                }
+                (None, None, Some(Workers { refusing: Some(reason), .. })) => {
+                    Waiting::Refusing { environment, reason: reason.clone() }
+                }
+                (None, None, Some(_)) => Waiting::Worker { environment },
             }
         };
         Ok(rows.into_iter().map(|row| (row.id, why(row))).collect())

@@ -34,6 +34,8 @@ pub struct MachineRow {
     pub disabled: i64,
     /// When it was asked to leave, in milliseconds since 1970.
     pub leaving_since: Option<i64>,
+    /// Why it takes no new work, as it said itself.
+    pub refusing: Option<String>,
 }
 
 /// What an administrator may change of a worker; what is absent stays as it is.
@@ -83,12 +85,23 @@ impl Store {
         Ok(CheckResponse { worker_id: *worker_id, name, environment, is_disabled: disabled != 0 })
     }
 
+    /// Notes why the worker takes no new work, or that it takes some again.
+    pub async fn note_refusing(&self, machine: i64, reason: Option<&str>) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("update machines set refusing = $2 where id = $1")
+            .bind(machine)
+            .bind(reason)
+            .execute(&mut *write)
+            .await?;
+        write.commit().await
+    }
+
     /// All workers by id.
     pub async fn machines(&self) -> Result<Vec<MachineRow>, StoreError> {
         Ok(sqlx::query_as(concat!(
             "select id, environment_id, name, host, version, last_seen, ",
             now!(),
-            " - last_seen as silent_ms, worker_pool_id, disabled, leaving_since from machines \
+            " - last_seen as silent_ms, worker_pool_id, disabled, leaving_since, refusing from machines \
              where environment_id in (select id from environments where space_id = coalesce($1, space_id)) order by id"
         ))
         .bind(self.space)

@@ -9,10 +9,11 @@ use tracing::{error, info, warn};
 
 use super::{
     LiveSettings, LocalLine, Shared,
+    cache::Taken,
     journal::Journal,
     lease::{Keeper, is_end},
     log_stream::LogStream,
-    spool::{Header, Spool},
+    spool::{HandOut, Spool},
     status::{Phase, Shown},
 };
 use crate::{
@@ -63,15 +64,19 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
     let _lane = shared.lanes.enter(&deployment.to_string()).await;
     let folder = shared.worker.state.deployment(deployment);
     let prepared = fs_err::create_dir_all(&folder);
-    let header = Header { fence: assignment.fence, base: assignment.log_offset };
-    let (spool, unsent) = Spool::open(&folder, header, assignment.held_since);
-    let (lines, received) = mpsc::unbounded_channel();
-    let stream = LogStream::new(keeper.clone(), lease.clone(), assignment.log_offset, unsent);
-    let streaming = AbortOnDropHandle::new(tokio::spawn(stream.serve(received)));
+    let hand_out = HandOut {
+        fence: assignment.fence,
+        offset: assignment.log_offset,
+        held_since: assignment.held_since,
+        limit: shared.worker.limits.log,
+    };
+    let spool = Spool::open(&folder, hand_out);
+    let stream = LogStream::new(keeper.clone(), lease.clone(), assignment.log_offset, spool.clone());
+    let streaming = AbortOnDropHandle::new(tokio::spawn(stream.serve()));
 
     let engine =
         Engine { shared, settings, keeper: &keeper, lease: &lease, assignment: &assignment, shown: &shown };
-    let outcome = engine.to_outcome(&folder, prepared, spool, lines).await;
+    let outcome = engine.to_outcome(&folder, prepared, spool).await;
     let ended = outcome.as_ref().ok().cloned();
     shown.phase(Phase::Reporting);
     let reported = match (outcome, streaming.await.ok().flatten()) {
@@ -107,20 +112,18 @@ impl Engine<'_> {
         &self,
         folder: &Path,
         prepared: std::io::Result<()>,
-        mut spool: Spool,
-        lines: mpsc::UnboundedSender<Vec<u8>>,
+        spool: Spool,
     ) -> Result<Outcome, Stop> {
         let (events, mut received) = mpsc::unbounded_channel();
         let shared = Arc::clone(self.shared);
         let (deployment, shown) = (self.assignment.deployment, Arc::clone(self.shown));
+        let written = spool.clone();
         let passing_on = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Some(event) = received.recv().await {
                 match event {
                     Event::Line(line) => {
-                        let bytes = line.to_bytes();
                         // The disk has it before the server is asked, which may be away for long.
-                        spool.append(&bytes);
-                        let _ = lines.send(bytes);
+                        written.append(&line.to_bytes());
                         shared.local.append(&LocalLine { deployment, line });
                     }
                     Event::Progress(progress) => shown.phase(progress.into()),
@@ -150,6 +153,7 @@ impl Engine<'_> {
         };
         // All senders are gone: the last lines are passed on before the log is closed.
         let _ = passing_on.await;
+        spool.close();
         outcome
     }
 
@@ -174,12 +178,6 @@ impl Engine<'_> {
         }
         let (guard, _keeping) = self.guard(folder);
         let path = folder.join("package");
-        log.info(format!(
-            "fetching package {} {}, {}",
-            package.id,
-            package.version,
-            deploy::bytes(package.size)
-        ));
         self.shown.phase(Phase::Fetching);
         match self.fetch(&path, &guard, &log).await {
             Ok(()) => {}
@@ -263,7 +261,6 @@ impl Engine<'_> {
 
     /// Fetches the package; again, when that may help.
     async fn fetch(&self, path: &Path, guard: &Guard, log: &Log) -> Result<(), NotFetched> {
-        let assignment = self.assignment;
         let mut backoff = Backoff::default();
         let mut damaged = 0;
         let began = Instant::now();
@@ -271,10 +268,8 @@ impl Engine<'_> {
         let cancel =
             if self.may_have_changed() { CancellationToken::new() } else { self.keeper.cancel.clone() };
         loop {
-            let fetching =
-                self.shared.client.fetch(assignment.deployment, assignment.fence, &assignment.package, path);
             let error = tokio::select! {
-                fetched = fetching => match fetched {
+                fetched = self.obtain(path, log) => match fetched {
                     Ok(()) => return Ok(()),
                     Err(error) => error,
                 },
@@ -299,6 +294,34 @@ impl Engine<'_> {
                 return Err(NotFetched::Stop(Stop::LeaseLost));
             }
         }
+    }
+
+    /// The package from the cache or from the server. One fetches it for all that need it: if it fails, the next one tries.
+    async fn obtain(&self, path: &Path, log: &Log) -> Result<(), ClientError> {
+        let (cache, package) = (&self.shared.cache, &self.assignment.package);
+        let named = format!("package {} {}", package.id, package.version);
+        let _lane = if let Some(lane) = cache.try_enter(package) {
+            lane
+        } else {
+            log.verbose(format!("another deployment is fetching {named}: waiting for it"));
+            cache.enter(package).await
+        };
+        match cache.take(package, path).await {
+            Taken::Whole => {
+                log.info(format!("{named} comes from the worker's cache, {}", deploy::bytes(package.size)));
+                return Ok(());
+            }
+            Taken::Damaged => {
+                log.warning(format!("the copy of {named} in the worker's cache was damaged: it is removed"));
+            }
+            Taken::Absent => {}
+        }
+        cache.make_room(package.size);
+        log.info(format!("fetching {named}, {}", deploy::bytes(package.size)));
+        let (deployment, fence) = (self.assignment.deployment, self.assignment.fence);
+        self.shared.client.fetch(deployment, fence, package, path).await?;
+        cache.keep(package, path);
+        Ok(())
     }
 
     /// The worker's own variables, and the server's over them.

@@ -53,6 +53,8 @@ struct State {
     round: Instant,
     contact: Option<Instant>,
     stage: Stage,
+    /// Why no work is taken, though the session stands.
+    refusing: Option<String>,
     /// What runs, by its number.
     running: Vec<(u64, String)>,
     next: u64,
@@ -112,6 +114,7 @@ impl Health {
             round: Instant::now(),
             contact: None,
             stage: Stage::Starting,
+            refusing: None,
             running: Vec::new(),
             next: 0,
         };
@@ -181,6 +184,11 @@ impl Health {
         self.enter(stage);
     }
 
+    /// Whether work is taken, or why not.
+    pub(super) fn refusing(&self, reason: Option<String>) {
+        self.state().refusing = reason;
+    }
+
     /// The session stands.
     pub(super) fn session_stands(&self) {
         self.note_contact(true);
@@ -232,10 +240,11 @@ impl Health {
 
     /// All of it.
     pub(super) fn report(&self, live: &Live, pace: &Pace) -> Report {
-        let (silence, contact, stage, running) = {
+        let (silence, contact, stage, refusing, running) = {
             let state = self.state();
             let contact = state.contact.map(|contact| contact.elapsed());
-            (state.round.elapsed(), contact, state.stage.clone(), state.running.len())
+            let refusing = state.refusing.clone();
+            (state.round.elapsed(), contact, state.stage.clone(), refusing, state.running.len())
         };
         let health = if silence < ALIVE {
             Ok(())
@@ -243,7 +252,7 @@ impl Health {
             Err(format!("the loop that asks for deployments has not come round for {} s", silence.as_secs()))
         };
         let ready = match stage {
-            Stage::Polling => health.clone(),
+            Stage::Polling => health.clone().and_then(|()| refusing.map_or(Ok(()), Err)),
             Stage::Starting => Err("no session stands yet".to_owned()),
             Stage::Away(why) => Err(format!("the server gives no work: {why}")),
             Stage::Draining => Err("draining: nothing more is taken".to_owned()),

@@ -1,12 +1,15 @@
 //! Brings a deployment's log to the server: in chunks of whole lines at byte offsets, nothing lost.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use super::lease::{Keeper, is_end};
+use super::{
+    lease::{Keeper, is_end},
+    spool::{Extent, Spool},
+};
 use crate::{
     client::{Backoff, ClientError},
     deploy::Lease,
@@ -18,20 +21,18 @@ use crate::{
 const GATHER: Duration = Duration::from_millis(200);
 
 /// The log of one hand-out, from where the server's log ended when it began.
-#[derive(Debug)]
 pub(super) struct LogStream {
     keeper: Keeper,
     lease: Lease,
-    /// Where the first byte of `bytes` stands in the whole log.
+    /// Where the first byte of the spool stands in the whole log.
     offset: u64,
-    /// All of this hand-out: the server may ask for it again.
-    bytes: Vec<u8>,
-    /// How many of `bytes` the server has confirmed.
-    sent: usize,
+    spool: Spool,
+    /// How many bytes the server has confirmed.
+    sent: u64,
+    /// Of the first so many bytes. More than `sent` when the server asks for some of them again.
+    digest: (Context, u64),
     /// A part of the log was refused since the last one that was taken.
     has_left_out: bool,
-    /// Nothing more is taken.
-    is_refused: bool,
 }
 
 /// The log's end, for the report.
@@ -42,56 +43,54 @@ pub(super) struct LogEnd {
 }
 
 impl LogStream {
-    /// Begins at the server's `offset` with what an earlier process could not send.
-    pub(super) fn new(keeper: Keeper, lease: Lease, offset: u64, unsent: Vec<u8>) -> Self {
-        Self { keeper, lease, offset, bytes: unsent, sent: 0, has_left_out: false, is_refused: false }
+    /// Begins at the server's `offset`, which is where the spool begins.
+    pub(super) fn new(keeper: Keeper, lease: Lease, offset: u64, spool: Spool) -> Self {
+        let digest = (Context::new(&SHA256), 0);
+        Self { keeper, lease, offset, spool, sent: 0, digest, has_left_out: false }
     }
 
-    /// Takes lines until the engine is done with the log, and sends the rest. `None` when the lease was lost or the
-    /// server does not take it.
-    pub(super) async fn serve(mut self, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) -> Option<Self> {
-        let mut is_open = true;
+    /// Sends the log until it is closed and the server has all of it. `None` when the lease was lost or the server does
+    /// not take it.
+    pub(super) async fn serve(mut self) -> Option<Self> {
         let mut backoff = Backoff::default();
-        while is_open || self.sent < self.bytes.len() {
-            if self.sent == self.bytes.len() {
-                match lines.recv().await {
-                    Some(line) => self.bytes.extend(line),
-                    None => is_open = false,
+        loop {
+            let Extent { length, is_closed } = self.spool.extent();
+            if self.sent < length {
+                if !is_closed {
+                    // What is written in quick succession goes in one chunk.
+                    let _ = timeout(GATHER, self.gathered()).await;
                 }
-            }
-            if is_open {
-                // What is written in quick succession goes in one chunk.
-                let gathered = tokio::time::timeout(GATHER, async {
-                    while self.bytes.len() - self.sent < MAX_LOG_CHUNK {
-                        match lines.recv().await {
-                            Some(line) => self.bytes.extend(line),
-                            None => return false,
-                        }
-                    }
-                    true
-                });
-                is_open = gathered.await.unwrap_or(true);
-            }
-            if self.is_refused {
-                self.bytes.truncate(self.sent);
-            } else if self.sent < self.bytes.len() {
                 self.send(&mut backoff).await?;
+            } else if is_closed {
+                return Some(self);
+            } else {
+                self.spool.changed().await;
             }
         }
-        Some(self)
+    }
+
+    /// Waits until there is a whole chunk, or all there will be.
+    async fn gathered(&self) {
+        loop {
+            let Extent { length, is_closed } = self.spool.extent();
+            if is_closed || length - self.sent >= MAX_LOG_CHUNK as u64 {
+                return;
+            }
+            self.spool.changed().await;
+        }
     }
 
     /// The end, of all that was sent.
     pub(super) fn end(&self) -> LogEnd {
-        let sha256 = hex::encode(digest(&SHA256, &self.bytes));
-        LogEnd { length: self.offset + self.bytes.len() as u64, sha256 }
+        let sha256 = hex::encode(self.digest.0.clone().finish());
+        LogEnd { length: self.offset + self.spool.extent().length, sha256 }
     }
 
     /// The server found its copy damaged and holds `length` bytes now: sends the rest again.
     pub(super) async fn send_again(&mut self, length: u64) -> Option<()> {
-        self.sent = usize::try_from(length.checked_sub(self.offset)?).ok()?.min(self.bytes.len());
+        self.sent = length.checked_sub(self.offset)?.min(self.spool.extent().length);
         let mut backoff = Backoff::default();
-        while self.sent < self.bytes.len() {
+        while self.sent < self.spool.extent().length {
             self.send(&mut backoff).await?;
         }
         Some(())
@@ -99,15 +98,21 @@ impl LogStream {
 
     /// Sends one chunk; after a failure that may pass, waits instead.
     async fn send(&mut self, backoff: &mut Backoff) -> Option<()> {
-        let chunk = whole_lines(&self.bytes[self.sent..]).to_vec();
-        let length = chunk.len();
+        let chunk = match self.spool.chunk(self.sent) {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                self.leave_out(self.spool.extent().length - self.sent, &error.to_string());
+                return Some(());
+            }
+        };
+        let length = chunk.len() as u64;
         let (deployment, fence) = (self.keeper.deployment, self.keeper.fence);
-        let at = self.offset + self.sent as u64;
-        match self.keeper.client.append_log(deployment, fence, at, chunk).await {
+        let at = self.offset + self.sent;
+        match self.keeper.client.append_log(deployment, fence, at, chunk.clone()).await {
             Ok(answer) => {
                 self.keeper.note(answer.cancel);
-                self.keeper.health.log_sent(length);
-                self.sent += length;
+                self.keeper.health.log_sent(chunk.len());
+                self.confirm(&chunk);
                 self.has_left_out = false;
                 backoff.reset();
                 Some(())
@@ -124,25 +129,52 @@ impl LogStream {
             // What the server does not want must not keep the end from being reported.
             Err(error) => {
                 tracing::warn!(%deployment, error = chain(&error), "the server refused a part of the log");
-                self.leave_out(length, &error);
+                self.leave_out(length, &chain(&error));
                 Some(())
             }
         }
     }
 
+    /// The server has this chunk, which begins at `sent`.
+    fn confirm(&mut self, chunk: &[u8]) {
+        let (digest, digested) = &mut self.digest;
+        let known = usize::try_from(*digested - self.sent).unwrap_or(usize::MAX);
+        self.sent += chunk.len() as u64;
+        if let Some(new) = chunk.get(known..) {
+            digest.update(new);
+            *digested += new.len() as u64;
+        }
+    }
+
+    /// Takes all before this place for sent.
+    fn confirm_to(&mut self, place: u64) -> io::Result<()> {
+        while self.digest.1 < place {
+            let most = usize::try_from(place - self.digest.1).unwrap_or(usize::MAX).min(MAX_LOG_CHUNK);
+            self.sent = self.digest.1;
+            let bytes = self.spool.read(self.sent, most)?;
+            self.confirm(&bytes);
+        }
+        self.sent = place;
+        Ok(())
+    }
+
     /// Says in the log what is missing from it; if not even that is taken, the log ends.
-    fn leave_out(&mut self, length: usize, error: &ClientError) {
+    fn leave_out(&mut self, length: u64, why: &str) {
+        let sent = self.sent;
+        if self.digest.1 > sent {
+            self.digest = (Context::new(&SHA256), 0);
+            if let Err(error) = self.confirm_to(sent) {
+                tracing::warn!(error = %error, "what was sent of the log cannot be read any more");
+                self.sent = sent;
+            }
+        }
         if std::mem::replace(&mut self.has_left_out, true) {
-            self.bytes.truncate(self.sent);
-            self.is_refused = true;
+            self.spool.refuse_from(sent);
             return;
         }
-        let line = LogLine {
-            time: Timestamp::now(),
-            level: Level::Warning,
-            text: format!("{length} bytes of the log are missing: {}", chain(error)),
-        };
-        self.bytes.splice(self.sent..self.sent + length, line.to_bytes());
+        let text = format!("{length} bytes of the log are missing: {why}");
+        let line = LogLine { time: Timestamp::now(), level: Level::Warning, text };
+        self.spool.replace(sent, length, line.to_bytes());
     }
 
     /// After an answer that was lost, the server may hold more than we know: go on from there.
@@ -151,22 +183,17 @@ impl LogStream {
         else {
             return false;
         };
-        let held = length.checked_sub(self.offset).and_then(|held| usize::try_from(held).ok());
-        match held {
-            Some(held) if held != self.sent && held <= self.bytes.len() => {
+        match length.checked_sub(self.offset) {
+            Some(held) if held < self.sent => {
                 self.sent = held;
                 true
+            }
+            Some(held) if held > self.sent && held <= self.spool.extent().length => {
+                self.confirm_to(held).is_ok()
             }
             _ => false,
         }
     }
-}
-
-/// The most whole lines that fit into one chunk.
-fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let most = &bytes[..bytes.len().min(MAX_LOG_CHUNK)];
-    let end = most.iter().rposition(|byte| *byte == b'\n').map_or(most.len(), |at| at + 1);
-    &most[..end]
 }
 
 #[cfg(test)]
@@ -175,7 +202,13 @@ mod tests {
 
     use std::sync::{Arc, Mutex};
 
-    use axum::{Router, extract::State, http::StatusCode, routing::post};
+    use aws_lc_rs::digest::digest;
+    use axum::{
+        Router,
+        extract::{Query, State},
+        http::StatusCode,
+        routing::post,
+    };
     use tokio_util::sync::CancellationToken;
     use uuid::Uuid;
 
@@ -184,18 +217,31 @@ mod tests {
         deploy::Moment,
         model::{DeploymentId, Fence, MachineId},
         protocol::Machine,
+        worker::spool::HandOut,
     };
 
     type Taken = Arc<Mutex<Vec<u8>>>;
 
+    async fn serve(app: Router) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, app).into_future());
+        url
+    }
+
+    /// A server that gives sessions.
+    fn sessions() -> Router<Taken> {
+        let session = r#"{"worker_id": "Machines-1", "environment": "CI", "poll_wait_ms": 0, "token": "OWS-TEST",
+            "token_ttl_ms": 60000}"#;
+        Router::new()
+            .route("/api/worker/v1/challenge", post(r#"{"challenge": "00", "ttl_ms": 1000}"#))
+            .route("/api/worker/v1/session", post(session))
+    }
+
     /// A server that takes a chunk unless it holds `word`.
     async fn refuse(word: &'static str) -> (String, Taken) {
         let taken = Taken::default();
-        let session = r#"{"worker_id": "Machines-1", "environment": "CI", "poll_wait_ms": 0, "token": "OWS-TEST",
-            "token_ttl_ms": 60000}"#;
-        let app = Router::new()
-            .route("/api/worker/v1/challenge", post(r#"{"challenge": "00", "ttl_ms": 1000}"#))
-            .route("/api/worker/v1/session", post(session))
+        let app = sessions()
             .fallback(async move |State(taken): State<Taken>, chunk: bytes::Bytes| {
                 if String::from_utf8_lossy(&chunk).contains(word) {
                     return (StatusCode::BAD_REQUEST, String::new());
@@ -205,13 +251,36 @@ mod tests {
                 (StatusCode::OK, format!(r#"{{"length": {}, "cancel": false}}"#, taken.len()))
             })
             .with_state(Arc::clone(&taken));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(axum::serve(listener, app).into_future());
-        (url, taken)
+        (serve(app).await, taken)
     }
 
-    async fn stream(url: &str, unsent: &[u8], later: &[u8]) -> LogStream {
+    /// A server that takes each chunk where its log ends, and whose first answer is lost.
+    async fn lose_an_answer() -> (String, Taken) {
+        #[derive(serde::Deserialize)]
+        struct Place {
+            offset: usize,
+        }
+        let taken = Taken::default();
+        let app = sessions()
+            .fallback(
+                async move |State(taken): State<Taken>, Query(place): Query<Place>, chunk: bytes::Bytes| {
+                    let mut taken = taken.lock().unwrap();
+                    let length = taken.len();
+                    if place.offset != length {
+                        let error =
+                            serde_json::json!({ "code": "log_offset", "message": "no", "length": length });
+                        return (StatusCode::CONFLICT, serde_json::json!({ "error": error }).to_string());
+                    }
+                    taken.extend_from_slice(&chunk);
+                    let status = if length == 0 { StatusCode::BAD_GATEWAY } else { StatusCode::OK };
+                    (status, format!(r#"{{"length": {}, "cancel": false}}"#, taken.len()))
+                },
+            )
+            .with_state(Arc::clone(&taken));
+        (serve(app).await, taken)
+    }
+
+    async fn stream(url: &str, lines: &[u8]) -> LogStream {
         let credential = Credential {
             worker_id: MachineId(1),
             installation: Uuid::nil(),
@@ -231,35 +300,50 @@ mod tests {
             lost: CancellationToken::new(),
         };
         let lease = Lease::new(Moment::now(), Duration::from_mins(1));
-        let (lines, received) = mpsc::unbounded_channel();
-        lines.send(later.to_vec()).unwrap();
-        drop(lines);
-        LogStream::new(keeper, lease, 0, unsent.to_vec()).serve(received).await.unwrap()
+        let folder = tempfile::tempdir().unwrap();
+        let hand_out = HandOut { fence: Fence(1), offset: 0, held_since: Fence(1), limit: None };
+        let spool = Spool::open(folder.path(), hand_out);
+        spool.append(lines);
+        spool.close();
+        LogStream::new(keeper, lease, 0, spool).serve().await.unwrap()
+    }
+
+    #[track_caller]
+    fn assert_end(stream: &LogStream, taken: &Taken) {
+        let taken = taken.lock().unwrap();
+        assert_eq!(stream.end().length, taken.len() as u64);
+        assert_eq!(stream.end().sha256, hex::encode(digest(&SHA256, &taken)));
     }
 
     #[tokio::test]
     async fn a_refused_part_is_told_in_its_place() {
         let (url, taken) = refuse("unwanted").await;
-        let stream = stream(&url, b"unwanted\n", b"wanted\n").await;
+        let stream = stream(&url, b"unwanted\nwanted\n").await;
         let text = String::from_utf8(taken.lock().unwrap().clone()).unwrap();
         assert!(text.contains("16 bytes of the log are missing"), "{text}");
-        assert_eq!(stream.end().length, text.len() as u64);
-        assert_eq!(stream.end().sha256, hex::encode(digest(&SHA256, text.as_bytes())));
+        assert_end(&stream, &taken);
     }
 
     #[tokio::test]
     async fn a_server_that_takes_nothing_does_not_keep_the_end_waiting() {
         let (url, taken) = refuse("").await;
-        let stream = stream(&url, b"one\n", b"two\n").await;
+        let stream = stream(&url, b"one\ntwo\n").await;
         assert!(taken.lock().unwrap().is_empty());
-        assert_eq!(stream.end().length, 0);
+        assert_end(&stream, &taken);
     }
 
-    #[test]
-    fn chunks_end_with_a_line() {
-        assert_eq!(whole_lines(b"one\ntwo\nth"), b"one\ntwo\n");
-        let mut long = vec![b'x'; MAX_LOG_CHUNK - 2];
-        long.extend_from_slice(b"\nyyyy\n");
-        assert_eq!(whole_lines(&long).len(), MAX_LOG_CHUNK - 1);
+    #[tokio::test]
+    async fn what_the_server_has_already_is_not_sent_again_and_what_it_lost_is() {
+        let (url, taken) = lose_an_answer().await;
+        // Several chunks.
+        let lines: Vec<u8> = (0..60_000).flat_map(|number| format!("line {number}\n").into_bytes()).collect();
+        let mut stream = stream(&url, &lines).await;
+        assert!(*taken.lock().unwrap() == lines);
+        assert_end(&stream, &taken);
+        let half = lines.len() / 2;
+        taken.lock().unwrap().truncate(half);
+        stream.send_again(half as u64).await.unwrap();
+        assert!(*taken.lock().unwrap() == lines);
+        assert_end(&stream, &taken);
     }
 }

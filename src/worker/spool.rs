@@ -1,129 +1,353 @@
-//! The log of a deployment on this disk: what a restarted worker sends that its predecessor could not.
+//! The log of a deployment on this disk: what is sent is read from here, so that no log is held in memory, however long it
+//! is and however long the server is away; and a restarted worker sends what its predecessor could not.
+//!
+//! Of a log that is longer than its limit the first half is sent as it comes. What follows is kept as a tail until the end
+//! is written, for the end says what failed.
+
+mod content;
+mod piece;
+mod tail;
 
 use std::{
-    io::{Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
-use crate::model::{Fence, LogLine};
+use self::content::Content;
+use crate::{model::Fence, protocol::MAX_LOG_CHUNK};
 
-/// Where the spool's first byte stands in the whole log, and of which hand-out it is.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Header {
+/// How much of a log memory holds that the disk does not take.
+const MEMORY: u64 = 1 << 20;
+
+/// The hand-out whose log it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HandOut {
     pub(super) fence: Fence,
-    pub(super) base: u64,
+    /// Where the server's log ends.
+    pub(super) offset: u64,
+    /// The first hand-out since which this machine alone had the deployment.
+    pub(super) held_since: Fence,
+    /// How long the whole log may be.
+    pub(super) limit: Option<u64>,
 }
 
-/// The spool of one hand-out; best effort, for the server gets every line all the same.
+/// The log of one hand-out from where the server's log ended when it began. Clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Spool(Arc<Shared>);
+
 #[derive(Debug)]
-pub(super) struct Spool {
-    file: Option<fs_err::File>,
+struct Shared {
+    content: Mutex<Content>,
+    changed: Notify,
+}
+
+/// How much there is to send.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    pub(super) length: u64,
+    /// Nothing more comes.
+    pub(super) is_closed: bool,
 }
 
 impl Spool {
     /// Continues the spool that is there when this machine has held the deployment without a break since it was
-    /// begun, and answers what it holds beyond the server's log. Else begins anew.
-    pub(super) fn open(folder: &Path, now: Header, held_since: Fence) -> (Self, Vec<u8>) {
-        match try_open(folder, now, held_since) {
-            Ok((file, unsent)) => (Self { file: Some(file) }, unsent),
-            Err(error) => {
-                tell(&error);
-                (Self { file: None }, Vec::new())
-            }
-        }
+    /// begun, from what it holds beyond the server's log. Else begins anew.
+    pub(super) fn open(folder: &Path, hand_out: HandOut) -> Self {
+        let content = Content::open(folder, hand_out);
+        Self(Arc::new(Shared { content: Mutex::new(content), changed: Notify::new() }))
     }
 
-    /// Appends whole lines.
-    pub(super) fn append(&mut self, lines: &[u8]) {
-        if let Some(Err(error)) = self.file.as_mut().map(|file| file.write_all(lines)) {
-            tell(&error);
-            self.file = None;
-        }
+    /// Appends a whole line.
+    pub(super) fn append(&self, line: &[u8]) {
+        self.content().append(line);
+        self.0.changed.notify_one();
     }
-}
 
-fn tell(error: &std::io::Error) {
-    tracing::warn!(error = %error, "the log cannot be spooled to disk; it is kept in memory until it is sent");
-}
-
-fn try_open(folder: &Path, now: Header, held_since: Fence) -> std::io::Result<(fs_err::File, Vec<u8>)> {
-    let paths = (folder.join("log.json"), folder.join("log"));
-    if let Some((base, unsent)) = unsent_of_before(&paths, now, held_since) {
-        let spool = fs_err::OpenOptions::new().append(true).open(&paths.1)?;
-        fs_err::write(&paths.0, serde_json::to_vec(&Header { fence: now.fence, base })?)?;
-        return Ok((spool, unsent));
+    /// Everything is written.
+    pub(super) fn close(&self) {
+        self.content().close();
+        self.0.changed.notify_one();
     }
-    let spool = fs_err::File::create(&paths.1)?;
-    fs_err::write(&paths.0, serde_json::to_vec(&now)?)?;
-    Ok((spool, Vec::new()))
-}
 
-/// Where the spool of a hand-out before begins, and what it holds beyond the server's log; a line cut off by a crash is
-/// dropped.
-fn unsent_of_before(
-    (header, spool): &(PathBuf, PathBuf),
-    now: Header,
-    held_since: Fence,
-) -> Option<(u64, Vec<u8>)> {
-    let before: Header = serde_json::from_slice(&fs_err::read(header).ok()?).ok()?;
-    if before.fence < held_since {
-        return None;
+    pub(super) fn extent(&self) -> Extent {
+        let content = self.content();
+        Extent { length: content.length, is_closed: content.is_closed }
     }
-    let skip = now.base.checked_sub(before.base)?;
-    let mut file = fs_err::OpenOptions::new().read(true).write(true).open(spool).ok()?;
-    if file.metadata().ok()?.len() < skip {
-        return None;
-    }
-    file.seek(SeekFrom::Start(skip)).ok()?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).ok()?;
-    let whole = sound_lines(&bytes);
-    bytes.truncate(whole);
-    file.set_len(skip + whole as u64).ok()?;
-    Some((before.base, bytes))
-}
 
-/// How many bytes of whole, sound lines there are before the first that a crash or a power cut spoilt.
-fn sound_lines(bytes: &[u8]) -> usize {
-    let is_sound = |line: &&[u8]| line.ends_with(b"\n") && serde_json::from_slice::<LogLine>(line).is_ok();
-    bytes.split_inclusive(|byte| *byte == b'\n').take_while(is_sound).map(<[u8]>::len).sum()
+    /// Waits until there is more than when this was last waited for. For one who waits.
+    pub(super) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// The bytes from this place on, at most so many.
+    pub(super) fn read(&self, from: u64, most: usize) -> io::Result<Vec<u8>> {
+        piece::read(&self.content().pieces, from, most)
+    }
+
+    /// The most whole lines from this place on that fit into one chunk.
+    pub(super) fn chunk(&self, from: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = self.read(from, MAX_LOG_CHUNK)?;
+        let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+        bytes.truncate(end);
+        Ok(bytes)
+    }
+
+    /// Puts a line in the place of so many bytes.
+    pub(super) fn replace(&self, from: u64, length: u64, line: Vec<u8>) {
+        self.content().replace(from, length, line);
+    }
+
+    /// Ends the log at this place, whatever is still written.
+    pub(super) fn refuse_from(&self, at: u64) {
+        self.content().refuse_from(at);
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.0.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use jiff::Timestamp;
 
-    fn line(text: &str) -> Vec<u8> {
-        let time = jiff::Timestamp::UNIX_EPOCH;
-        LogLine { time, level: crate::model::Level::Info, text: text.to_owned() }.to_bytes()
+    use super::*;
+    use crate::model::{Level, LogLine};
+
+    /// Lines of one length.
+    pub(super) fn line(number: u64) -> Vec<u8> {
+        let time = Timestamp::UNIX_EPOCH;
+        LogLine { time, level: Level::Info, text: format!("line {number:06}") }.to_bytes()
+    }
+
+    fn open(folder: &Path, fence: u64, offset: u64, held_since: u64, limit: Option<u64>) -> Spool {
+        let (fence, held_since) = (Fence(fence), Fence(held_since));
+        Spool::open(folder, HandOut { fence, offset, held_since, limit })
+    }
+
+    fn all(spool: &Spool) -> Vec<u8> {
+        spool.read(0, usize::MAX).unwrap()
+    }
+
+    fn texts(spool: &Spool) -> Vec<String> {
+        LogLine::parse_all(&all(spool)).into_iter().map(|line| line.text).collect()
     }
 
     #[test]
     fn a_restarted_worker_sends_what_was_not_sent() {
         let folder = tempfile::tempdir().unwrap();
-        let open = |fence, base, held_since| {
-            Spool::open(folder.path(), Header { fence: Fence(fence), base }, Fence(held_since))
-        };
-        let (first, second, third) = (line("first"), line("second"), line("third"));
-        let (mut spool, unsent) = open(1, 100, 1);
-        assert!(unsent.is_empty());
-        spool.append(&[&first[..], &second, &third[..5]].concat());
-        let held = 100 + first.len() as u64;
-        let (mut spool, unsent) = open(2, held, 1);
-        assert_eq!(unsent, second, "what the server has is not sent again, a torn line is dropped");
-        spool.append(&third);
-        assert_eq!(open(4, held, 1).1, [second, third].concat(), "a hand-out that never began loses nothing");
-        assert!(open(6, held, 5).1.is_empty(), "another machine had it in between");
+        let open = |fence, offset, held_since| open(folder.path(), fence, offset, held_since, None);
+        let spool = open(1, 100, 1);
+        assert!(all(&spool).is_empty());
+        spool.append(&line(1));
+        spool.append(&line(2));
+        spool.append(&line(3)[..5]);
+        let held = 100 + line(1).len() as u64;
+        let spool = open(2, held, 1);
+        assert_eq!(all(&spool), line(2), "what the server has is not sent again, a torn line is dropped");
+        spool.append(&line(3));
+        assert_eq!(all(&spool), [line(2), line(3)].concat());
+        assert_eq!(all(&open(4, held, 1)), all(&spool), "a hand-out that never began loses nothing");
+        assert!(all(&open(6, held, 5)).is_empty(), "another machine had it in between");
+        assert!(all(&open(7, held + 1000, 5)).is_empty(), "the server has more than this disk");
     }
 
     #[test]
     fn what_a_power_cut_spoilt_is_not_sent() {
         let folder = tempfile::tempdir().unwrap();
-        let open = |fence| Spool::open(folder.path(), Header { fence: Fence(fence), base: 0 }, Fence(1));
-        let (mut spool, _) = open(1);
-        spool.append(&[&line("good")[..], &[0; 40], b"\n"].concat());
-        assert_eq!(open(2).1, line("good"));
+        let spool = open(folder.path(), 1, 0, 1, None);
+        spool.append(&[&line(1)[..], &[0; 40], b"\n"].concat());
+        assert_eq!(all(&open(folder.path(), 2, 0, 1, None)), line(1));
+        fs_err::write(folder.path().join("log.json"), [0; 40]).unwrap();
+        assert!(all(&open(folder.path(), 3, 0, 1, None)).is_empty());
+    }
+
+    /// Checks a log of `count` lines with a limit of ten lines: the first half, a word, what is left out, the end.
+    fn assert_limited(spool: &Spool, count: u64, head: u64) {
+        let texts = texts(spool);
+        let number = |text: &str| text.strip_prefix("line ").and_then(|text| text.parse::<u64>().ok());
+        let shown: Vec<u64> = texts.iter().filter_map(|text| number(text)).collect();
+        let tail: Vec<u64> = shown.iter().copied().filter(|number| *number >= head).collect();
+        assert_eq!(shown[..usize::try_from(head).unwrap()], (0..head).collect::<Vec<_>>());
+        assert_eq!(tail.last(), Some(&(count - 1)), "{texts:?}");
+        let first = *tail.first().unwrap();
+        assert_eq!(tail, (first..count).collect::<Vec<_>>(), "{texts:?}");
+        let left_out = first - head;
+        let words = format!(
+            "{left_out} lines ({} bytes) of the log are left out here: it is over its limit",
+            left_out * line(0).len() as u64
+        );
+        assert_eq!(texts.iter().filter(|text| text.contains("are left out here")).count(), 1, "{texts:?}");
+        assert!(texts.contains(&words), "{words} of {texts:?}");
+        assert_eq!(texts.iter().filter(|text| text.contains("has reached half of its limit")).count(), 1);
+    }
+
+    #[test]
+    fn a_log_over_its_limit_keeps_its_beginning_and_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let limit = line(0).len() as u64 * 100;
+        let spool = open(folder.path(), 1, 0, 1, Some(limit));
+        for number in 0..1000 {
+            spool.append(&line(number));
+        }
+        let before = texts(&spool);
+        assert_eq!(before.len(), 51, "half of it and a word are sent as they come");
+        assert!(before[50].starts_with("the log has reached half of its limit of "), "{}", before[50]);
+        spool.close();
+        assert_limited(&spool, 1000, 50);
+        // Two of its lines are ours.
+        assert!(spool.extent().length <= limit + 400, "{}", spool.extent().length);
+        assert!(spool.extent().is_closed);
+        spool.append(&line(1000));
+        assert_limited(&spool, 1000, 50);
+    }
+
+    #[test]
+    fn a_log_within_its_limit_is_sent_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let limit = line(0).len() as u64 * 100;
+        let spool = open(folder.path(), 1, 0, 1, Some(limit));
+        let expected: Vec<u8> = (0..90).flat_map(line).collect();
+        for number in 0..90 {
+            spool.append(&line(number));
+        }
+        spool.close();
+        let notice = texts(&spool).remove(50);
+        assert!(notice.contains("has reached half"), "{notice}");
+        let without: Vec<u8> = all(&spool)
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| !String::from_utf8_lossy(line).contains("has reached half"))
+            .flatten()
+            .copied()
+            .collect();
+        assert!(without == expected);
+    }
+
+    #[test]
+    fn a_killed_worker_is_gone_on_for_wherever_it_was() {
+        let limit = line(0).len() as u64 * 100;
+        // Where it was killed: in the first half, in the second, when some was dropped already.
+        for killed_at in [10, 60, 130, 700] {
+            // Where the server's log ended then, which is after whole lines.
+            for sent in [0, 10] {
+                let folder = tempfile::tempdir().unwrap();
+                let spool = open(folder.path(), 1, 0, 1, Some(limit));
+                for number in 0..killed_at {
+                    spool.append(&line(number));
+                }
+                drop(spool);
+                let offset = sent * line(0).len() as u64;
+                let spool = open(folder.path(), 2, offset, 1, Some(limit));
+                for number in killed_at..1000 {
+                    spool.append(&line(number));
+                }
+                spool.close();
+                let sent: Vec<u8> = (0..sent).flat_map(line).collect();
+                let whole = [sent, all(&spool)].concat();
+                spool.replace(0, spool.extent().length, whole);
+                assert_limited(&spool, 1000, 50);
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_that_was_on_its_way_is_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let limit = line(0).len() as u64 * 100;
+        let spool = open(folder.path(), 1, 0, 1, Some(limit));
+        for number in 0..1000 {
+            spool.append(&line(number));
+        }
+        spool.close();
+        let before = all(&spool);
+        drop(spool);
+        // Some of the end had arrived; twice, as if the process that went on with it was killed too.
+        let sent = before.len() - line(0).len() * 3;
+        for fence in [2, 3] {
+            let spool = open(folder.path(), fence, sent as u64, 1, Some(limit));
+            assert!(all(&spool) == before[sent..], "{fence}");
+        }
+        let spool = open(folder.path(), 4, sent as u64, 1, Some(limit));
+        for number in 2000..2100 {
+            spool.append(&line(number));
+        }
+        spool.close();
+        let texts = texts(&spool);
+        assert_eq!(texts[2], "line 000999");
+        assert!(texts[3].contains("has reached half") && texts[4].contains("are left out here"), "{texts:?}");
+        assert_eq!(texts.last().unwrap(), "line 002099");
+        assert!(texts.len() < 30, "{texts:?}");
+    }
+
+    #[test]
+    fn another_machine_heeds_what_the_log_has_already() {
+        let folder = tempfile::tempdir().unwrap();
+        let limit = line(0).len() as u64 * 100;
+        let spool = open(folder.path(), 2, limit, 2, Some(limit));
+        for number in 0..100 {
+            spool.append(&line(number));
+        }
+        spool.close();
+        let texts = texts(&spool);
+        assert!(texts[0].contains("has reached half") && texts[1].contains("are left out here"), "{texts:?}");
+        assert_eq!((texts.last().unwrap().as_str(), texts.len()), ("line 000099", 14));
+    }
+
+    #[test]
+    fn where_the_disk_takes_nothing_memory_keeps_a_part_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = open(&folder.path().join("gone"), 1, 0, 1, None);
+        for number in 0..100_000 {
+            spool.append(&line(number));
+        }
+        spool.close();
+        let texts = texts(&spool);
+        assert!(texts[0].starts_with("the worker's disk does not take the log ("), "{}", texts[0]);
+        assert!(texts.iter().any(|text| text == "the log is too long for the worker's memory: what follows is shown when the deployment ends, as far as its end is kept"));
+        assert!(
+            texts.iter().any(|text| text.ends_with("of the log are left out here: it is over its limit"))
+        );
+        assert_eq!((texts[1].as_str(), texts.last().unwrap().as_str()), ("line 000000", "line 099999"));
+        assert!(spool.extent().length <= MEMORY * 2 + 1000, "{}", spool.extent().length);
+    }
+
+    #[test]
+    fn a_part_is_replaced_and_the_rest_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = open(folder.path(), 1, 0, 1, None);
+        for number in 0..5 {
+            spool.append(&line(number));
+        }
+        let one = line(0).len() as u64;
+        spool.replace(one, 2 * one, b"instead\n".to_vec());
+        spool.append(&line(5));
+        let expected = [line(0), b"instead\n".to_vec(), line(3), line(4), line(5)].concat();
+        assert_eq!(all(&spool), expected);
+        assert_eq!(spool.extent().length, expected.len() as u64);
+        spool.refuse_from(one + 8);
+        spool.append(&line(6));
+        spool.close();
+        assert_eq!(all(&spool), [&line(0)[..], b"instead\n"].concat());
+        assert!(all(&open(folder.path(), 2, one, 1, None)).is_empty(), "what was refused is not sent again");
+    }
+
+    #[test]
+    fn chunks_end_with_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = open(folder.path(), 1, 0, 1, None);
+        for number in 0..10_000 {
+            spool.append(&line(number));
+        }
+        let (mut at, mut read) = (0, Vec::new());
+        while at < spool.extent().length {
+            let chunk = spool.chunk(at).unwrap();
+            assert!(chunk.len() <= MAX_LOG_CHUNK && chunk.ends_with(b"\n"));
+            at += chunk.len() as u64;
+            read.extend(chunk);
+        }
+        assert!(read == all(&spool));
     }
 }

@@ -244,6 +244,18 @@ impl StateFolder {
         }
     }
 
+    /// Removes the packages that an earlier process left behind; what else it left may be needed.
+    pub(super) fn remove_packages(&self) {
+        let Ok(folders) = fs_err::read_dir(self.path.join("deployments")) else { return };
+        for package in folders.flatten().map(|folder| folder.path().join("package")) {
+            if let Err(error) = fs_err::remove_file(package)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(error = %error, "a package that was left behind could not be removed");
+            }
+        }
+    }
+
     /// The registration, if there is one.
     pub fn identity(&self) -> Result<Option<Identity>, StateError> {
         let path = self.identity_path();

@@ -36,6 +36,7 @@ mod sqlite {
     mod projects;
     mod prompted;
     mod properties;
+    mod refusing;
     mod registration_tokens;
     mod releases;
     mod rest;
@@ -76,6 +77,7 @@ mod postgres {
     mod projects;
     mod prompted;
     mod properties;
+    mod refusing;
     mod registration_tokens;
     mod releases;
     mod rest;

@@ -6,6 +6,7 @@ pub(crate) mod ministack;
 pub(crate) mod packages;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod sdk;
 pub(crate) mod server;
 pub(crate) mod setup;

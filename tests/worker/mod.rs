@@ -1,16 +1,21 @@
 //! The daemon as a real process: killed, cut off, drained, taken over. AWS is the strict fake, which holds a call at a
 //! gate while the test does its worst.
 
+mod cache;
 mod concurrency;
 mod config_show;
 mod crash;
+mod disk;
 mod doctor;
 mod errors;
 mod identity;
 mod life;
+mod log_limit;
 mod logs;
 mod network;
 mod packages;
+mod proxy;
+mod redaction;
 mod registration;
 mod status;
 mod stop;

@@ -61,6 +61,10 @@ pub(super) async fn run(
     }
     let folder = StateFolder::open(&config.state)?;
     let Place { server, trust, space, .. } = place;
+    let trust = trust.from_any_folder().map_err(|source| CliError::Io {
+        act: "finding the certificates of the authority".to_owned(),
+        source,
+    })?;
     let registration = Registration {
         server,
         trust,

@@ -14,7 +14,7 @@ use crate::{
     shutdown::Wishes,
     systemd::Unit,
     telemetry,
-    worker::{self, Health, Leave, Live, StateFolder, Stopping, Worker},
+    worker::{self, Health, Leave, Limits, Live, StateFolder, Stopping, Worker},
 };
 
 pub(super) async fn serve(
@@ -42,6 +42,7 @@ pub(super) async fn serve(
         door: life::open_door(config.health.listen).await?,
         memory: Memory::default(),
         idle_exit,
+        limits: Limits { log: config.log_limit, cache: config.cache_size, minimum_free: config.minimum_free },
     };
     let wishes = Wishes::default();
     let stopping = Stopping { drain: wishes.drain.clone(), cancel: wishes.cancel.clone() };
