@@ -232,6 +232,15 @@ impl Running {
         self.signal(Signal::KILL);
     }
 
+    /// Stops it where it is, as a machine that does not get on; it runs on when it is resumed.
+    pub(crate) fn suspend(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Waits for its end and for the end of its output.
     pub(crate) fn wait(self) -> Output {
         let seen = self.wait_until("its end", |seen| seen.has_ended() && seen.closed_streams == 2);

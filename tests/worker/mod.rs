@@ -5,9 +5,11 @@ mod concurrency;
 mod crash;
 mod errors;
 mod identity;
+mod killed;
 mod network;
 mod packages;
 mod stop;
+mod throttled;
 mod through_s3;
 mod tls;
 

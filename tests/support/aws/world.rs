@@ -7,6 +7,7 @@ use super::action::{Action, Call};
 use super::credentials::Credentials;
 use super::fault::Fault;
 use super::function::{Failure, Function};
+use super::limit::Limits;
 use super::storage::Bucket;
 
 /// The fake's side of the lock.
@@ -26,6 +27,8 @@ pub(super) struct WorldState {
     pub(super) calls: Vec<Call>,
     pub(super) settle_after: usize,
     pub(super) failures: VecDeque<Failure>,
+    /// How fast it lets itself be asked, when it does not take whatever comes.
+    pub(super) limits: Option<Limits>,
 }
 
 impl World {
@@ -38,6 +41,7 @@ impl World {
             calls: Vec::new(),
             settle_after: 1,
             failures: VecDeque::new(),
+            limits: None,
         };
         Self { endpoint, region: region.to_owned(), state: Mutex::new(state), changed: Condvar::new() }
     }
