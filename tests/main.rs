@@ -11,6 +11,7 @@ mod documents;
 mod fake;
 mod package;
 mod server;
+mod storm;
 mod support;
 mod systemd;
 mod template;

@@ -10,6 +10,7 @@ mod code;
 mod credentials;
 mod fault;
 mod function;
+mod limit;
 mod refusal;
 mod signature;
 mod simulation;
@@ -32,7 +33,7 @@ pub(crate) use calls::MAX_BODY;
 pub(crate) use code::{MAX_UNZIPPED, code_sha256};
 pub(crate) use credentials::{ACCOUNT, Credentials};
 pub(crate) use fault::{Fault, Gate};
-pub(crate) use function::FunctionView;
+pub(crate) use function::{FunctionView, Settled};
 pub(crate) use storage::Object;
 
 use function::{Failure, Function};
@@ -141,6 +142,20 @@ impl FakeAws {
     /// From now on an update shows as in progress to this many polls. At first it is one.
     pub(crate) fn settle_after(&self, polls: usize) {
         self.world.state().settle_after = polls;
+    }
+
+    /// Time passes until what is under way at the function has ended.
+    pub(crate) fn let_settle(&self, name: &str) {
+        self.with(name, |function| {
+            while function.is_under_way() {
+                function.poll();
+            }
+        });
+    }
+
+    /// From now on it refuses what comes faster than so many changing calls a second, and so many of GetFunction.
+    pub(crate) fn limit(&self, changes: u32, reads: u32) {
+        self.world.state().limits = Some(limit::Limits::new(changes, reads));
     }
 
     /// The next update that is accepted ends as failed, and the old code stays.

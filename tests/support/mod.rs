@@ -1,6 +1,8 @@
 //! What the tests stand on: packages, fakes, proxies and child processes.
 
+pub(crate) mod arrows;
 pub(crate) mod aws;
+pub(crate) mod clock;
 pub(crate) mod cut;
 pub(crate) mod ministack;
 pub(crate) mod packages;

@@ -344,6 +344,12 @@ impl WorkerHandle {
         self.start_as(program);
     }
 
+    /// Starts it again without waiting for anything: its server may be away.
+    pub(crate) fn start_unawaited(&mut self) {
+        assert!(self.running.is_none(), "the worker runs");
+        self.running = Some(self.program.spawn());
+    }
+
     /// Starts it again with another environment.
     pub(crate) fn start_as(&mut self, program: Program) {
         assert!(self.running.is_none(), "the worker runs");

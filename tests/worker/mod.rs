@@ -9,6 +9,7 @@ mod disk;
 mod doctor;
 mod errors;
 mod identity;
+mod killed;
 mod life;
 mod log_limit;
 mod logs;
@@ -19,6 +20,7 @@ mod redaction;
 mod registration;
 mod status;
 mod stop;
+mod throttled;
 mod through_s3;
 mod tls;
 

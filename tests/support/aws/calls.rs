@@ -120,6 +120,9 @@ fn enter(world: &World, route: &Route, request: &Received) -> Result<(Credential
         signature::verify(request, service, region, &state.credentials, Timestamp::now())?
     };
     let caller = allow(world, route, caller)?;
+    if let Some(limits) = &mut state.limits {
+        limits.take(route.action)?;
+    }
     Ok((caller, state.take_fault(route.action)))
 }
 

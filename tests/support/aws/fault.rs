@@ -74,7 +74,7 @@ impl Gate {
     }
 
     /// The call's side: report, and wait for the gate to open.
-    pub(super) async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         *self.reached.0.lock().unwrap() = true;
         self.reached.1.notify_all();
         // The sender lives in `self`, so waiting cannot fail.

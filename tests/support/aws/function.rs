@@ -17,6 +17,17 @@ pub(crate) struct FunctionView {
     pub(crate) last_update_status: &'static str,
     /// How many code updates were accepted from clients, whether or not they then failed.
     pub(crate) updates_applied: usize,
+    /// What became of each of them, in order.
+    pub(crate) history: Vec<Settled>,
+}
+
+/// How an update ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Settled {
+    /// The function has this code since.
+    Applied { sha256: String },
+    /// The code of before stayed.
+    Failed,
 }
 
 /// Why an update that was accepted ends as failed.
@@ -42,6 +53,7 @@ pub(super) struct Function {
     update: Option<Update>,
     failed: Option<Failure>,
     updates_applied: usize,
+    history: Vec<Settled>,
 }
 
 impl Function {
@@ -56,6 +68,7 @@ impl Function {
             update: None,
             failed: None,
             updates_applied: 0,
+            history: Vec::new(),
         }
     }
 
@@ -66,6 +79,7 @@ impl Function {
             revision_id: self.revision_id.clone(),
             last_update_status: self.last_update_status(),
             updates_applied: self.updates_applied,
+            history: self.history.clone(),
         }
     }
 
@@ -108,6 +122,10 @@ impl Function {
         answer
     }
 
+    pub(super) fn is_under_way(&self) -> bool {
+        self.last_update_status() == "InProgress"
+    }
+
     /// A client looks: what it sees, and one step of time.
     pub(super) fn poll(&mut self) -> Value {
         if self.update.as_ref().is_some_and(|update| update.polls_left == 0) {
@@ -124,9 +142,12 @@ impl Function {
     /// Ends the update. The revision changes once more: a client that kept the one it was answered is stale.
     fn settle(&mut self) {
         if let Some(update) = self.update.take() {
-            match update.failure {
-                Some(failure) => self.failed = Some(failure),
-                None => self.zip = update.zip,
+            if let Some(failure) = update.failure {
+                self.failed = Some(failure);
+                self.history.push(Settled::Failed);
+            } else {
+                self.zip = update.zip;
+                self.history.push(Settled::Applied { sha256: code_sha256(&self.zip) });
             }
             self.touch();
         }

@@ -7,6 +7,7 @@ use super::action::{Action, Call};
 use super::credentials::Credentials;
 use super::fault::Fault;
 use super::function::{Failure, Function};
+use super::limit::Limits;
 use super::storage::Bucket;
 
 /// The fake's side of the lock.
@@ -28,6 +29,8 @@ pub(super) struct WorldState {
     pub(super) failures: VecDeque<Failure>,
     /// What the simulation of an action says, whatever is allowed.
     pub(super) decisions: Vec<(String, String)>,
+    /// How fast it lets itself be asked, when it does not take whatever comes.
+    pub(super) limits: Option<Limits>,
 }
 
 impl World {
@@ -41,6 +44,7 @@ impl World {
             settle_after: 1,
             failures: VecDeque::new(),
             decisions: Vec::new(),
+            limits: None,
         };
         Self { endpoint, region: region.to_owned(), state: Mutex::new(state), changed: Condvar::new() }
     }
