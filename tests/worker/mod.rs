@@ -2,6 +2,7 @@
 //! gate while the test does its worst.
 
 mod cache;
+mod clock;
 mod concurrency;
 mod config_show;
 mod crash;
