@@ -72,9 +72,8 @@ impl AwsTime {
         let mut error = refusal::classify(action, target, region, error);
         match &mut error {
             AwsError::Refused { kind: kind @ Kind::Clock, .. } => {
-                if date.is_some_and(|date| self.correct(date, Timestamp::now())) {
-                    *kind = Kind::Corrected;
-                }
+                let is_corrected = date.is_some_and(|date| self.correct(date, Timestamp::now()));
+                *kind = if is_corrected { Kind::Corrected } else { Kind::Clock };
             }
             AwsError::Refused { .. } => self.accepted(),
             _ => {}
