@@ -66,6 +66,7 @@ struct File {
     cache: CacheTable,
     #[serde(default)]
     disk: DiskTable,
+    #[serde(default)]
     stop: StopTable,
     #[serde(default)]
     health: HealthConfig,
