@@ -8,6 +8,7 @@ mod crash;
 mod disk;
 mod doctor;
 mod errors;
+mod fail_over;
 mod identity;
 mod killed;
 mod life;
@@ -18,6 +19,8 @@ mod packages;
 mod proxy;
 mod redaction;
 mod registration;
+mod rows;
+
 mod status;
 mod stop;
 mod throttled;
