@@ -20,7 +20,6 @@ mod proxy;
 mod redaction;
 mod registration;
 mod rows;
-
 mod status;
 mod stop;
 mod throttled;

@@ -78,7 +78,7 @@ pub(super) fn assert_log_whole(setup: &Setup, worker: &WorkerHandle, task: &str)
     let there = setup.octarm(["task", "logs", task, "--json"]).run().stdout;
     let here = fs_err::read_to_string(worker.state().join("log.jsonl")).unwrap();
     let texts = |lines: &str, of: fn(&Value) -> &Value| {
-        lines.lines().fold(String::new(), |mut all, line| {
+        lines.lines().filter(|line| !line.is_empty()).fold(String::new(), |mut all, line| {
             let line: Value = serde_json::from_str(line).unwrap();
             let line = of(&line);
             writeln!(all, "{} {} {}", line["time"], line["level"], line["text"]).unwrap();
@@ -192,7 +192,14 @@ fn twin(scene: &super::Scene) -> Program {
             fs_err::copy(entry.path(), copy.join(entry.file_name())).unwrap();
         }
     }
-    scene.worker.program().clone().arg_pair("--state", copy)
+    let Access { endpoint, region, key_id, secret } = Access::to_fake(&scene.aws);
+    Program::octarm()
+        .args(["worker", "run"])
+        .arg_pair("--state", copy)
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .env("AWS_DEPLOYMENT_REGION", region)
+        .env("AWS_DEPLOYMENT_KEY", key_id)
+        .env("AWS_DEPLOYMENT_SECRET", secret)
 }
 
 #[track_caller]
