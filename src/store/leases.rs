@@ -67,8 +67,8 @@ impl Store {
     /// What a claim of this worker would find. A cheap look before the writer is taken. `own` as of [`Self::claim`].
     pub async fn look(&self, session: &Session, own: Own<'_>) -> Result<Look, StoreError> {
         let found: Option<(i64, i64, Option<String>)> = sqlx::query_as(AssertSqlSafe(format!(
-            "select case when leaving_since is null then disabled else 2 end, case when exists (select 1 from deployments d where environment_id = $1 and \
-             ((state = 'lost' and fence < $4 and (machine_id = $2 or {enabled})) or (state in ('leased', \
+            "select case when leaving_since is null then disabled else 2 end, case when exists (select 1 \
+             from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and (machine_id = $2 or {enabled})) or (state in ('leased', \
              'cancelling') and ((machine_id = $2 and $3 = 1{besides}) or lease_until <= {now})) or (state = 'queued' \
              and {enabled} and {running} and not exists (select 1 from deployments o where o.environment_id = d.environment_id and \
              o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or o.blocked = 1))))) \
