@@ -13,7 +13,9 @@ use super::{
     Look, Own, Session, Store, StoreError,
     database::{Write, now},
     held::hold,
-    keys, logs, milliseconds, once, progress, signed, unsigned,
+    keys, logs, milliseconds, once, progress,
+    sessions::ousted,
+    signed, unsigned,
 };
 use crate::{
     model::{DeploymentId, DeploymentState, Fence, JournalEntry, Outcome, chain},
@@ -87,7 +89,7 @@ impl Store {
         match found {
             // Whoever took over did so while this claim waited.
             Some((.., instance)) if instance != session.instance => {
-                Err(StoreError::SessionSuperseded { name: session.name.clone() })
+                Err(ousted(&mut *self.database.reader.acquire().await?, session).await)
             }
             Some((_, 1, _)) => Ok(Look::Work),
             Some((0, ..)) => Ok(Look::Nothing),
@@ -112,7 +114,7 @@ impl Store {
                 .await?;
         let (name, host, instance) = current.ok_or(StoreError::Unauthorised)?;
         if instance != session.instance {
-            return Err(StoreError::SessionSuperseded { name });
+            return Err(ousted(&mut write, session).await);
         }
         expire(&mut write).await?;
         // One statement, so that no two claims get the same one. What somebody else holds just now is passed over; the

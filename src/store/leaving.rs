@@ -7,7 +7,9 @@ use super::{
     Look, Session, Store, StoreError,
     database::{Write, now},
     error::Elsewhere,
-    milliseconds, unsigned,
+    milliseconds,
+    sessions::ousted,
+    unsigned,
     workers::live_lease,
 };
 use crate::{
@@ -70,7 +72,7 @@ impl Store {
         .await?;
         match found {
             Some((_, instance)) if instance != session.instance => {
-                Err(StoreError::SessionSuperseded { name: session.name.clone() })
+                Err(ousted(&mut *self.database.reader.acquire().await?, session).await)
             }
             Some((0, _)) => Ok(Look::Disabled),
             Some(_) => Ok(Look::Leaving),
