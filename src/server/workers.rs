@@ -98,7 +98,7 @@ pub(super) async fn claim(
                 leaving: false,
             }));
         }
-        own = Own::Kept;
+        own = Own::Kept(&request.holding);
         if look == Look::Leaving {
             turn.pass_on();
             return Ok(Json(ClaimResponse {

@@ -71,7 +71,7 @@ impl Store {
         let found: Option<(i64, i64, Option<String>)> = sqlx::query_as(AssertSqlSafe(format!(
             "select case when leaving_since is null then disabled else 2 end, case when exists (select 1 \
              from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and (machine_id = $2 or {enabled})) or (state in ('leased', \
-             'cancelling') and ((machine_id = $2 and $3 = 1{besides}) or lease_until <= {now})) or (state = 'queued' \
+             'cancelling') and ((machine_id = $2 and $3 = 1{besides}) or lease_until <= {now})) or (state = 'queued'{besides} \
              and {enabled} and {running} and not exists (select 1 from deployments o where o.environment_id = d.environment_id and \
              o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or o.blocked = 1))))) \
              then 1 else 0 end, instance from machines where id = $2",
@@ -127,7 +127,7 @@ impl Store {
              machine_host = $7, started = coalesce(started, {now}), log_offset = log_length where id = \
              (select id from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and \
              (machine_id = $2 or {enabled})) or (state in ('leased', 'cancelling') and machine_id = $2 and $3 = 1{besides}) \
-             or (state = 'queued' and {enabled} and {running} and not exists (select 1 from deployments o where o.environment_id = \
+             or (state = 'queued'{besides} and {enabled} and {running} and not exists (select 1 from deployments o where o.environment_id = \
              d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
              o.blocked = 1 or (o.state = 'queued' and o.id < d.id))))) \
              order by case state when 'lost' then 1 when 'queued' then 2 else 0 end, id limit 1{skip_locked}) \

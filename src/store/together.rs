@@ -175,11 +175,9 @@ async fn see(write: &mut Write, seen: &[Seen]) -> Result<(), StoreError> {
     // What came last first, since the first that fits counts.
     let news: Vec<(i64, &Refusing)> =
         seen.iter().rev().filter_map(|seen| Some((seen.machine, seen.news.as_ref()?))).collect();
-    let cases: String = news
-        .iter()
-        .zip(1..)
-        .map(|((machine, _), number)| format!(" when {machine} then ${number}"))
-        .collect();
+    let case =
+        |(number, (machine, _)): (usize, &(i64, &Refusing))| format!(" when {machine} then ${}", number + 1);
+    let cases = news.iter().enumerate().map(case).collect::<Vec<_>>().concat();
     let refusing =
         if cases.is_empty() { cases } else { format!(", refusing = case id{cases} else refusing end") };
     let text = AssertSqlSafe(format!(
