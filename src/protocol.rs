@@ -114,6 +114,10 @@ pub struct Assignment {
     /// The first of the hand-outs that this machine has had without another machine in between: its log may be
     /// continued from what those wrote.
     pub held_since: Fence,
+    /// When it was asked for, in milliseconds since 1970. A database that lost its last commits may give a number twice:
+    /// deployments of one number differ in this. Older servers do not say it.
+    #[serde(default)]
+    pub created_ms: Option<i64>,
     /// Whether somebody had it before: find out what happened, do not do it again blindly.
     pub reconcile: bool,
     /// Whether cancelling was asked for.

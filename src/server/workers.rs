@@ -17,7 +17,7 @@ use crate::{
         ClaimRequest, ClaimResponse, ControlRequest, ControlResponse, FinishRequest, Finished,
         JournalRequest, MAX_LOG_CHUNK, MAX_REASON, RenewRequest, RenewResponse,
     },
-    store::{Look, Own},
+    store::{Look, Own, Session},
 };
 
 /// When a claim looks again that found something and was not fast enough: whoever had it may yet give it up.
@@ -53,15 +53,7 @@ pub(super) async fn claim(
     refuse_too_many(&request.holding)?;
     let reason = request.refusing.as_deref();
     reason.map_or(Ok(()), check_reason)?;
-    shared.store().touch(session.id).await?;
-    if session.refusing.as_deref() != reason {
-        shared.store().note_refusing(session.id, reason).await?;
-        if let Some(reason) = reason {
-            tracing::warn!(worker = session.name, reason, "worker takes no new work");
-        } else {
-            tracing::info!(worker = session.name, "worker takes work again");
-        }
-    }
+    hear(&shared, &session, reason).await?;
     let wait = Duration::from_millis(request.wait_ms).min(shared.settings.poll_wait);
     let deadline = Instant::now() + wait;
     let queue = shared.store().queue_of(&session);
@@ -79,7 +71,7 @@ pub(super) async fn claim(
         let look = match reason {
             _ if closing => Look::Nothing,
             // Not even what it lost: to find out about that takes the package, and so the disk that it has not.
-            Some(_) => Look::Disabled,
+            Some(_) => shared.store().look_resting(&session).await?,
             None => shared.store().look(&session, own).await?,
         };
         let found = look == Look::Work;
@@ -106,7 +98,7 @@ pub(super) async fn claim(
                 leaving: false,
             }));
         }
-        own = Own::Kept;
+        own = Own::Kept(&request.holding);
         if look == Look::Leaving {
             turn.pass_on();
             return Ok(Json(ClaimResponse {
@@ -139,6 +131,22 @@ pub(super) async fn claim(
             () = shared.closing.cancelled() => {}
         }
     }
+}
+
+/// Notes that the worker was heard of, and why it takes no new work where it says something else than before. What it says
+/// may change with each claim, as the space on its disk does: operators are told that it began and that it ended.
+async fn hear(shared: &Shared, session: &Session, reason: Option<&str>) -> Result<(), Problem> {
+    let before = session.refusing.as_deref();
+    if before == reason {
+        return Ok(shared.store().touch(session.id).await?);
+    }
+    shared.store().touch_refusing(session.id, reason).await?;
+    match (before, reason) {
+        (None, Some(reason)) => tracing::warn!(worker = session.name, reason, "worker takes no new work"),
+        (Some(_), None) => tracing::info!(worker = session.name, "worker takes work again"),
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Waits until cancelling is asked for of one of those that the worker names, so that a cancel need not wait for the

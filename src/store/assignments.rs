@@ -12,6 +12,7 @@ use crate::{
 struct Row {
     fence: i64,
     held_since: i64,
+    created: i64,
     cancel_requested: i64,
     log_length: i64,
     prompted: String,
@@ -38,7 +39,7 @@ impl Store {
         reconcile: bool,
     ) -> Result<Assignment, StoreError> {
         let row: Row = sqlx::query_as(
-            "select d.fence, d.held_since, d.cancel_requested, d.log_length, d.prompted, r.action_name, r.package_id, \
+            "select d.fence, d.held_since, d.created, d.cancel_requested, d.log_length, d.prompted, r.action_name, r.package_id, \
              r.package_version, r.package_file, r.package_sha256, r.package_size, r.channel_id, d.project_id, \
              d.environment_id, case when d.snapshot = r.snapshot then r.variables else s.variables end as variables, \
              case when d.snapshot = r.snapshot then r.libraries else s.libraries end as libraries from deployments d \
@@ -54,6 +55,7 @@ impl Store {
             task: TaskId(deployment.0),
             fence: Fence(unsigned(row.fence)),
             held_since: Fence(unsigned(row.held_since)),
+            created_ms: Some(row.created),
             reconcile,
             cancel: row.cancel_requested == 1,
             log_offset: unsigned(row.log_length),

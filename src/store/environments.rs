@@ -108,6 +108,9 @@ impl Store {
         write.lock_table("lifecycles").await?;
         let row = find(all(&mut write).await?, named)?;
         lifecycles::refuse_named(&mut write, &row).await?;
+        // And nobody makes a worker, a token or a deployment of it.
+        write.lock_to_delete("environments", row.id).await?;
+        let row = find(all(&mut write).await?, named)?;
         let machines: Vec<String> =
             sqlx::query_scalar("select name from machines where environment_id = $1 order by id")
                 .bind(row.id)

@@ -7,12 +7,12 @@ use sqlx::AssertSqlSafe;
 use super::{Session, Store, StoreError};
 use crate::model::DeploymentId;
 
-/// What of that which a worker holds by the database it may be handed again.
+/// What of that which a worker holds by the database it may be handed again, beside what it says that it runs.
 #[derive(Debug, Clone, Copy)]
 pub enum Own<'a> {
     /// Nothing: a request that waits may be one that the worker has given up, while it already runs what a later
     /// request got.
-    Kept,
+    Kept(&'a [DeploymentId]),
     /// All but these, which it runs. Only right at its request.
     Besides(&'a [DeploymentId]),
 }
@@ -22,11 +22,13 @@ impl Own<'_> {
         i64::from(matches!(self, Self::Besides(_)))
     }
 
-    /// The condition on `d.id`; numbers only, so that there is nothing to escape.
+    /// The condition on `d.id`; numbers only, so that there is nothing to escape. It is also one on what nobody was handed
+    /// yet: who runs a deployment of that number runs one that a database which lacks its last commits has forgotten. It
+    /// could go on in the name of the new one, so that waits until it has heard that it is nobody's.
     pub(super) fn besides(self) -> String {
         match self {
-            Self::Besides(running) if !running.is_empty() => format!(" and d.id not in ({})", list(running)),
-            _ => String::new(),
+            Self::Kept([]) | Self::Besides([]) => String::new(),
+            Self::Kept(running) | Self::Besides(running) => format!(" and d.id not in ({})", list(running)),
         }
     }
 }

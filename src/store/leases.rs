@@ -13,7 +13,9 @@ use super::{
     Look, Own, Session, Store, StoreError,
     database::{Write, now},
     held::hold,
-    keys, logs, milliseconds, once, progress, signed, unsigned,
+    keys, logs, milliseconds, once, progress,
+    sessions::ousted,
+    signed, unsigned,
 };
 use crate::{
     model::{DeploymentId, DeploymentState, Fence, JournalEntry, Outcome, chain},
@@ -67,9 +69,9 @@ impl Store {
     /// What a claim of this worker would find. A cheap look before the writer is taken. `own` as of [`Self::claim`].
     pub async fn look(&self, session: &Session, own: Own<'_>) -> Result<Look, StoreError> {
         let found: Option<(i64, i64, Option<String>)> = sqlx::query_as(AssertSqlSafe(format!(
-            "select case when leaving_since is null then disabled else 2 end, case when exists (select 1 from deployments d where environment_id = $1 and \
-             ((state = 'lost' and fence < $4 and (machine_id = $2 or {enabled})) or (state in ('leased', \
-             'cancelling') and ((machine_id = $2 and $3 = 1{besides}) or lease_until <= {now})) or (state = 'queued' \
+            "select case when leaving_since is null then disabled else 2 end, case when exists (select 1 \
+             from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and (machine_id = $2 or {enabled})) or (state in ('leased', \
+             'cancelling') and ((machine_id = $2 and $3 = 1{besides}) or lease_until <= {now})) or (state = 'queued'{besides} \
              and {enabled} and {running} and not exists (select 1 from deployments o where o.environment_id = d.environment_id and \
              o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or o.blocked = 1))))) \
              then 1 else 0 end, instance from machines where id = $2",
@@ -87,7 +89,7 @@ impl Store {
         match found {
             // Whoever took over did so while this claim waited.
             Some((.., instance)) if instance != session.instance => {
-                Err(StoreError::SessionSuperseded { name: session.name.clone() })
+                Err(ousted(&mut *self.database.reader.acquire().await?, session).await)
             }
             Some((_, 1, _)) => Ok(Look::Work),
             Some((0, ..)) => Ok(Look::Nothing),
@@ -112,7 +114,7 @@ impl Store {
                 .await?;
         let (name, host, instance) = current.ok_or(StoreError::Unauthorised)?;
         if instance != session.instance {
-            return Err(StoreError::SessionSuperseded { name });
+            return Err(ousted(&mut write, session).await);
         }
         expire(&mut write).await?;
         // One statement, so that no two claims get the same one. What somebody else holds just now is passed over; the
@@ -125,7 +127,7 @@ impl Store {
              machine_host = $7, started = coalesce(started, {now}), log_offset = log_length where id = \
              (select id from deployments d where environment_id = $1 and ((state = 'lost' and fence < $4 and \
              (machine_id = $2 or {enabled})) or (state in ('leased', 'cancelling') and machine_id = $2 and $3 = 1{besides}) \
-             or (state = 'queued' and {enabled} and {running} and not exists (select 1 from deployments o where o.environment_id = \
+             or (state = 'queued'{besides} and {enabled} and {running} and not exists (select 1 from deployments o where o.environment_id = \
              d.environment_id and o.project_id = d.project_id and (o.state in ('leased', 'cancelling', 'lost') or \
              o.blocked = 1 or (o.state = 'queued' and o.id < d.id))))) \
              order by case state when 'lost' then 1 when 'queued' then 2 else 0 end, id limit 1{skip_locked}) \

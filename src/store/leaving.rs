@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use super::{
-    Store, StoreError,
+    Look, Session, Store, StoreError,
     database::{Write, now},
     error::Elsewhere,
-    milliseconds, unsigned,
+    milliseconds,
+    sessions::ousted,
+    unsigned,
     workers::live_lease,
 };
 use crate::{
@@ -58,6 +60,24 @@ impl Store {
         }
         write.announce_leaving(worker_id.0);
         write.commit().await
+    }
+
+    /// What a claim would find of a worker that takes no new work: it is to hear at once that it shall leave, as any other.
+    pub async fn look_resting(&self, session: &Session) -> Result<Look, StoreError> {
+        let found: Option<(i64, Option<String>)> = sqlx::query_as(
+            "select case when leaving_since is null then 0 else 1 end, instance from machines where id = $1",
+        )
+        .bind(session.id)
+        .fetch_optional(&self.database.reader)
+        .await?;
+        match found {
+            Some((_, instance)) if instance != session.instance => {
+                Err(ousted(&mut *self.database.reader.acquire().await?, session).await)
+            }
+            Some((0, _)) => Ok(Look::Disabled),
+            Some(_) => Ok(Look::Leaving),
+            None => Err(StoreError::Unauthorised),
+        }
     }
 
     /// Forgets a worker that was asked to leave, if it holds nothing and its process is not there; answers what it is

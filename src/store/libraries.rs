@@ -86,8 +86,7 @@ impl Store {
     ) -> Result<LibraryRow, StoreError> {
         let mut write = self.write().await?;
         lock(&mut write).await?;
-        let space = write.space;
-        let rows = all(&mut write, space).await?;
+        let rows = within(&mut write).await?;
         let row = find(&rows, named)?;
         let name = match name {
             Some(name) => checked_name("library variable set", name, &["all"])?,
@@ -114,8 +113,7 @@ impl Store {
     pub async fn delete_library(&self, named: &str) -> Result<LibraryRow, StoreError> {
         let mut write = self.write().await?;
         lock(&mut write).await?;
-        let space = write.space;
-        let row = find(&all(&mut write, space).await?, named)?;
+        let row = find(&within(&mut write).await?, named)?;
         let users: Vec<String> = including(&mut write, row.id)
             .await?
             .into_iter()
@@ -160,6 +158,12 @@ pub(super) async fn all(
     .await?)
 }
 
+/// All of the transaction's own space.
+async fn within(write: &mut Write) -> Result<Vec<LibraryRow>, StoreError> {
+    let space = write.space;
+    all(write, space).await
+}
+
 /// The set of this number if it is in the space, inside a transaction.
 pub(super) async fn in_space(
     connection: &mut AnyConnection,
@@ -189,8 +193,7 @@ pub(super) async fn to_include(
     project: &str,
     named: &[String],
 ) -> Result<Vec<LibraryRow>, StoreError> {
-    let space = write.space;
-    let rows = all(write, space).await?;
+    let rows = within(write).await?;
     let mut found: Vec<LibraryRow> = Vec::with_capacity(named.len());
     for named in named {
         let row = find(&rows, named).map_err(|error| StoreError::Invalid(error.to_string()))?;

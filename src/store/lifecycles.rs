@@ -132,8 +132,7 @@ impl Store {
         let name = checked_name("lifecycle", &new.name, &["all"])?;
         let mut write = self.write().await?;
         write.lock_table("lifecycles").await?;
-        let space = write.space;
-        let rows = all(&mut write, space).await?;
+        let rows = within(&mut write).await?;
         let row = find(rows.clone(), named)?;
         if rows.iter().any(|other| other.id != row.id && key(&other.name) == key(name)) {
             return Err(taken(name));
@@ -227,10 +226,15 @@ async fn all(connection: &mut AnyConnection, space: Option<i64>) -> Result<Vec<L
     rows.into_iter().map(read).collect()
 }
 
+/// All of the transaction's own space.
+async fn within(write: &mut Write) -> Result<Vec<LifecycleRow>, StoreError> {
+    let space = write.space;
+    all(write, space).await
+}
+
 /// The lifecycle of this id or name, inside a transaction.
 pub(super) async fn named(write: &mut Write, named: &str) -> Result<LifecycleRow, StoreError> {
-    let space = write.space;
-    find(all(write, space).await?, named)
+    find(within(write).await?, named)
 }
 
 pub(super) fn read((id, name, description, phases): Raw) -> Result<LifecycleRow, StoreError> {

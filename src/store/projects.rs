@@ -3,8 +3,8 @@
 use sqlx::AnyConnection;
 
 use super::{
-    ReleaseRow, Store, StoreError, deployments, environments::checked_name, free_slug, key, libraries,
-    lifecycles, meant, process, spaces,
+    ReleaseRow, Store, StoreError, database::Write, deployments, environments::checked_name, free_slug, key,
+    libraries, lifecycles, meant, process, spaces,
 };
 use crate::model::{LibraryVariableSetId, ProjectGroupId, ProjectId};
 
@@ -196,8 +196,7 @@ impl Store {
         if change.libraries.is_some() {
             libraries::lock(&mut write).await?;
         }
-        let space = write.space;
-        let rows = all(&mut write, space).await?;
+        let rows = within(&mut write).await?;
         let row = find(rows.clone(), named)?;
         write.lock_row("projects", row.id).await?;
         let row = by_id(&mut write, row.id).await?;
@@ -237,8 +236,7 @@ impl Store {
     /// Removes a project and all that is on record of it: releases, deployments and their logs.
     pub async fn delete_project(&self, named: &str) -> Result<ProjectRow, StoreError> {
         let mut write = self.write().await?;
-        let space = write.space;
-        let row = find(all(&mut write, space).await?, named)?;
+        let row = find(within(&mut write).await?, named)?;
         write.lock_to_delete("projects", row.id).await?;
         deployments::refuse_open(&mut write, "project_id", row.id, &format!("project `{}`", row.name))
             .await?;
@@ -276,6 +274,12 @@ pub(super) async fn all(
     space: Option<i64>,
 ) -> Result<Vec<ProjectRow>, StoreError> {
     Ok(sqlx::query_as(SELECT).bind(space).fetch_all(connection).await?)
+}
+
+/// All of the transaction's own space.
+async fn within(write: &mut Write) -> Result<Vec<ProjectRow>, StoreError> {
+    let space = write.space;
+    all(write, space).await
 }
 
 /// The project of this number in any space, inside a transaction.

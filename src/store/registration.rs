@@ -76,6 +76,12 @@ impl Store {
         if let Some(token) = &token {
             // Nothing else is in the transaction, whatever the request says.
             write.space = Some(token.space_id);
+            if token.is_over() {
+                let same = same(&mut write, token, name, request).await?;
+                let Some(worker) = same else { return Err(token.over()) };
+                let environment = wanted(&mut write, request, Some(token)).await?;
+                return Ok(self.repeated(worker, environment));
+            }
         }
         if request.deploy_current {
             keys::refuse_replaced(&mut write, &self.vault).await?;
@@ -83,6 +89,7 @@ impl Store {
         let environment = wanted(&mut write, request, token.as_ref()).await?;
         // One of two that register under one name at once takes it, the other finds it taken.
         write.lock_row("environments", environment.id).await?;
+        let environment = wanted(&mut write, request, token.as_ref()).await?;
         let found: Option<Registered> = sqlx::query_as(write.locking(concat!(
             "select id, name, host, machine_key, public_key, version, ",
             now!(),
@@ -124,6 +131,17 @@ impl Store {
         })
     }
 
+    fn repeated(&self, (worker, name): (i64, String), environment: EnvironmentRow) -> RegisterResponse {
+        RegisterResponse {
+            worker_id: MachineId(worker),
+            name,
+            environment: environment.name,
+            installation: self.installation.id,
+            existed: true,
+            current: Vec::new(),
+        }
+    }
+
     /// With the worker or not at all: a repeat, which finds the worker, has nothing to make up for.
     async fn queue(
         &self,
@@ -139,6 +157,26 @@ impl Store {
         let comments = format!("deploy-current: worker `{name}` registered");
         self.queue_current(write, environment, &[], &comments, &by.to_string()).await
     }
+}
+
+/// The worker that this request made, if it is there as it was made and stays. All that a token which is over is good for:
+/// it answers whoever repeats a registration, changes nothing and tells of no other worker.
+async fn same(
+    write: &mut Write,
+    token: &StoredToken,
+    name: &str,
+    request: &RegisterRequest,
+) -> Result<Option<(i64, String)>, StoreError> {
+    Ok(sqlx::query_as(
+        "select id, name from machines where environment_id = $1 and name_key = $2 and machine_key = $3 \
+         and public_key = $4 and leaving_since is null",
+    )
+    .bind(token.environment_id)
+    .bind(key(name))
+    .bind(&request.machine.id)
+    .bind(request.public_key.to_string())
+    .fetch_optional(&mut **write)
+    .await?)
 }
 
 /// What a machine says of itself is shown to people: it is short, and one line.

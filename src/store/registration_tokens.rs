@@ -131,17 +131,25 @@ impl Stored {
         if taken.rows_affected() == 1 {
             return Ok(());
         }
+        Err(self.over())
+    }
+
+    /// Whether it registers nobody any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.rest_ms <= 0 || self.used >= self.uses
+    }
+
+    /// Why it registers nobody any more.
+    pub(super) fn over(&self) -> StoreError {
         let id = self.id();
         if self.rest_ms <= 0 {
             let since =
                 Timestamp::from_millisecond(self.expires).map(|time| time.to_string()).unwrap_or_default();
-            return Err(StoreError::Forbidden(format!(
-                "the registration token {id} has expired, since {since}"
-            )));
+            return StoreError::Forbidden(format!("the registration token {id} has expired, since {since}"));
         }
         let uses =
             if self.uses == 1 { "its one use".to_owned() } else { format!("all its {} uses", self.uses) };
-        Err(StoreError::Forbidden(format!("the registration token {id} is used up: it had {uses}")))
+        StoreError::Forbidden(format!("the registration token {id} is used up: it had {uses}"))
     }
 }
 
@@ -176,6 +184,9 @@ impl Store {
         }
         let made = SecretString::from(format!("{REGISTRATION_PREFIX}{}", random_word(40)?));
         let mut write = self.write().await?;
+        let environment = environments::find(environments::all(&mut write).await?, &new.environment)?;
+        // Whoever deletes it meanwhile deletes the token too, or has deleted it.
+        write.lock_row("environments", environment.id).await?;
         let environment = environments::find(environments::all(&mut write).await?, &new.environment)?;
         sqlx::query(concat!(
             "delete from registration_tokens where environment_id = $1 and expires < ",

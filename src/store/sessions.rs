@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use sqlx::AssertSqlSafe;
+use sqlx::{AnyConnection, AssertSqlSafe};
 use uuid::Uuid;
 
 use super::{
@@ -112,8 +112,9 @@ impl Store {
         Ok(Given { nonce: hex::encode(nonce), expires })
     }
 
-    /// Begins what the worker signed: a transaction in which its row is locked, with the challenge noted as used. Nothing
-    /// is locked, and nobody is told whether there is such a worker, before the signature is found to be right.
+    /// Begins what the worker signed: a transaction in which its row is locked. Nothing is locked, and nobody is told
+    /// whether there is such a worker, before the signature is found to be right. The challenge is noted as used before
+    /// that, whatever becomes of the request: one that is refused cannot be sent again when it would not be.
     pub(super) async fn begin_signed(
         &self,
         worker: MachineId,
@@ -130,13 +131,15 @@ impl Store {
             return Err(StoreError::Unauthorised);
         }
         let mut write = self.write().await?;
+        use_up(&mut write, &given).await?;
+        write.commit().await?;
+        let mut write = self.write().await?;
         // It may have been replaced meanwhile.
         let now: Option<Option<String>> =
             sqlx::query_scalar(write.locking(of_worker)).bind(worker.0).fetch_optional(&mut *write).await?;
         if now.flatten() != Some(key) {
             return Err(StoreError::Unauthorised);
         }
-        use_up(&mut write, &given).await?;
         Ok(write)
     }
 
@@ -175,7 +178,9 @@ impl Store {
         }
         let own = request.instance.to_string();
         if instance.as_deref() != Some(own.as_str()) {
-            if request.renewal {
+            if request.renewal
+                && !is_lost(&mut write, worker_id.0, request.instance, instance.as_deref()).await?
+            {
                 return Err(StoreError::SessionSuperseded { name });
             }
             refuse_live(&mut write, worker_id.0, &name).await?;
@@ -194,10 +199,12 @@ impl Store {
         .execute(&mut *write)
         .await?;
         // The one before is to hear that it was superseded, and not that nobody knows it.
+        // Of its own the newest is kept besides the new one: a call may be on its way with it.
         sqlx::query(concat!(
             "delete from worker_sessions where machine_id = $1 and (instance not in ($2, $3) or expires <= ",
             now!(),
-            ")"
+            " or (instance = $2 and token_hash not in (select token_hash from worker_sessions \
+             where machine_id = $1 and instance = $2 order by expires desc, token_hash limit 1)))"
         ))
         .bind(worker_id.0)
         .bind(&own)
@@ -248,6 +255,45 @@ impl Store {
             .await?;
         write.announce_state();
         write.commit().await
+    }
+}
+
+/// Whether a process that would renew its session is one whose beginning a database that lacks its last commits has
+/// forgotten, and not one that was superseded: of that one the session is known for as long as it would be good, and the
+/// process that has it now began later.
+async fn is_lost(
+    write: &mut Write,
+    machine: i64,
+    own: Uuid,
+    current: Option<&str>,
+) -> Result<bool, StoreError> {
+    if knows(write, machine, &own.to_string()).await? {
+        return Ok(false);
+    }
+    let Some(current) = current else { return Ok(true) };
+    // Both tell when their process began; of others nobody knows.
+    let is_timed = |id: Uuid| (id.get_version_num() == 7).then_some(id);
+    let began = is_timed(own).zip(current.parse().ok().and_then(is_timed));
+    Ok(began.is_some_and(|(own, current)| current < own))
+}
+
+async fn knows(connection: &mut AnyConnection, machine: i64, instance: &str) -> Result<bool, StoreError> {
+    let sessions: i64 =
+        sqlx::query_scalar("select count(*) from worker_sessions where machine_id = $1 and instance = $2")
+            .bind(machine)
+            .bind(instance)
+            .fetch_one(connection)
+            .await?;
+    Ok(sessions > 0)
+}
+
+/// What a process is told whose call found another one in its place: that it was superseded, or to begin its session again
+/// where the database that it began in has lost its last commits.
+pub(super) async fn ousted(connection: &mut AnyConnection, session: &Session) -> StoreError {
+    match knows(connection, session.id, &session.own).await {
+        Ok(true) => StoreError::SessionSuperseded { name: session.name.clone() },
+        Ok(false) => StoreError::Unauthorised,
+        Err(error) => error,
     }
 }
 

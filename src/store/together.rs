@@ -36,8 +36,18 @@ pub(super) struct Chunk {
     pub(super) bytes: Vec<u8>,
 }
 
+/// That a worker was heard of.
+struct Seen {
+    machine: i64,
+    /// What it says now of why it takes no new work, where that is something else than before.
+    news: Option<Refusing>,
+}
+
+/// Why a worker takes no new work, if it takes none.
+struct Refusing(Option<String>);
+
 enum Asked {
-    Seen { machine: i64, done: oneshot::Sender<Result<(), StoreError>> },
+    Seen { seen: Seen, done: oneshot::Sender<Result<(), StoreError>> },
     Chunk { chunk: Chunk, done: oneshot::Sender<Result<Recorded, StoreError>> },
 }
 
@@ -82,7 +92,17 @@ impl Together {
 impl Store {
     /// Notes that the worker was heard of.
     pub async fn touch(&self, machine: i64) -> Result<(), StoreError> {
-        self.together.ask(|done| Asked::Seen { machine, done }).await
+        self.see(Seen { machine, news: None }).await
+    }
+
+    /// The same, and why it takes no new work, or that it takes some again. Where that cannot be noted just now, the
+    /// worker's next claim says it again.
+    pub async fn touch_refusing(&self, machine: i64, reason: Option<&str>) -> Result<(), StoreError> {
+        self.see(Seen { machine, news: Some(Refusing(reason.map(str::to_owned))) }).await
+    }
+
+    async fn see(&self, seen: Seen) -> Result<(), StoreError> {
+        self.together.ask(|done| Asked::Seen { seen, done }).await
     }
 
     /// Appends whole lines at `offset`, which is where the stored log ends.
@@ -101,20 +121,22 @@ impl Store {
 
 /// Writes all of it, or none of it where the database fails, and answers everybody. Who went away is not missed.
 async fn write(database: &Database, batch: Vec<Asked>) {
-    let (mut seen, mut chunks) = (Vec::new(), Vec::new());
+    let (mut seen, mut heard, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
     for asked in batch {
         match asked {
-            Asked::Seen { machine, done } => seen.push((machine, done)),
+            Asked::Seen { seen: one, done } => {
+                seen.push(one);
+                heard.push(done);
+            }
             Asked::Chunk { chunk, done } => chunks.push((chunk, done)),
         }
     }
     // In one order, so that no two nodes wait for each other; of one deployment in the order they came.
     chunks.sort_by_key(|(chunk, _)| chunk.deployment.0);
-    let machines: Vec<i64> = seen.iter().map(|(machine, _)| *machine).collect();
     let all: Vec<&Chunk> = chunks.iter().map(|(chunk, _)| chunk).collect();
-    match transact(database, &machines, &all).await {
+    match transact(database, &seen, &all).await {
         Ok(recorded) => {
-            for (_, done) in seen {
+            for done in heard {
                 drop(done.send(Ok(())));
             }
             for ((_, done), recorded) in chunks.into_iter().zip(recorded) {
@@ -122,7 +144,7 @@ async fn write(database: &Database, batch: Vec<Asked>) {
             }
         }
         Err(error) => {
-            for (_, done) in seen {
+            for done in heard {
                 drop(done.send(Err(error.for_another())));
             }
             for (_, done) in chunks {
@@ -134,27 +156,40 @@ async fn write(database: &Database, batch: Vec<Asked>) {
 
 async fn transact(
     database: &Database,
-    machines: &[i64],
+    seen: &[Seen],
     chunks: &[&Chunk],
 ) -> Result<Vec<Result<Recorded, StoreError>>, StoreError> {
     let mut write = database.write().await?;
-    see(&mut write, machines).await?;
+    see(&mut write, seen).await?;
     let recorded = if chunks.is_empty() { Vec::new() } else { logs::append(&mut write, chunks).await? };
     write.commit().await?;
     Ok(recorded)
 }
 
 /// Notes that these were heard of. One whose row somebody else holds just now is heard of there.
-async fn see(write: &mut Write, machines: &[i64]) -> Result<(), StoreError> {
-    if machines.is_empty() {
+async fn see(write: &mut Write, seen: &[Seen]) -> Result<(), StoreError> {
+    if seen.is_empty() {
         return Ok(());
     }
-    let list = machines.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+    let list = seen.iter().map(|seen| seen.machine.to_string()).collect::<Vec<_>>().join(", ");
+    // What came last first, since the first that fits counts.
+    let news: Vec<(i64, &Refusing)> =
+        seen.iter().rev().filter_map(|seen| Some((seen.machine, seen.news.as_ref()?))).collect();
+    let case =
+        |(number, (machine, _)): (usize, &(i64, &Refusing))| format!(" when {machine} then ${}", number + 1);
+    let cases = news.iter().enumerate().map(case).collect::<Vec<_>>().concat();
+    let refusing =
+        if cases.is_empty() { cases } else { format!(", refusing = case id{cases} else refusing end") };
     let text = AssertSqlSafe(format!(
-        "update machines set last_seen = {} where id in (select id from machines where id in ({list}) order by id{})",
+        "update machines set last_seen = {}{refusing} where id in \
+         (select id from machines where id in ({list}) order by id{})",
         now!(),
         write.skip_locked(),
     ));
-    sqlx::query(text).persistent(false).execute(&mut **write).await?;
+    let mut update = sqlx::query(text).persistent(false);
+    for (_, Refusing(reason)) in news {
+        update = update.bind(reason);
+    }
+    update.execute(&mut **write).await?;
     Ok(())
 }

@@ -85,17 +85,6 @@ impl Store {
         Ok(CheckResponse { worker_id: *worker_id, name, environment, is_disabled: disabled != 0 })
     }
 
-    /// Notes why the worker takes no new work, or that it takes some again.
-    pub async fn note_refusing(&self, machine: i64, reason: Option<&str>) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query("update machines set refusing = $2 where id = $1")
-            .bind(machine)
-            .bind(reason)
-            .execute(&mut *write)
-            .await?;
-        write.commit().await
-    }
-
     /// All workers by id.
     pub async fn machines(&self) -> Result<Vec<MachineRow>, StoreError> {
         Ok(sqlx::query_as(concat!(

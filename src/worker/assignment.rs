@@ -68,6 +68,7 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
         fence: assignment.fence,
         offset: assignment.log_offset,
         held_since: assignment.held_since,
+        created_ms: assignment.created_ms,
         limit: shared.worker.limits.log,
     };
     let spool = Spool::open(&folder, hand_out);

@@ -301,7 +301,8 @@ mod tests {
         };
         let lease = Lease::new(Moment::now(), Duration::from_mins(1));
         let folder = tempfile::tempdir().unwrap();
-        let hand_out = HandOut { fence: Fence(1), offset: 0, held_since: Fence(1), limit: None };
+        let hand_out =
+            HandOut { fence: Fence(1), offset: 0, held_since: Fence(1), created_ms: None, limit: None };
         let spool = Spool::open(folder.path(), hand_out);
         spool.append(lines);
         spool.close();

@@ -30,6 +30,8 @@ pub(super) struct HandOut {
     pub(super) offset: u64,
     /// The first hand-out since which this machine alone had the deployment.
     pub(super) held_since: Fence,
+    /// Which deployment of its number it is, where the server says that.
+    pub(super) created_ms: Option<i64>,
     /// How long the whole log may be.
     pub(super) limit: Option<u64>,
 }
@@ -125,7 +127,7 @@ mod tests {
 
     fn open(folder: &Path, fence: u64, offset: u64, held_since: u64, limit: Option<u64>) -> Spool {
         let (fence, held_since) = (Fence(fence), Fence(held_since));
-        Spool::open(folder, HandOut { fence, offset, held_since, limit })
+        Spool::open(folder, HandOut { fence, offset, held_since, created_ms: Some(1), limit })
     }
 
     fn all(spool: &Spool) -> Vec<u8> {
@@ -153,6 +155,23 @@ mod tests {
         assert_eq!(all(&open(4, held, 1)), all(&spool), "a hand-out that never began loses nothing");
         assert!(all(&open(6, held, 5)).is_empty(), "another machine had it in between");
         assert!(all(&open(7, held + 1000, 5)).is_empty(), "the server has more than this disk");
+    }
+
+    #[test]
+    fn what_a_forgotten_deployment_of_the_same_number_left_is_not_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |created_ms| {
+            let (fence, held_since) = (Fence(1), Fence(1));
+            Spool::open(folder.path(), HandOut { fence, offset: 0, held_since, created_ms, limit: None })
+        };
+        open(Some(5)).append(&line(1));
+        assert_eq!(all(&open(Some(5))), line(1));
+        assert_eq!(all(&open(None)), line(1), "a server that does not say it is taken at its word");
+        assert_eq!(all(&open(Some(5))), line(1));
+        let next = open(Some(6));
+        assert!(all(&next).is_empty());
+        next.append(&line(2));
+        assert_eq!(all(&open(Some(6))), line(2));
     }
 
     #[test]

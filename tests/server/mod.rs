@@ -7,6 +7,7 @@ mod killed;
 mod life;
 mod nodes;
 mod pruning;
+mod races;
 mod tables;
 mod tls;
 mod trouble;
@@ -29,6 +30,7 @@ mod sqlite {
     mod libraries;
     mod lifecycles;
     mod logs_kept;
+    mod lost;
     mod names;
     mod openapi;
     mod packages;
@@ -70,6 +72,7 @@ mod postgres {
     mod libraries;
     mod lifecycles;
     mod logs_kept;
+    mod lost;
     mod names;
     mod openapi;
     mod packages;

@@ -1,5 +1,7 @@
 //! A worker that takes no new work says why, and nobody waits for it.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::TestServer;
@@ -8,8 +10,11 @@ use crate::support::server::{TestWorker, success};
 const REASON: &str = "12.0 MiB are free, at least 512.0 MiB are to stay free";
 
 async fn claim_refusing(worker: &TestWorker, wait_ms: u64) -> Value {
-    let body = json!({ "wait_ms": wait_ms, "refusing": REASON });
-    worker.call("claim", body).await.expect(200)["assignment"].clone()
+    answer_to_refusing(worker, wait_ms, REASON).await["assignment"].clone()
+}
+
+async fn answer_to_refusing(worker: &TestWorker, wait_ms: u64, reason: &str) -> Value {
+    worker.call("claim", json!({ "wait_ms": wait_ms, "refusing": reason })).await.expect(200)
 }
 
 #[tokio::test]
@@ -75,4 +80,54 @@ async fn the_reason_is_one_line() {
         assert_eq!(answer.code(400), "invalid", "{reason:?}");
     }
     worker.call("claim", json!({ "wait_ms": 0, "refusing": "ü".repeat(500) })).await.expect(200);
+}
+
+#[tokio::test]
+async fn it_is_told_to_leave_as_any_other() {
+    let server = TestServer::ready().await;
+    let (worker, other) = (server.worker("w1", "m1").await, server.worker("w2", "m2").await);
+    let began = Instant::now();
+    let before = server.last_seen("Machines-1").await;
+    let leaving = async {
+        server.until_seen_after("Machines-1", &before).await;
+        worker.deregister(0).await.expect(200)
+    };
+    let (told, answer) = tokio::join!(answer_to_refusing(&worker, 20_000, REASON), leaving);
+    assert_eq!((&told["leaving"], &answer["gone"]), (&json!(true), &json!(false)));
+    assert!(began.elapsed() < Duration::from_secs(15));
+    assert_eq!(answer_to_refusing(&worker, 0, REASON).await["leaving"], true);
+    assert_eq!(answer_to_refusing(&other, 0, REASON).await.get("leaving"), None);
+    worker.end_session().await.expect(204);
+    assert_eq!(worker.deregister(0).await.expect(200)["gone"], true);
+}
+
+#[tokio::test]
+async fn it_hears_that_another_process_took_over() {
+    let server = TestServer::ready().await;
+    let worker = server.worker("w1", "m1").await;
+    let before = server.last_seen("Machines-1").await;
+    let next = worker.again();
+    let taking_over = async {
+        server.until_seen_after("Machines-1", &before).await;
+        next.session().await.expect(200)
+    };
+    let body = json!({ "wait_ms": 20_000, "refusing": REASON });
+    let (told, _) = tokio::join!(worker.call("claim", body), taking_over);
+    assert_eq!(told.code(409), "session_superseded");
+}
+
+#[tokio::test]
+async fn what_it_says_last_is_what_is_shown() {
+    let server = TestServer::ready().await;
+    let (one, two) = (server.worker("w1", "m1").await, server.worker("w2", "m2").await);
+    for (of_one, of_two) in [("a is full", "b is full"), ("a's disk", "b's disk"), ("a's disk", "b again")] {
+        tokio::join!(answer_to_refusing(&one, 0, of_one), answer_to_refusing(&two, 0, of_two));
+        for (path, said) in [("machines/Machines-1", of_one), ("machines/Machines-2", of_two)] {
+            let shown = server.get(path).await.expect(200);
+            assert!(shown["StatusSummary"].as_str().unwrap().ends_with(said), "{shown}");
+        }
+    }
+    assert!(one.claim().await.is_none());
+    assert_eq!(server.get("machines/Machines-1").await.expect(200)["HealthStatus"], "Healthy");
+    assert_eq!(server.get("machines/Machines-2").await.expect(200)["HealthStatus"], "Unhealthy");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::TestServer;
+use crate::support::worker::{TestWorker, key_of};
 
 /// Makes a token for `Dev`; answers the token, and what else is said of it.
 async fn token(server: &TestServer, more: Value) -> (String, Value) {
@@ -78,6 +79,7 @@ async fn it_registers_in_its_environment_and_a_repeat_uses_nothing_up() {
     assert_eq!((&shown["Used"], &shown["State"]), (&json!(1), &json!("UsedUp")));
     let text = refused(server.register_by(&secret, "w2", "m2", json!({})).await);
     assert_eq!(text, "the registration token WorkerRegistrationTokens-1 is used up: it had its one use");
+    let (secret, _) = token(&server, json!({})).await;
     let text = refused(server.register_by(&secret, "w1", "m1", json!({ "environment": "Prod" })).await);
     assert!(text.contains("is for environment `Dev`, not for `Prod`"), "{text}");
     // It does not tell which others there are.
@@ -198,4 +200,35 @@ async fn a_new_worker_deploys_what_is_current_by_a_token_too() {
     let made = server.register_by(&secret, "w2", "m2", wanted).await.expect(200);
     assert_eq!(made["current"][0]["outcome"], "queued");
     assert_eq!(worker.claim().await.unwrap().deployment.to_string(), made["current"][0]["deployment"]);
+}
+
+#[tokio::test]
+async fn one_that_is_over_tells_nothing_and_changes_nothing() {
+    let server = TestServer::ready().await;
+    let (secret, _) = token(&server, json!({})).await;
+    let made = server.register_by(&secret, "w1", "m1", json!({})).await.expect(200);
+    // What would be told by one that is good: another machine, another key, whose key it is, which environment it is for.
+    let of_first = key_of("w1", "m1").public();
+    for (name, on, more) in [
+        ("w1", "m2", json!({ "replace": true })),
+        ("w1", "m1", json!({ "public_key": key_of("w1", "m2").public() })),
+        ("w2", "m2", json!({ "public_key": of_first })),
+        ("w2", "m2", json!({ "environment": "Prod" })),
+    ] {
+        let text = refused(server.register_by(&secret, name, on, more).await);
+        assert_eq!(text, "the registration token WorkerRegistrationTokens-1 is used up: it had its one use");
+    }
+    let renamed = json!({ "machine": { "host": "elsewhere", "id": "m1" } });
+    let again = server.register_by(&secret, "W1", "m1", renamed).await.expect(200);
+    assert_eq!((&again["worker_id"], &again["name"]), (&made["worker_id"], &json!("w1")));
+    let summary = || async {
+        let shown = server.get("machines/Machines-1").await.expect(200);
+        shown["StatusSummary"].as_str().unwrap().to_owned()
+    };
+    let worker = TestWorker::new(&server, &made, "m1");
+    worker.session().await.expect(200);
+    worker.deregister(0).await.expect(200);
+    refused(server.register_by(&secret, "w1", "m1", json!({})).await);
+    assert!(summary().await.contains("leaving"), "{}", summary().await);
+    assert!(summary().await.contains("host-m1"), "{}", summary().await);
 }

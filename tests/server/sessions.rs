@@ -178,10 +178,10 @@ async fn a_session_that_ended_lets_the_next_process_begin() {
     let worker = server.worker("w1", "m1").await;
     worker.end_session().await.expect(204);
     assert_eq!(claim(&worker).await.code(401), "unauthorised");
-    assert_eq!(worker.renew_session().await.code(409), "session_superseded");
     let next = worker.again();
     next.session().await.expect(200);
     claim(&next).await.expect(200);
+    assert_eq!(worker.renew_session().await.code(409), "session_superseded");
 }
 
 #[tokio::test]
@@ -203,4 +203,50 @@ async fn challenges_that_nobody_signs_are_kept_nowhere() {
     worker.session().await.expect(200);
     let body: Value = json!({ "worker_id": "Machines-12345" });
     worker.call("challenge", body).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_challenge_is_used_up_by_a_request_that_is_refused() {
+    let server = TestServer::ready().await;
+    server.release("1.0.0").await;
+    server.deploy("1.0.0").await;
+    let worker = server.worker("w1", "m1").await;
+    worker.claim().await.unwrap();
+    let next = worker.again();
+    let early = next.signed(|_| ()).await;
+    assert_eq!(next.ask(&early).await.code(409), "session_live");
+    server.pass(Duration::from_secs(30)).await;
+    assert_eq!(next.ask(&early).await.code(409), "challenge_over");
+    let elsewhere = next.signed(|request| request.machine = machine("m9")).await;
+    assert_eq!(next.ask(&elsewhere).await.code(409), "worker_elsewhere");
+    assert_eq!(next.ask(&elsewhere).await.code(409), "challenge_over");
+    server.pass(Duration::from_secs(30)).await;
+    next.session().await.expect(200);
+}
+
+#[tokio::test]
+async fn of_one_process_the_newest_two_tokens_are_good() {
+    let server = TestServer::ready().await;
+    let worker = registered(&server).await;
+    let mut tokens = Vec::new();
+    for _ in 0..4 {
+        worker.session().await.expect(200);
+        tokens.push(worker.token());
+        server.pass(Duration::from_secs(1)).await;
+    }
+    for (token, status) in tokens.iter().zip([401, 401, 200, 200]) {
+        worker.show(token);
+        claim(&worker).await.expect(status);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_anybody_could_sign_for_is_not_registered() {
+    let server = TestServer::ready().await;
+    for weak in [format!("01{}", "00".repeat(31)), format!("ec{}7f", "ff".repeat(30)), "0".repeat(64)] {
+        let answer = server.register("w1", "m1", json!({ "public_key": weak })).await.expect(400);
+        let text = answer["error"]["message"].as_str().unwrap();
+        assert!(text.contains("is one that anybody could sign for"), "{text}");
+    }
+    assert_eq!(server.get("machines/all").await.expect(200), json!([]));
 }

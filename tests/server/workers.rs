@@ -92,7 +92,7 @@ async fn a_claim_that_waits_is_ended_when_its_worker_is_replaced() {
     };
     let began = Instant::now();
     let (answer, _) = tokio::join!(old.call("claim", json!({ "wait_ms": 20_000 })), replace);
-    assert_eq!(answer.code(409), "session_superseded");
+    assert_eq!(answer.code(401), "unauthorised");
     assert!(began.elapsed() < Duration::from_secs(15));
 }
 

@@ -12,7 +12,7 @@ use octarm::{
 use reqwest::{Method, RequestBuilder, multipart};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use sqlx::{Connection as _, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -108,7 +108,13 @@ impl<E: Engine> TestServer<E> {
 
     /// Makes all workers what they were before they had keys.
     pub(crate) async fn forget_keys(&self) {
-        let text = "update machines set public_key = null, instance = null; delete from worker_sessions";
+        self.alter("update machines set public_key = null, instance = null; delete from worker_sessions")
+            .await;
+    }
+
+    /// Changes the database behind the server's back.
+    pub(crate) async fn alter(&self, text: &str) {
+        let text = AssertSqlSafe(text.to_owned());
         if let Some(url) = &self.database {
             let mut connection = PgConnection::connect(url.expose_secret()).await.unwrap();
             sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
@@ -117,6 +123,11 @@ impl<E: Engine> TestServer<E> {
             let mut connection = SqliteConnection::connect(&file).await.unwrap();
             sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
         }
+    }
+
+    /// Where its PostgreSQL is.
+    pub(crate) fn database_url(&self) -> &str {
+        self.database.as_ref().unwrap().expose_secret()
     }
 
     /// Whether the text stands in a table, or anywhere in the files that hold them.

@@ -173,6 +173,50 @@ fn a_lost_end_is_found_out_again() {
 }
 
 #[test]
+fn a_process_whose_session_is_lost_begins_it_again() {
+    // Of the process before it the database knows that it ended, or nothing but that it ran.
+    let endings: [fn(&mut WorkerHandle); 2] = [|worker| drop(worker.drain()), |worker| drop(worker.kill())];
+    for end in endings {
+        let (mut scene, task, claim) = Scene::before_the_claim(3);
+        claim.open();
+        scene.assert_deployed_once(&task);
+        end(&mut scene.worker);
+        scene.replicate();
+        scene.worker.start_again();
+        scene.fail_over();
+        release(&scene.setup, "1.1.0");
+        let (next, _) = scene.setup.deploy("Orders", "1.1.0", "CI");
+        assert_eq!(scene.setup.follow(&next).code, Some(0));
+        assert_eq!(scene.aws.function(FUNCTION).updates_applied, 2);
+    }
+}
+
+#[test]
+fn a_lost_deployment_is_not_taken_for_the_next_one_of_its_number() {
+    let (mut scene, task, claim) = Scene::before_the_claim(3);
+    claim.open();
+    scene.assert_deployed_once(&task);
+    release(&scene.setup, "1.1.0");
+    scene.replicate();
+    let read = scene.hold(Action::GetFunction, Fault::HoldBefore);
+    let (lost, _) = scene.setup.deploy("Orders", "1.1.0", "CI");
+    read.wait_reached();
+    // What it wrote of its log waits on its disk.
+    scene.worker.kill();
+    scene.fail_over();
+    read.open();
+    release(&scene.setup, "1.2.0");
+    let (next, _) = scene.setup.deploy("Orders", "1.2.0", "CI");
+    assert_eq!(next, lost, "the number is given again");
+    scene.worker.start_again();
+    let end = scene.setup.follow(&next);
+    assert_eq!(end.code, Some(0), "{end:?}");
+    assert!(!end.stdout.contains("1.1.0"), "{end:?}");
+    assert_eq!(end.stdout.matches("took Deployments-2").count(), 1, "{end:?}");
+    assert_eq!(scene.setup.task(&next)["State"], "Success");
+}
+
+#[test]
 fn a_lost_end_before_a_lost_deployment_is_unknown_and_what_is_there_stays() {
     let (scene, task) = after_a_lost_end(|scene| {
         release(&scene.setup, "1.1.0");

@@ -25,6 +25,8 @@ use crate::{
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Header {
     fence: Fence,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created_ms: Option<i64>,
     /// Where the file's first byte stands in the whole log.
     base: u64,
     /// There since the log is over half of its limit.
@@ -65,7 +67,8 @@ pub(super) struct Content {
 
 impl Content {
     pub(super) fn open(folder: &Path, hand_out: HandOut) -> Self {
-        let header = Header { fence: hand_out.fence, base: hand_out.offset, tail: None, ending: None };
+        let HandOut { fence, offset: base, created_ms, .. } = hand_out;
+        let header = Header { fence, created_ms, base, tail: None, ending: None };
         let mut content = Self {
             folder: folder.to_owned(),
             header,
@@ -111,9 +114,12 @@ impl Content {
         if before.fence < self.hand_out.held_since {
             return Ok(None);
         }
+        // Of another deployment, whose number a database gave twice that lost its last commits.
+        if before.created_ms.is_some_and(|before| self.header.created_ms.is_some_and(|own| own != before)) {
+            return Ok(None);
+        }
         let file = File::options().read(true).write(true).open(self.folder.join("log"))?;
-        self.header =
-            Header { fence: self.hand_out.fence, tail: before.tail, ending: None, base: before.base };
+        self.header = Header { base: before.base, tail: before.tail, ending: None, ..self.header };
         if let Some(ending) = before.ending {
             // Its end was on its way. What this hand-out writes comes after it.
             write_out(&file, &self.folder, &ending, before.tail.unwrap_or_default())?;
