@@ -46,7 +46,7 @@ pub(super) fn app(
         .layer(from_fn(edge::answer))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             // Neither headers nor the query: both may carry what must not be in a log.
-            tracing::info_span!("request", method = %request.method(), path = request.uri().path())
+            tracing::info_span!(target: "octarm::request", "request", method = %request.method(), path = request.uri().path(), status = tracing::field::Empty)
         }))
         .with_state(shared);
     MapRequestLayer::new(rewrite::request).layer(router)
