@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 30
 FUZZ_SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test fuzz check bench bench-server tools tools-python clean-tools
+.PHONY: help demo build test test-otel fuzz check bench bench-server tools tools-python clean-tools
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: tools ## Run all tests; installs what they need
 	cd packaging/examples/elb-log-processor && '$(TOOLS)/venv/bin/python' -B -m unittest discover --quiet -t . -s tests
 	OCTARM_TOOLS='$(TOOLS)' cargo test --locked
 
+test-otel: ## Run the tests of what is built with OpenTelemetry alone
+	cargo test --locked --features otel --test integration worker::otel
+
 fuzz: ## Try random input on all that reads strangers' bytes, FUZZ_SECONDS (30) for each target
 	@tests/tools/prerequisites.sh build
 	tests/fuzz/run.sh '$(TARGET)/fuzz' '$(FUZZ_SECONDS)' '$(FUZZ_SEED)'
@@ -34,6 +37,7 @@ fuzz: ## Try random input on all that reads strangers' bytes, FUZZ_SECONDS (30) 
 check: ## Check format, lints, documentation and licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features otel -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 	cargo deny --config .cargo/deny.toml check bans licenses sources
 
