@@ -8,9 +8,12 @@ OCTARM := $(TARGET)/debug/octarm
 FUZZ_SECONDS ?= 30
 # Where its randomness starts: 0 is another place each time.
 FUZZ_SEED ?= 0
+# How long `make storm` lasts, and where its randomness starts.
+DEPLOYMENTS ?= 2000
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-otel fuzz check bench bench-server tools tools-python clean-tools
+.PHONY: help demo build test test-otel storm fuzz check bench bench-server bench-worker tools tools-python clean-tools
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +33,10 @@ test: tools ## Run all tests; installs what they need
 test-otel: ## Run the tests of what is built with OpenTelemetry alone
 	cargo test --locked --features otel --test integration worker::otel
 
+storm: tools ## Deploy DEPLOYMENTS (2000) times while everything fails, and print the tally; SEED (1) says what fails when
+	OCTARM_TOOLS='$(TOOLS)' OCTARM_STORM_DEPLOYMENTS='$(DEPLOYMENTS)' OCTARM_STORM_SEED='$(SEED)' \
+		cargo test --locked --test integration storm:: -- --nocapture
+
 fuzz: ## Try random input on all that reads strangers' bytes, FUZZ_SECONDS (30) for each target
 	@tests/tools/prerequisites.sh build
 	tests/fuzz/run.sh '$(TARGET)/fuzz' '$(FUZZ_SECONDS)' '$(FUZZ_SEED)'
@@ -48,6 +55,10 @@ bench-server: ## Measure the server in a release build, under thousands of worke
 	@tests/tools/prerequisites.sh build
 	cargo build --locked --release --bin octarm
 	cargo bench --locked --profile dev --bench server -- --octarm '$(TARGET)/release/octarm' --folder '$(TARGET)'
+
+bench-worker: ## Measure a worker that waits for work, beside buildbot's, in a release build
+	@tests/tools/prerequisites.sh build
+	python3 -B tests/benches/idle.py --folder '$(TARGET)/benches'
 
 tools: ## Install the pinned tools of the demo and the tests into target/tools
 	@tests/tools/prerequisites.sh test

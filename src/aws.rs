@@ -17,6 +17,7 @@ mod proxy;
 mod refusal;
 mod s3;
 mod simulate;
+mod time;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub use pace::{Pace, Turn};
 pub use policy::{Decision, Permission, Principal, partition, policy};
 pub use refusal::{AwsError, Kind};
 pub use s3::{Place, Stored};
+pub use time::AwsTime;
 
 /// A static key pair, whole by construction.
 #[derive(Debug, Clone)]
@@ -50,6 +52,7 @@ pub struct Aws {
     sts: aws_sdk_sts::Client,
     region: String,
     pace: Pace,
+    time: AwsTime,
     /// What the clients are made of.
     config: SdkConfig,
 }
@@ -65,14 +68,20 @@ pub struct Caller {
 
 impl Aws {
     /// Clients with these credentials, or with those of the SDK's default chain; with this region, or the chain's.
-    /// `AWS_ENDPOINT_URL` is honoured. The first call to AWS is made later.
-    pub async fn connect(credentials: Option<Credentials>, region: Option<String>) -> Result<Self, AwsError> {
+    /// `AWS_ENDPOINT_URL` is honoured. All sign with `time`. The first call to AWS is made later.
+    pub async fn connect(
+        credentials: Option<Credentials>,
+        region: Option<String>,
+        time: AwsTime,
+    ) -> Result<Self, AwsError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(10))
             .operation_attempt_timeout(Duration::from_secs(20))
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(timeouts)
+            .time_source(time.clone())
+            .disable_clock_skew_correction(true)
             .retry_config(RetryConfig::standard());
         if let Some(region) = region {
             loader = loader.region(Region::new(region));
@@ -106,6 +115,7 @@ impl Aws {
             sts: aws_sdk_sts::Client::new(&config),
             region,
             pace: Pace::default(),
+            time,
             config,
         })
     }
@@ -127,14 +137,15 @@ impl Aws {
     }
 
     async fn ask_caller(&self, clock: clock::Clock) -> Result<Caller, AwsError> {
-        let answer = self
-            .sts
-            .get_caller_identity()
-            .customize()
-            .interceptor(clock)
-            .send()
-            .await
-            .map_err(|error| refusal::classify("GetCallerIdentity", "", &self.region, error))?;
+        match self.try_ask_caller(clock.clone()).await {
+            Err(error) if error.kind() == Some(Kind::Corrected) => self.try_ask_caller(clock).await,
+            result => result,
+        }
+    }
+
+    async fn try_ask_caller(&self, clock: clock::Clock) -> Result<Caller, AwsError> {
+        let answer = self.sts.get_caller_identity().customize().interceptor(clock).send().await;
+        let answer = self.time.judge("GetCallerIdentity", "", &self.region, answer)?;
         Ok(Caller {
             account: answer.account().unwrap_or_default().to_owned(),
             arn: answer.arn().unwrap_or_default().to_owned(),

@@ -29,7 +29,7 @@ pub use redact::{Redactor, RedactorError};
 pub use settings::{Access, SettingsError, access};
 
 use crate::{
-    aws::{Aws, Code, CodeWriter, DIRECT_LIMIT, Pace},
+    aws::{Aws, AwsTime, Code, CodeWriter, DIRECT_LIMIT, Pace},
     conventions::Conventions,
     model::{Failure, JournalRecord, Outcome, causes},
     package::{Identity, Package, Repacked},
@@ -168,7 +168,9 @@ async fn try_run(
     };
 
     log.progress(Progress::Asking);
-    let aws = Aws::connect(settings.credentials.clone(), settings.region.clone()).await?.paced(&job.pace);
+    let time = told_time(log);
+    let aws =
+        Aws::connect(settings.credentials.clone(), settings.region.clone(), time).await?.paced(&job.pace);
     let caller = aws.caller().await?;
     log.info(format!("AWS account {} as {} in {}", caller.account, caller.arn, aws.region()));
     if let Some(expected) = settings.account.as_ref().filter(|expected| **expected != caller.account) {
@@ -181,6 +183,18 @@ async fn try_run(
     let desired = settings.desired(aws.region(), &caller.account, &identity, &repacked, way);
     let step = update_code::Step { aws: &aws, timeout: settings.update_timeout, log, guard, place };
     step.run(desired, &code, &job.journal, job.dry_run, reached).await
+}
+
+/// The time for this deployment's calls of AWS. Each deployment finds out anew, so that each log tells of a wrong clock.
+fn told_time(log: &Log) -> AwsTime {
+    let log = log.clone();
+    AwsTime::telling(move |ahead| {
+        let way = if ahead.is_negative() { "ahead of" } else { "behind" };
+        let seconds = ahead.as_secs().unsigned_abs();
+        log.warning(format!(
+            "this machine's clock is {seconds} s {way} AWS's: requests are signed with AWS's time from here on; set the clock of this machine"
+        ));
+    })
 }
 
 /// Opens and checks the package, off the runtime's threads.

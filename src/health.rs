@@ -17,7 +17,7 @@ pub use metrics::Metrics;
 /// How many are answered at a time: those who watch are few, and none of them may make the daemon fail.
 const VISITORS: usize = 32;
 /// How long one may take to say what it wants.
-const WITHIN: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(2);
 
 /// How a daemon is.
 #[derive(Debug)]

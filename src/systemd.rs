@@ -4,6 +4,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, SyncSender},
     },
     time::Duration,
 };
@@ -21,14 +22,37 @@ struct Heard {
     watchdog: Option<Duration>,
     /// From then on it hears of life: before, an ordinary start looks the same to it.
     is_ready: AtomicBool,
+    /// To the thread that tells it: a socket that nobody reads must not hold those who do the work.
+    words: SyncSender<Vec<Word>>,
 }
+
+#[derive(Debug)]
+enum Word {
+    Ready,
+    Status(String),
+    Alive,
+    Reloading,
+    Stopping,
+}
+
+/// How many messages may wait for a service manager that does not read; what is more is not told.
+const WAITING: usize = 32;
 
 impl Unit {
     /// Of this process, as systemd wrote it into the environment.
     pub fn of_process(environment: &Environment) -> Self {
         let is_heard = environment.get("NOTIFY_SOCKET").is_some_and(|path| !path.is_empty());
-        let heard = || Heard { watchdog: sd_notify::watchdog_enabled(), is_ready: AtomicBool::new(false) };
-        Self(is_heard.then(|| Arc::new(heard())))
+        let heard = || {
+            let (words, told) = mpsc::sync_channel(WAITING);
+            // Ends with the last sender.
+            std::thread::spawn(move || told.iter().for_each(|words: Vec<Word>| tell(&words)));
+            Arc::new(Heard {
+                watchdog: sd_notify::watchdog_enabled(),
+                is_ready: AtomicBool::new(false),
+                words,
+            })
+        };
+        Self(is_heard.then(heard))
     }
 
     /// After how long without a sign of life it kills this process.
@@ -40,52 +64,71 @@ impl Unit {
     pub fn ready(&self) {
         let is_first = |heard: &Arc<Heard>| !heard.is_ready.swap(true, Ordering::Relaxed);
         if self.0.as_ref().is_some_and(is_first) {
-            self.tell(&[NotifyState::Ready]);
+            self.tell(vec![Word::Ready]);
         }
     }
 
     /// What the daemon does, as `systemctl status` shows it.
     pub fn status(&self, text: &str) {
-        self.tell(&[NotifyState::Status(&one_line(text))]);
+        self.tell(vec![Word::Status(one_line(text))]);
     }
 
     /// The loop came round. Only a loop that does the daemon's work may say so.
     pub fn alive(&self) {
         if self.watchdog().is_some() && self.is_ready() {
-            self.tell(&[NotifyState::Watchdog]);
+            self.tell(vec![Word::Alive]);
         }
     }
 
     /// The settings are read again, until `reloaded`.
     pub fn reloading(&self) {
-        // Newer systemd takes the two only together.
-        if let (true, Ok(now)) = (self.is_ready(), NotifyState::monotonic_usec_now()) {
-            self.tell(&[NotifyState::Reloading, now]);
+        if self.is_ready() {
+            self.tell(vec![Word::Reloading]);
         }
     }
 
     /// They were, whatever came of it.
     pub fn reloaded(&self) {
         if self.is_ready() {
-            self.tell(&[NotifyState::Ready]);
+            self.tell(vec![Word::Ready]);
         }
     }
 
     /// The end has begun.
     pub fn stopping(&self, status: &str) {
-        self.tell(&[NotifyState::Stopping, NotifyState::Status(&one_line(status))]);
+        self.tell(vec![Word::Stopping, Word::Status(one_line(status))]);
     }
 
     fn is_ready(&self) -> bool {
         self.0.as_ref().is_some_and(|heard| heard.is_ready.load(Ordering::Relaxed))
     }
 
-    fn tell(&self, state: &[NotifyState<'_>]) {
-        if self.0.is_some()
-            && let Err(error) = sd_notify::notify(state)
+    fn tell(&self, words: Vec<Word>) {
+        if let Some(heard) = &self.0
+            && heard.words.try_send(words).is_err()
         {
-            tracing::debug!(%error, "systemd does not hear");
+            tracing::debug!("systemd does not listen");
         }
+    }
+}
+
+fn tell(words: &[Word]) {
+    let mut states = Vec::new();
+    for word in words {
+        match word {
+            Word::Ready => states.push(NotifyState::Ready),
+            Word::Status(text) => states.push(NotifyState::Status(text)),
+            Word::Alive => states.push(NotifyState::Watchdog),
+            // Newer systemd takes the two only together.
+            Word::Reloading => {
+                states.push(NotifyState::Reloading);
+                states.extend(NotifyState::monotonic_usec_now().ok());
+            }
+            Word::Stopping => states.push(NotifyState::Stopping),
+        }
+    }
+    if let Err(error) = sd_notify::notify(&states) {
+        tracing::debug!(%error, "systemd does not hear");
     }
 }
 

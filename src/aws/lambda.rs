@@ -6,7 +6,7 @@ use aws_config::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_lambda::types::{FunctionConfiguration, LastUpdateStatus, PackageType, State};
 use aws_smithy_types::Blob;
 
-use super::{Aws, AwsError, Code, FunctionName, Kind, Place, Stored, Turn, body::Streamed, refusal};
+use super::{Aws, AwsError, Code, FunctionName, Kind, Place, Stored, Turn, body::Streamed};
 
 /// The most bytes that the request of a direct upload may have: 50 MiB in base64, with the JSON around it.
 /// Older error texts of Lambda give this number.
@@ -78,8 +78,8 @@ impl Aws {
             .customize()
             .config_override(once(READ))
             .send()
-            .await
-            .map_err(|error| refusal::classify("GetFunction", name.as_str(), &self.region, error))?;
+            .await;
+        let answer = self.time.judge("GetFunction", name.as_str(), &self.region, answer)?;
         let unusable = || AwsError::NoAnswer {
             action: "GetFunction",
             target: name.to_string(),
@@ -107,8 +107,8 @@ impl Aws {
             .interceptor(Streamed::new(code.json(revision_id)))
             .config_override(once(patience(code.size())))
             .send()
-            .await
-            .map_err(|error| refusal::classify("UpdateFunctionCode", name.as_str(), &self.region, error));
+            .await;
+        let sent = self.time.judge("UpdateFunctionCode", name.as_str(), &self.region, sent);
         told(turn, sent.map(drop))
     }
 
@@ -133,8 +133,8 @@ impl Aws {
             // Lambda answers when it has read the object.
             .config_override(once(UPLOAD))
             .send()
-            .await
-            .map_err(|error| refusal::classify("UpdateFunctionCode", name.as_str(), &self.region, error));
+            .await;
+        let sent = self.time.judge("UpdateFunctionCode", name.as_str(), &self.region, sent);
         told(turn, sent.map(drop))
     }
 }

@@ -95,6 +95,10 @@ pub enum Kind {
     NotFound,
     /// The credentials are no good.
     Credentials,
+    /// The signature is of another time than AWS's: nothing was done, and repeating will not help.
+    Clock,
+    /// The same, and from now on another time is taken: repeat.
+    Corrected,
     /// The credentials are good but may not do this.
     Denied,
     /// Too large for the direct way.
@@ -129,7 +133,7 @@ impl AwsError {
 
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        self.may_have_acted() || matches!(self.kind(), Some(Kind::Throttled | Kind::Busy))
+        self.may_have_acted() || matches!(self.kind(), Some(Kind::Throttled | Kind::Busy | Kind::Corrected))
     }
 
     /// How long AWS asked to wait.
@@ -156,6 +160,10 @@ impl AwsError {
             Self::Refused { kind, target, region, action, .. } => match kind {
                 Kind::Credentials => {
                     "check `AWS.Deployment.Key` and `AWS.Deployment.Secret`, and this machine's clock"
+                        .to_owned()
+                }
+                Kind::Clock | Kind::Corrected => {
+                    "set the clock of this machine, and keep it right by NTP; where it is right, the request was on its way for too long"
                         .to_owned()
                 }
                 Kind::Denied => format!("allow `{}` to these credentials", permission(action)),
@@ -246,13 +254,14 @@ fn kind_of(status: u16, code: &str, message: &str) -> Kind {
         "PreconditionFailedException" => Kind::Changed,
         "ResourceNotFoundException" => Kind::NotFound,
         "RequestEntityTooLargeException" => Kind::TooLarge,
+        "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => Kind::Clock,
+        "InvalidSignatureException" | "SignatureDoesNotMatch" if is_of_another_time(message) => Kind::Clock,
         "UnrecognizedClientException"
         | "InvalidSignatureException"
         | "SignatureDoesNotMatch"
         | "InvalidClientTokenId"
         | "InvalidAccessKeyId"
         | "InvalidToken"
-        | "RequestTimeTooSkewed"
         | "MissingAuthenticationTokenException"
         | "MissingAuthenticationToken"
         | "IncompleteSignature"
@@ -274,6 +283,11 @@ fn is_under_way(message: &str) -> bool {
     ["in progress", "following state: pending", "another operation"].iter().any(|part| message.contains(part))
 }
 
+/// A wrong key is refused by the same codes.
+fn is_of_another_time(message: &str) -> bool {
+    ["Signature expired", "Signature not yet current"].iter().any(|part| message.starts_with(part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,6 +300,21 @@ mod tests {
         assert_eq!(kind_of(409, "ResourceConflictException", "Function already exist: x"), Kind::Other);
         assert_eq!(kind_of(500, "ServiceException", ""), Kind::Fault);
         assert_eq!(kind_of(400, "SomethingNew", ""), Kind::Other);
+    }
+
+    #[test]
+    fn a_signature_of_another_time_is_told_from_a_wrong_one() {
+        let expired = "Signature expired: 20261125T110000Z is now earlier than 20261125T115500Z (20261125T120000Z - 5 min.)";
+        let early = "Signature not yet current: 20261125T130000Z is still later than 20261125T120500Z (20261125T120000Z + 5 min.)";
+        for code in ["InvalidSignatureException", "SignatureDoesNotMatch"] {
+            assert_eq!(kind_of(403, code, expired), Kind::Clock);
+            assert_eq!(kind_of(403, code, early), Kind::Clock);
+            let wrong = "The request signature we calculated does not match the signature you provided";
+            assert_eq!(kind_of(403, code, wrong), Kind::Credentials);
+        }
+        let s3 = "The difference between the request time and the current time is too large";
+        assert_eq!(kind_of(403, "RequestTimeTooSkewed", s3), Kind::Clock);
+        assert_eq!(kind_of(403, "ExpiredTokenException", "expired"), Kind::Credentials);
     }
 
     #[test]

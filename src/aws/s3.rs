@@ -6,7 +6,7 @@ use aws_config::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_s3::{operation::head_object::HeadObjectOutput, primitives::ByteStream, types::ChecksumMode};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{Aws, AwsError, BucketName, Code, ObjectKey, body::Streamed, lambda, refusal};
+use super::{Aws, AwsError, BucketName, Code, ObjectKey, body::Streamed, lambda};
 
 /// Where a zip lies in S3. The key names the content: another zip has another key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +40,8 @@ impl Aws {
             .key(place.key.as_str())
             .checksum_mode(ChecksumMode::Enabled)
             .send()
-            .await
-            .map_err(|error| refusal::classify("HeadObject", &place.to_string(), &self.region, error))?;
+            .await;
+        let found = self.time.judge("HeadObject", &place.to_string(), &self.region, found)?;
         Ok(is_same(&found, code).then(|| Stored { version: version(found.version_id()) }))
     }
 
@@ -64,8 +64,8 @@ impl Aws {
                 ),
             )
             .send()
-            .await
-            .map_err(|error| refusal::classify("PutObject", &place.to_string(), &self.region, error))?;
+            .await;
+        let stored = self.time.judge("PutObject", &place.to_string(), &self.region, stored)?;
         Ok(Stored { version: version(stored.version_id()) })
     }
 }

@@ -24,7 +24,7 @@ use aws_types::{
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use roxmltree::{Document, Node};
 
-use super::{Aws, AwsError, Decision, Permission, policy::partition, refusal};
+use super::{Aws, AwsError, Decision, Permission, policy::partition};
 
 const ACTION: &str = "SimulatePrincipalPolicy";
 /// IAM answers within a second, as a rule.
@@ -74,6 +74,7 @@ impl Aws {
             ..SigV4OperationSigningConfig::default()
         });
         let components = RuntimeComponentsBuilder::new("IAM")
+            .with_time_source(Some(self.time.clone()))
             .with_auth_scheme(SigV4AuthScheme::new())
             .with_auth_scheme_option_resolver(Some(StaticAuthSchemeOptionResolver::new(vec![SCHEME_ID])))
             .with_identity_resolver(SCHEME_ID, provider);
@@ -90,7 +91,7 @@ impl Aws {
         if let Some(http) = self.config.http_client() {
             operation = operation.http_client(http);
         }
-        operation
+        let answer = operation
             .serializer(|body: String| {
                 let mut request = HttpRequest::new(SdkBody::from(body));
                 request.set_method("POST")?;
@@ -114,8 +115,8 @@ impl Aws {
             })
             .build()
             .invoke(body)
-            .await
-            .map_err(|error| refusal::classify(ACTION, principal, &self.region, error))
+            .await;
+        self.time.judge(ACTION, principal, &self.region, answer)
     }
 
     /// Where IAM is, and the region that its requests are signed for: there is one IAM for each partition.

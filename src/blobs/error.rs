@@ -52,7 +52,9 @@ impl BlobError {
             None if matches!(error, AwsError::NoAnswer { .. }) => {
                 "check the network, `blobs_endpoint`, and where this machine has its AWS credentials from"
             }
-            Some(Kind::Credentials) => "check the AWS credentials of this machine, and its clock",
+            Some(Kind::Credentials | Kind::Clock) => {
+                "check the AWS credentials of this machine, and its clock"
+            }
             Some(Kind::Denied) => {
                 "these credentials need s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject \
                  on what is below the prefix"

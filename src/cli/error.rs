@@ -205,6 +205,7 @@ impl CliError {
             Self::Worker(WorkerError::StillThere { .. }) => Exit::TimedOut,
             Self::State(error) | Self::Worker(WorkerError::State(error)) => match error {
                 StateError::Io(_) => Exit::Io,
+                StateError::NotRegistered(_) => Exit::NotRegistered,
                 _ => Exit::Configuration,
             },
             Self::Server(

@@ -55,7 +55,11 @@ fn lines(rows: &[Value], columns: &[&str], has_heading: bool) -> String {
     let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        // By hand: a width in a format has at most 65,535 columns.
+        let padded = |(cell, width): (&String, &usize)| {
+            format!("{cell}{}", " ".repeat(width.saturating_sub(cell.chars().count())))
+        };
+        let cells: Vec<_> = row.iter().zip(&widths).map(padded).collect();
         cells.join("  ").trim_end().to_owned()
     };
     all.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -87,6 +91,9 @@ mod tests {
         assert_eq!(lines(&rows, &["Id", "Name", "Is"], false), "A-1   ünï  yes\nA-10  -    x,y");
         assert_eq!(lines(&rows, &["Id", "Name"], true), "Id    Name\nA-1   ünï\nA-10  -");
         assert_eq!(lines(&[json!({ "Id": "two\nlines" })], &["Id"], false), "two\\nlines");
+        let long = "x".repeat(70_000);
+        let rows = [json!({ "Id": long, "Is": 1 }), json!({ "Id": "A-1", "Is": 2 })];
+        assert_eq!(lines(&rows, &["Id", "Is"], false).lines().map(str::len).collect::<Vec<_>>(), [70_003; 2]);
         let empty = [json!({ "Id": "", "Name": "" })];
         assert_eq!(lines(&empty, &["Id", "Name"], false), "-");
         assert_eq!(lines(&[], &["Id"], true), "");

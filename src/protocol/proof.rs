@@ -55,7 +55,10 @@ impl<'de> Deserialize<'de> for PublicKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::read(&text).ok_or_else(|| {
-            de::Error::custom(format!("`{text}` is not a public key of 64 hexadecimal digits"))
+            let length = text.chars().count();
+            de::Error::custom(format!(
+                "a public key has 64 hexadecimal digits, found a text of {length} characters"
+            ))
         })
     }
 }

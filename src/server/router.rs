@@ -197,16 +197,23 @@ fn what_is_absent() -> Router<Shared> {
         .route("/api/runbooksnapshots/{*rest}", any(absent::no_runbook))
 }
 
+/// The largest document that those send who have no session yet.
+const LARGEST_FROM_ANYBODY: usize = 16 * 1024;
+
 /// The worker API, as `protocol` says.
 fn worker(shared: &Shared) -> Router<Shared> {
     let registrar = from_fn_with_state(shared.clone(), auth::require_registrar);
     let once = from_fn_with_state(shared.clone(), once::once);
-    Router::new()
+    // Anybody may send something there.
+    let open = Router::new()
         .route("/register", post(registration::register).layer(once).layer(registrar))
         .route("/deregister", post(registration::deregister))
         .route("/challenge", post(registration::challenge))
         .route("/check", post(registration::check))
         .route("/session", post(registration::start_session).delete(registration::end_session))
+        .layer(DefaultBodyLimit::max(LARGEST_FROM_ANYBODY));
+    Router::new()
+        .merge(open)
         .route("/claim", post(workers::claim))
         .route("/control", post(workers::control))
         .route("/deployments/{id}/renew", post(workers::renew))

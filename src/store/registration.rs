@@ -5,15 +5,18 @@ use super::{
     database::{Write, now},
     environments::{self, EnvironmentRow},
     error::Elsewhere,
-    key, keys,
+    is_deceptive, key, keys,
     registration_tokens::{self, Stored as StoredToken},
     spaces, unsigned,
     workers::refuse_live,
 };
 use crate::{
     model::{MachineId, RegistrationTokenId},
-    protocol::{CurrentRelease, PublicKey, RegisterRequest, RegisterResponse},
+    protocol::{CurrentRelease, Machine, PublicKey, RegisterRequest, RegisterResponse},
 };
+
+/// A host's name has at most 253 characters.
+const LONGEST_OF_MACHINE: usize = 255;
 
 /// By which right a worker is registered.
 #[derive(Debug, Clone)]
@@ -64,9 +67,7 @@ impl Store {
         by: &Registrar,
     ) -> Result<RegisterResponse, StoreError> {
         let name = environments::checked_name("worker", &request.name, &[])?;
-        if request.machine.id.trim().is_empty() {
-            return Err(StoreError::Invalid("the worker's machine has no id: `machine.id` is empty".into()));
-        }
+        check_machine(&request.machine)?;
         let mut write = self.write().await?;
         let token = match by {
             Registrar::Key(_) => None,
@@ -138,6 +139,28 @@ impl Store {
         let comments = format!("deploy-current: worker `{name}` registered");
         self.queue_current(write, environment, &[], &comments, &by.to_string()).await
     }
+}
+
+/// What a machine says of itself is shown to people: it is short, and one line.
+pub(super) fn check_machine(machine: &Machine) -> Result<(), StoreError> {
+    if machine.id.trim().is_empty() {
+        return Err(StoreError::Invalid("the worker's machine has no id: `machine.id` is empty".into()));
+    }
+    for (name, text) in [("machine.host", &machine.host), ("machine.id", &machine.id)] {
+        let length = text.chars().count();
+        if length > LONGEST_OF_MACHINE {
+            return Err(StoreError::Invalid(format!(
+                "`{name}` has {length} characters, expected at most {LONGEST_OF_MACHINE}"
+            )));
+        }
+        if let Some(character) = text.chars().find(|character| is_deceptive(*character)) {
+            return Err(StoreError::Invalid(format!(
+                "`{name}` holds the character U+{:04X}, which is not shown as what it is",
+                u32::from(character)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The environment that is meant. A token's is its own, whatever else there is: it tells of no other.

@@ -13,7 +13,9 @@ use super::{
     Store, StoreError,
     database::{Write, now},
     error::Elsewhere,
-    keys, milliseconds, unsigned,
+    keys, milliseconds,
+    registration::check_machine,
+    unsigned,
     workers::refuse_live,
 };
 use crate::{
@@ -23,6 +25,8 @@ use crate::{
 
 /// How long a challenge is good.
 const CHALLENGE: Duration = Duration::from_mins(1);
+/// The longest version that a process may say it is.
+const LONGEST_VERSION: usize = 100;
 /// How many challenges that are over are forgotten at a time, for each that is used.
 const FORGOTTEN: u32 = 100;
 
@@ -138,6 +142,13 @@ impl Store {
 
     /// Gives the session to the process that asks, unless an earlier one still holds a lease.
     pub async fn start_session(&self, request: &SessionRequest, ttl: Duration) -> Result<Begun, StoreError> {
+        check_machine(&request.machine)?;
+        let length = request.version.chars().count();
+        if length > LONGEST_VERSION {
+            return Err(StoreError::Invalid(format!(
+                "`version` has {length} characters, expected at most {LONGEST_VERSION}"
+            )));
+        }
         let statement = request.statement(self.installation.id);
         let SessionRequest { worker_id, challenge, signature, .. } = request;
         let mut write = self.begin_signed(*worker_id, challenge, &statement, signature).await?;

@@ -72,6 +72,10 @@ impl LogFile {
 
     /// The newest is `.1`; what is older than so many goes.
     fn put_aside(&self) -> io::Result<()> {
+        // Somebody took it away, or the one after it could not be made: nothing is to be moved.
+        if !self.path.try_exists()? {
+            return Ok(());
+        }
         if self.keep == 0 {
             return fs_err::remove_file(&self.path);
         }
@@ -149,6 +153,18 @@ mod tests {
             file.append(line.as_bytes(), today()).unwrap();
         }
         assert_eq!(all(folder.path()), ["longer than a file\n", "third-3\n4\n", "second\n"]);
+    }
+
+    #[test]
+    fn a_file_that_somebody_took_away_is_made_again_and_the_older_ones_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(folder.path(), Rotation::Size, 2);
+        for line in ["first-1\n", "second\n", "third-3\n"] {
+            file.append(line.as_bytes(), today()).unwrap();
+        }
+        fs_err::remove_file(folder.path().join("worker.log")).unwrap();
+        file.append(b"fourth\n", today()).unwrap();
+        assert_eq!(all(folder.path()), ["fourth\n", "second\n", "first-1\n"]);
     }
 
     #[test]

@@ -24,6 +24,8 @@ use crate::{
 };
 
 const VERSION: u32 = 2;
+/// The registration.
+const IDENTITY: &str = "identity.json";
 /// The file by whose lock one sees that a worker process runs.
 const RUNNING: &str = "running";
 /// Long after any deployment has ended, one way or the other.
@@ -93,6 +95,9 @@ pub enum StateError {
     /// Another process runs there.
     #[error("another worker process runs in the state folder `{}`", .0.display())]
     Locked(PathBuf),
+    /// The folder holds other things, and is open to others.
+    #[error("the folder `{}` holds other things and is open to others, expected one for the worker alone", .0.display())]
+    Shared(PathBuf),
     /// There is no registration.
     #[error("no worker is registered in the state folder `{}`", .0.display())]
     NotRegistered(PathBuf),
@@ -150,6 +155,7 @@ impl StateError {
             Self::Locked(_) => {
                 Some("stop the other process, or give each worker its own `--state` folder".to_owned())
             }
+            Self::Shared(_) => Some("give the worker a folder of its own with `--state`".to_owned()),
             Self::NotRegistered(_) => Some("register it first: `octarm worker register`".to_owned()),
             Self::Taken { .. } => {
                 Some("deregister that worker first, or give each worker its own `--state` folder".to_owned())
@@ -170,10 +176,16 @@ impl StateError {
 impl StateFolder {
     /// Opens the folder and makes it when it is not there: for its owner only.
     pub fn open(path: &Path) -> Result<Self, StateError> {
+        let existed = path.exists();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| {
             std::io::Error::new(source.kind(), format!("failed to create `{}`: {source}", path.display()))
         })?;
-        // One that was there before may be open to others, and logs and packages are nobody else's.
+        // One that was there before may be open to others, and logs and packages are nobody else's. One that holds
+        // other things is somebody else's, and stays as it is.
+        let is_own = !existed || path.join(IDENTITY).exists() || fs_err::read_dir(path)?.next().is_none();
+        if !is_own && fs_err::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            return Err(StateError::Shared(path.to_owned()));
+        }
         fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
         Ok(Self { path: path.to_owned(), locks: None })
     }
@@ -335,7 +347,7 @@ impl StateFolder {
     }
 
     fn identity_path(&self) -> PathBuf {
-        self.path.join("identity.json")
+        self.path.join(IDENTITY)
     }
 }
 

@@ -283,3 +283,18 @@ async fn only_an_api_key_registers_and_only_a_session_claims() {
     let token = server.http.get(format!("{}/api", server.address)).bearer_auth(token);
     crate::support::server::Answer::of(token).await.refused(401);
 }
+
+#[tokio::test]
+async fn what_a_machine_says_of_itself_is_short_and_one_line() {
+    let server = TestServer::ready().await;
+    for host in ["h".repeat(256), "two\nlines".to_owned(), "\u{202e}hidden".to_owned()] {
+        let more = json!({ "machine": { "host": host, "id": "m1" } });
+        let refused = server.register("dev-1", "m1", more).await.code(400);
+        assert_eq!(refused, "invalid");
+    }
+    let long = json!({ "public_key": "A".repeat(10_000) });
+    let refused = server.register("dev-1", "m1", long).await;
+    assert!(refused.status == 400 && refused.body.to_string().len() < 1000, "{refused:?}");
+    let longer = json!({ "public_key": "A".repeat(100_000) });
+    assert_eq!(server.register("dev-1", "m1", longer).await.status, 413);
+}

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
     thread::JoinHandle,
 };
 
@@ -14,7 +14,7 @@ use axum::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::aws::Gate;
+use super::{PATIENCE, aws::Gate};
 
 /// Where a request is held.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,6 +23,8 @@ pub(crate) enum Way {
     There,
     /// The server has done it, and the worker does not know.
     Back,
+    /// The server has not got it, and gets it also when its sender has given it up.
+    Late,
 }
 
 struct Script {
@@ -33,10 +35,18 @@ struct Script {
     gate: Gate,
 }
 
+/// What the server answered so far: the path of each request and the status.
+#[derive(Default)]
+struct Answers {
+    all: Mutex<Vec<(String, u16)>>,
+    changed: Condvar,
+}
+
 /// A running proxy. Dropping it ends its thread.
 pub(crate) struct Arrows {
     address: SocketAddr,
     script: Arc<Mutex<Option<Script>>>,
+    answers: Arc<Answers>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -46,6 +56,7 @@ struct Passing {
     server: String,
     client: reqwest::Client,
     script: Arc<Mutex<Option<Script>>>,
+    answers: Arc<Answers>,
 }
 
 impl Arrows {
@@ -54,11 +65,13 @@ impl Arrows {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let script = Arc::<Mutex<Option<Script>>>::default();
+        let answers = Arc::<Answers>::default();
         let stop = CancellationToken::new();
         let passing = Passing {
             server: format!("http://{server}"),
             client: reqwest::Client::new(),
             script: script.clone(),
+            answers: answers.clone(),
         };
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
@@ -69,7 +82,11 @@ impl Arrows {
                 stopped.run_until_cancelled(serving.into_future()).await;
             });
         });
-        Self { address, script, stop, thread: Some(thread) }
+        Self { address, script, answers, stop, thread: Some(thread) }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Where clients connect.
@@ -82,6 +99,16 @@ impl Arrows {
         let gate = Gate::shut();
         *self.script.lock().unwrap() = Some(Script { call, after, way, gate: gate.clone() });
         gate
+    }
+
+    /// Waits until the server has answered so many requests whose path ends in `call` with this status.
+    pub(crate) fn wait_for_answers(&self, call: &str, status: u16, count: usize) {
+        let is_short = |all: &mut Vec<(String, u16)>| {
+            all.iter().filter(|(path, answered)| path.ends_with(call) && *answered == status).count() < count
+        };
+        let all = self.answers.all.lock().unwrap();
+        let waited = self.answers.changed.wait_timeout_while(all, PATIENCE, is_short).unwrap();
+        assert!(!waited.1.timed_out(), "no {count} answers of {status} to {call}: {:?}", *waited.0);
     }
 }
 
@@ -119,11 +146,19 @@ async fn pass(State(passing): State<Passing>, request: Request<Body>) -> Respons
     headers.remove(header::HOST);
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     // A task of its own: what the server has got it does, also when the worker has gone.
+    let named = head.uri.path().to_owned();
     let sent =
         passing.client.request(head.method, format!("{}{path}", passing.server)).headers(headers).body(body);
+    let (late, answers) = (scripted.clone(), passing.answers.clone());
     let answer = tokio::spawn(async move {
+        if let Some((Way::Late, gate)) = late {
+            gate.pass().await;
+        }
         let answer = sent.send().await.ok()?;
-        Some((answer.status(), answer.headers().clone(), answer.bytes().await.ok()?))
+        let status = answer.status();
+        answers.all.lock().unwrap().push((named, status.as_u16()));
+        answers.changed.notify_all();
+        Some((status, answer.headers().clone(), answer.bytes().await.ok()?))
     });
     let Some((status, headers, body)) = answer.await.unwrap() else {
         return Response::builder().status(StatusCode::BAD_GATEWAY).body(Body::empty()).unwrap();

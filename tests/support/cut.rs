@@ -72,6 +72,14 @@ impl Cut {
         self.line.state.lock().unwrap().budget = Some(bytes);
     }
 
+    /// Waits until those bytes were sent, and nothing passes any more.
+    pub(crate) fn wait_cut(&self) {
+        let state = self.line.state.lock().unwrap();
+        let passes = |state: &mut LineState| !state.cut.is_cancelled() || state.connections > 0;
+        let waited = self.line.changed.wait_timeout_while(state, PATIENCE, passes);
+        assert!(!waited.unwrap().1.timed_out(), "the line is not cut");
+    }
+
     /// New connections pass again.
     pub(crate) fn mend(&self) {
         let mut state = self.line.state.lock().unwrap();

@@ -83,6 +83,33 @@ pub(crate) async fn administer(text: &str) {
     CLUSTER.get_or_init(Cluster::start).await.run(text).await;
 }
 
+/// What a standby has of the database at this moment. Whoever is connected must connect again.
+pub(crate) async fn replicate(url: &str) {
+    let name = name_of(url);
+    close(&name).await;
+    administer(&format!("create database {name}_standby template {name}")).await;
+    administer(&format!("alter database {name} allow_connections true")).await;
+}
+
+/// The standby takes the database's place: what was committed since it was made is lost.
+pub(crate) async fn fail_over(url: &str) {
+    let name = name_of(url);
+    close(&name).await;
+    administer(&format!("drop database {name} with (force)")).await;
+    administer(&format!("alter database {name}_standby rename to {name}")).await;
+}
+
+/// Ends all connections, and takes none until this is undone.
+async fn close(name: &str) {
+    administer(&format!("alter database {name} allow_connections false")).await;
+    administer(&format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"))
+        .await;
+}
+
+fn name_of(url: &str) -> String {
+    url.split(['/', '?']).nth(3).unwrap().to_owned()
+}
+
 /// All rows of all tables, as text.
 pub(crate) async fn dump(url: &str) -> String {
     let mut connection = PgConnection::connect(url).await.unwrap();

@@ -80,7 +80,7 @@ fn what_deployments_need_at_once_is_fetched_once() {
     let ends: Vec<Output> = tasks.iter().map(|task| setup.follow(task)).collect();
     assert!(ends.iter().all(|end| end.code == Some(0)), "{ends:?}");
     let said = |words| ends.iter().filter(|end| end.stdout.contains(words)).count();
-    assert_eq!((said("fetching package"), said("comes from the worker's cache")), (1, 1), "{ends:?}");
+    assert_eq!((said("info    fetching package"), said("comes from the worker's cache")), (1, 1), "{ends:?}");
 }
 
 #[test]

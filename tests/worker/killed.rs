@@ -36,7 +36,7 @@ impl fmt::Display for Point {
             Self::Server(call, after, way) => ((*call).trim_start_matches('/').to_owned(), after + 1, way),
             Self::Aws(action, after, way) => (format!("{action:?}"), after + 1, way),
         };
-        let when = if *way == Way::There { "before" } else { "after" };
+        let when = if *way == Way::Back { "after" } else { "before" };
         write!(f, "{when} {call} {number}")
     }
 }
@@ -99,7 +99,7 @@ fn kill_at(point: Point, through_s3: bool) -> Row {
     let arrows = Arrows::before(setup.address());
     let mut worker = setup.worker_through(&arrows.url(), "ci-1", "CI", &Access::to_fake(&aws));
     let fault = |gate: &Gate, way| match way {
-        Way::There => Fault::HoldBefore(gate.clone()),
+        Way::There | Way::Late => Fault::HoldBefore(gate.clone()),
         Way::Back => Fault::HoldAfter(gate.clone()),
     };
     if through_s3 {

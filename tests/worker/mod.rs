@@ -2,12 +2,14 @@
 //! gate while the test does its worst.
 
 mod cache;
+mod clock;
 mod concurrency;
 mod config_show;
 mod crash;
 mod disk;
 mod doctor;
 mod errors;
+mod fail_over;
 mod identity;
 mod killed;
 mod life;
@@ -19,6 +21,7 @@ mod packages;
 mod proxy;
 mod redaction;
 mod registration;
+mod rows;
 mod status;
 mod stop;
 mod throttled;

@@ -237,3 +237,19 @@ fn a_session_is_renewed_while_a_deployment_runs() {
     assert_eq!(worker.drain().code, Some(0));
     setup.server().wait_for_line("worker session ended");
 }
+
+#[test]
+fn a_folder_that_others_use_is_left_as_it_is() {
+    let scene = Scene::new();
+    let shared = scene.setup.folder().join("shared");
+    fs_err::create_dir(&shared).unwrap();
+    fs_err::write(shared.join("other"), "").unwrap();
+    let mode = fs_err::metadata(&shared).unwrap().permissions();
+    let words = ["worker", "register", "--name", "ci-2", "--environment", "CI"];
+    let refused = scene.setup.octarm(words).arg_pair("--state", &shared).run();
+    assert_eq!(refused.code, Some(64), "{refused:?}");
+    assert!(refused.stderr.contains("holds other things and is open to others"), "{refused:?}");
+    let none = Program::octarm().args(["worker", "run"]).arg_pair("--state", &shared).run();
+    assert_eq!(none.code, Some(10), "{none:?}");
+    assert_eq!(fs_err::metadata(&shared).unwrap().permissions(), mode);
+}

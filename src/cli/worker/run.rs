@@ -35,8 +35,9 @@ pub(super) async fn serve(
     )?;
     let unit = Unit::of_process(environment);
     let (live, renewal) = Live::new(life::live_settings(&config, environment)?);
+    // Before anything is made or changed there.
+    let identity = StateFolder::existing(&config.state).registered()?;
     let state = StateFolder::open(&config.state)?;
-    let identity = state.registered()?;
     let machine = machine(&config);
     let worker = Worker {
         state: state.lock()?,

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::{Check, network, said};
 use crate::{
     aws::{
-        Aws, AwsError, Caller, Decision, FunctionName, Kind, Permission, Principal, Settled, partition,
-        policy,
+        Aws, AwsError, AwsTime, Caller, Decision, FunctionName, Kind, Permission, Principal, Settled,
+        partition, policy,
     },
     client::way,
     conventions::Conventions,
@@ -49,13 +49,14 @@ impl Cloud<'_> {
                 return found;
             }
         };
-        let aws = match Aws::connect(access.credentials.clone(), access.region.clone()).await {
-            Ok(aws) => aws,
-            Err(error) => {
-                found.checks.push(unconnected(&error));
-                return found;
-            }
-        };
+        let aws =
+            match Aws::connect(access.credentials.clone(), access.region.clone(), AwsTime::default()).await {
+                Ok(aws) => aws,
+                Err(error) => {
+                    found.checks.push(unconnected(&error));
+                    return found;
+                }
+            };
         found.checks.push(settings(&access, aws.region()));
         let (caller, time) = aws.caller_and_time().await;
         if time.is_some() || caller.is_ok() {

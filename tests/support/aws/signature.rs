@@ -40,7 +40,7 @@ pub(super) fn verify(
     }
 
     let date = header(&request.headers, "x-amz-date").ok_or_else(|| incomplete("X-Amz-Date is missing"))?;
-    check_time(&date, now)?;
+    check_time(&date, now, service)?;
     for (found, expected) in [
         (claimed.day.as_str(), &date[..8]),
         (claimed.region.as_str(), region),
@@ -181,10 +181,14 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     (!values.is_empty()).then(|| values.join(","))
 }
 
-fn check_time(date: &str, now: Timestamp) -> Result<(), Refusal> {
+fn check_time(date: &str, now: Timestamp, service: &str) -> Result<(), Refusal> {
     let signed = DateTime::strptime(TIME, date)
         .and_then(|time| TimeZone::UTC.to_timestamp(time))
         .map_err(|_| incomplete("Date must be in ISO-8601 'basic format'"))?;
+    if service == "s3" && (now.duration_since(signed)).abs() > WINDOW {
+        let message = "The difference between the request time and the current time is too large.";
+        return Err(Refusal::new(403, "RequestTimeTooSkewed", message));
+    }
     let now_text = now.strftime(TIME);
     if signed < now - WINDOW {
         return Err(invalid(format!("Signature expired: {date} is now earlier than {now_text} - 15 min.")));
