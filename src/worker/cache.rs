@@ -171,6 +171,10 @@ fn is_package(path: &Path) -> bool {
 }
 
 fn is_whole(path: &Path, wanted: &PackageReference) -> io::Result<bool> {
+    // To open a pipe would wait for whoever writes into it.
+    if !fs_err::symlink_metadata(path)?.is_file() {
+        return Ok(false);
+    }
     let mut file = fs_err::File::open(path)?;
     let (mut size, mut digest, mut block) = (0, Context::new(&SHA256), vec![0; 128 * 1024]);
     loop {
@@ -267,6 +271,11 @@ mod tests {
         assert_eq!(place.take(&one).await, Taken::Damaged);
         assert!(!place.folder.path().join("taken").exists());
         assert_eq!(place.take(&one).await, Taken::Absent);
+        let three = place.fetch(b"three");
+        let kept = place.cache.path_of(&three).unwrap();
+        fs_err::remove_file(&kept).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &kept, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!(place.take(&three).await, Taken::Damaged, "nobody waits for a pipe");
         assert_eq!(place.take(&two).await, Taken::Whole);
         place.cache.shrink_to(0);
         assert_eq!(fs_err::read(place.folder.path().join("taken")).unwrap(), b"two");

@@ -52,8 +52,9 @@ impl Tally {
         for end in ends {
             *tally.ends.entry(end.kind).or_default() += 1;
             if !matches!(end.kind, Kind::Success) {
-                let reason: String =
-                    end.reason.chars().filter(|letter| !letter.is_numeric()).take(90).collect();
+                // Of all functions together.
+                let words: String = end.reason.split('`').step_by(2).collect();
+                let reason: String = words.chars().filter(|letter| !letter.is_numeric()).take(90).collect();
                 *tally.reasons.entry(format!("{:?}: {reason}", end.kind)).or_default() += 1;
             }
             tally.read(end);

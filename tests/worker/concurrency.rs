@@ -4,6 +4,7 @@ use super::{FUNCTION, Scene, old_zip};
 use crate::support::{
     aws::{Action, Fault, Gate},
     packages::{Producer, nupkg, write, zip},
+    process::Running,
 };
 
 /// A second project, with the function of this name.
@@ -31,6 +32,27 @@ fn both_at_their_updates(scene: &Scene, fault: impl Fn(Gate) -> Fault) -> ([Stri
     (tasks, gates)
 }
 
+/// Two deployments of one function.
+struct Pair {
+    /// The task of the one whose update stands at the gate.
+    first: String,
+    gate: Gate,
+    /// The task of the one that waits for it.
+    second: String,
+    /// The second one's log.
+    following: Running,
+}
+
+/// Deploys both projects to one function; answers when the second one waits for the first.
+fn one_behind_the_other(scene: &Scene) -> Pair {
+    second_project(scene, FUNCTION);
+    let (first, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldBefore);
+    let (second, _) = scene.setup.deploy("Bills", "1.0.0", "CI");
+    let following = scene.setup.octarm(["task", "logs", &second, "--follow"]).spawn();
+    following.wait_for_line("another deployment of this worker is at the same function");
+    Pair { first, gate, second, following }
+}
+
 #[test]
 fn two_functions_at_once() {
     let mut scene = Scene::concurrent(2);
@@ -51,11 +73,7 @@ fn two_functions_at_once() {
 #[test]
 fn one_function_one_after_the_other() {
     let scene = Scene::concurrent(2);
-    second_project(&scene, FUNCTION);
-    let (first, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldBefore);
-    let (second, _) = scene.setup.deploy("Bills", "1.0.0", "CI");
-    let following = scene.setup.octarm(["task", "logs", &second, "--follow"]).spawn();
-    following.wait_for_line("another deployment of this worker is at the same function");
+    let Pair { first, following, gate, .. } = one_behind_the_other(&scene);
     assert_eq!(scene.aws.calls().iter().filter(|call| call.action == Action::GetFunction).count(), 1);
     gate.open();
     assert_eq!(scene.setup.follow(&first).code, Some(0));
@@ -66,11 +84,7 @@ fn one_function_one_after_the_other() {
 #[test]
 fn one_that_waits_for_the_function_is_cancelled_at_once() {
     let scene = Scene::concurrent(2);
-    second_project(&scene, FUNCTION);
-    let (first, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldBefore);
-    let (second, _) = scene.setup.deploy("Bills", "1.0.0", "CI");
-    let following = scene.setup.octarm(["task", "logs", &second, "--follow"]).spawn();
-    following.wait_for_line("another deployment of this worker is at the same function");
+    let Pair { first, second, following, gate } = one_behind_the_other(&scene);
     scene.setup.run(&["task", "cancel", &second]);
     assert_eq!(following.wait().code, Some(4), "while the first one is still at the function");
     gate.open();
