@@ -35,7 +35,6 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
     let deployment = assignment.deployment;
     info!(%deployment, task = %assignment.task, fence = %assignment.fence, reconcile = assignment.reconcile, package = assignment.package.file_name, "claimed");
     let shown = Arc::new(shared.status.show(&assignment));
-    let trace = shown.trace().clone();
     let health = &shared.worker.health;
     let _deploying = health.deploying(&assignment);
     // To the end as they are now.
@@ -79,14 +78,13 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
         Engine { shared, settings, keeper: &keeper, lease: &lease, assignment: &assignment, shown: &shown };
     let outcome = engine.to_outcome(&folder, prepared, spool).await;
     let ended = outcome.as_ref().ok().cloned();
-    trace.ended(&outcome);
+    shown.ended(&outcome);
     shown.phase(Phase::Reporting);
     let reported = match (outcome, streaming.await.ok().flatten()) {
         (Ok(outcome), Some(stream)) => report(&keeper, &lease, outcome, stream).await,
         _ => false,
     };
     health.ended(ended.as_ref().filter(|_| reported));
-    shown.phase(Phase::Working);
     let removed = if reported {
         fs_err::remove_dir_all(&folder)
     } else {

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Live, StateError, StateFolder, trace::Trace};
 use crate::{
-    deploy::{Lease, Moment, Progress},
-    model::{DeploymentId, Fence, chain},
+    deploy::{Lease, Moment, Progress, Stop},
+    model::{DeploymentId, Fence, Outcome, chain},
     protocol::Assignment,
 };
 
@@ -186,7 +186,7 @@ pub(super) struct Shown {
     status: Status,
     deployment: DeploymentId,
     fence: Fence,
-    trace: Arc<Trace>,
+    trace: Trace,
 }
 
 impl Drop for Shown {
@@ -243,7 +243,7 @@ impl Status {
             lease_end_ms: None,
         };
         let environment = value("Octopus.Environment.Name");
-        let trace = Arc::new(Trace::begin(&current, assignment.task, environment.as_deref()));
+        let trace = Trace::begin(&current, assignment.task, environment.as_deref());
         self.state().running.push((current, None));
         self.changed.notify_one();
         Shown { status: self.clone(), deployment: assignment.deployment, fence: assignment.fence, trace }
@@ -335,9 +335,9 @@ impl Shown {
         });
     }
 
-    /// What a collector is told of it.
-    pub(super) fn trace(&self) -> &Arc<Trace> {
-        &self.trace
+    /// How the work ended.
+    pub(super) fn ended(&self, outcome: &Result<Outcome, Stop>) {
+        self.trace.ended(outcome);
     }
 
     /// By what right.

@@ -13,7 +13,8 @@ use crate::{
     model::{Outcome, TaskId},
 };
 
-/// A deployment's span, and that of the phase it is in.
+/// A deployment's span, and that of the phase it is in. Both end when this is dropped, without an outcome where the
+/// deployment was given back or its process ends before it.
 #[derive(Debug)]
 pub(super) struct Trace {
     deployment: Span,
@@ -60,11 +61,12 @@ impl Trace {
     /// How it ended, in one word: what else there is to say may hold what AWS answered.
     pub(super) fn ended(&self, outcome: &Result<Outcome, Stop>) {
         let (outcome, status) = match outcome {
-            Ok(Outcome::Success { .. }) => ("success", "OK"),
-            Ok(Outcome::Failed { .. }) => ("failed", "ERROR"),
-            Ok(Outcome::Cancelled { .. }) => ("cancelled", "ERROR"),
-            Ok(Outcome::Unknown { .. }) => ("unknown", "ERROR"),
-            Err(_) => ("stopped", "ERROR"),
+            Ok(Outcome::Success { .. }) => ("success", Some("OK")),
+            Ok(Outcome::Failed { .. }) => ("failed", Some("ERROR")),
+            // Somebody wished it: neither.
+            Ok(Outcome::Cancelled { .. }) => ("cancelled", None),
+            Ok(Outcome::Unknown { .. }) => ("unknown", Some("ERROR")),
+            Err(_) => ("stopped", Some("ERROR")),
         };
         self.deployment.record("outcome", outcome).record("otel.status_code", status);
     }

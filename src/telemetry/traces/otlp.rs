@@ -12,7 +12,10 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter},
 };
-use tracing_subscriber::{Layer as _, filter::filter_fn};
+use tracing_subscriber::{
+    Layer as _,
+    filter::{LevelFilter, filter_fn},
+};
 
 use super::{super::TelemetryError, Boxed};
 
@@ -53,7 +56,7 @@ pub(in crate::telemetry) fn layer(
             endpoint: endpoint.to_owned(),
             reason: error.to_string(),
         })?;
-    let exporter = Told { exporter, endpoint: endpoint.to_owned(), is_told: AtomicBool::new(false) };
+    let exporter = Told { exporter, endpoint: endpoint.to_owned(), is_away: AtomicBool::new(false) };
     let batches =
         BatchConfigBuilder::default().with_max_queue_size(QUEUE).with_scheduled_delay(DELAY).build();
     let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
@@ -61,15 +64,16 @@ pub(in crate::telemetry) fn layer(
         .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
         .with_resource(Resource::builder().with_service_name(service).with_attribute(version).build())
         .build();
+    let traced = filter_fn(|meta| {
+        meta.is_span() && ["octarm::deployment", "octarm::request"].contains(&meta.target())
+    });
     let layer = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("octarm"))
         .with_location(false)
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false)
-        .with_filter(filter_fn(|meta| {
-            meta.is_span() && ["octarm::deployment", "octarm::request"].contains(&meta.target())
-        }));
+        .with_filter(traced.with_max_level_hint(LevelFilter::INFO));
     Ok((Some(layer.boxed()), Traces(Some(provider))))
 }
 
@@ -78,18 +82,18 @@ pub(in crate::telemetry) fn layer(
 struct Told {
     exporter: opentelemetry_otlp::SpanExporter,
     endpoint: String,
-    is_told: AtomicBool,
+    is_away: AtomicBool,
 }
 
 impl SpanExporter for Told {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let sent = self.exporter.export(batch).await;
         if let Err(error) = &sent {
-            if !self.is_told.swap(true, Ordering::Relaxed) {
+            if !self.is_away.swap(true, Ordering::Relaxed) {
                 tracing::warn!(endpoint = self.endpoint, %error, "traces are lost: the collector does not take them");
             }
         } else {
-            self.is_told.store(false, Ordering::Relaxed);
+            self.is_away.store(false, Ordering::Relaxed);
         }
         sent
     }
