@@ -1,7 +1,10 @@
 //! The sender of traces: in batches, from a thread of its own, out of a queue that drops what does not fit.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -9,7 +12,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{Protocol, WithExportConfig as _};
 use opentelemetry_sdk::{
     Resource,
-    error::OTelSdkResult,
+    error::{OTelSdkError, OTelSdkResult},
     trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter},
 };
 use tracing_subscriber::{
@@ -30,12 +33,14 @@ const END: Duration = Duration::from_secs(2);
 
 /// What is still to be sent: dropping it sends that, if the collector takes it in time.
 #[derive(Debug)]
-pub struct Traces(Option<SdkTracerProvider>);
+pub struct Traces(Option<(SdkTracerProvider, Arc<Losses>)>);
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        // What could not be sent is told already.
-        let _ = self.0.take().map(|provider| provider.shutdown_with_timeout(END));
+        let Some((provider, losses)) = &self.0 else { return };
+        if let Err(error) = provider.shutdown_with_timeout(END) {
+            losses.tell(&error);
+        }
     }
 }
 
@@ -56,7 +61,8 @@ pub(in crate::telemetry) fn layer(
             endpoint: endpoint.to_owned(),
             reason: error.to_string(),
         })?;
-    let exporter = Told { exporter, endpoint: endpoint.to_owned(), is_away: AtomicBool::new(false) };
+    let losses = Arc::new(Losses { endpoint: endpoint.to_owned(), told: AtomicBool::new(false) });
+    let exporter = Heard { exporter, losses: Arc::clone(&losses) };
     let batches =
         BatchConfigBuilder::default().with_max_queue_size(QUEUE).with_scheduled_delay(DELAY).build();
     let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
@@ -74,26 +80,38 @@ pub(in crate::telemetry) fn layer(
         .with_target(false)
         .with_tracked_inactivity(false)
         .with_filter(traced.with_max_level_hint(LevelFilter::INFO));
-    Ok((Some(layer.boxed()), Traces(Some(provider))))
+    Ok((Some(layer.boxed()), Traces(Some((provider, losses)))))
 }
 
 /// Says once that the collector does not take what is sent, and again only after it took something in between.
 #[derive(Debug)]
-struct Told {
-    exporter: opentelemetry_otlp::SpanExporter,
+struct Losses {
     endpoint: String,
-    is_away: AtomicBool,
+    told: AtomicBool,
 }
 
-impl SpanExporter for Told {
+impl Losses {
+    fn tell(&self, error: &OTelSdkError) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let endpoint = &self.endpoint;
+            tracing::warn!(endpoint, %error, "traces are lost: the collector does not take them");
+        }
+    }
+}
+
+/// The exporter, and who hears of its failures.
+#[derive(Debug)]
+struct Heard {
+    exporter: opentelemetry_otlp::SpanExporter,
+    losses: Arc<Losses>,
+}
+
+impl SpanExporter for Heard {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let sent = self.exporter.export(batch).await;
-        if let Err(error) = &sent {
-            if !self.is_away.swap(true, Ordering::Relaxed) {
-                tracing::warn!(endpoint = self.endpoint, %error, "traces are lost: the collector does not take them");
-            }
-        } else {
-            self.is_away.store(false, Ordering::Relaxed);
+        match &sent {
+            Ok(()) => self.losses.told.store(false, Ordering::Relaxed),
+            Err(error) => self.losses.tell(error),
         }
         sent
     }
