@@ -44,7 +44,7 @@ fuzz: ## Try random input on all that reads strangers' bytes, FUZZ_SECONDS (30) 
 check: ## Check format, lints, documentation and licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets --features otel -- -D warnings
-	cargo clippy --locked -- -D warnings
+	cargo clippy --locked --bins --test integration -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 	cargo deny --config .cargo/deny.toml check bans licenses sources
 
