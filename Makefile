@@ -12,6 +12,9 @@ FUZZ_SEED ?= 0
 DEPLOYMENTS ?= 2000
 SEED ?= 1
 
+# What is optional and tested too, such as `otel`.
+FEATURES ?=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo build test storm fuzz check bench bench-server bench-worker tools tools-python clean-tools
 
@@ -25,10 +28,10 @@ build: ## Build the octarm program
 	@tests/tools/prerequisites.sh build
 	cargo build --locked
 
-test: tools ## Run all tests; installs what they need
+test: tools ## Run all tests; installs what they need. FEATURES=otel: of an octarm that can send traces
 	cd packaging/demo && '$(TOOLS)/venv/bin/python' -B -m unittest --quiet
 	cd packaging/examples/elb-log-processor && '$(TOOLS)/venv/bin/python' -B -m unittest discover --quiet -t . -s tests
-	OCTARM_TOOLS='$(TOOLS)' cargo test --locked
+	OCTARM_TOOLS='$(TOOLS)' cargo test --locked --features '$(FEATURES)'
 
 storm: tools ## Deploy DEPLOYMENTS (2000) times while everything fails, and print the tally; SEED (1) says what fails when
 	OCTARM_TOOLS='$(TOOLS)' OCTARM_STORM_DEPLOYMENTS='$(DEPLOYMENTS)' OCTARM_STORM_SEED='$(SEED)' \
@@ -40,7 +43,8 @@ fuzz: ## Try random input on all that reads strangers' bytes, FUZZ_SECONDS (30) 
 
 check: ## Check format, lints, documentation and licences
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features otel -- -D warnings
+	cargo clippy --locked --bins --test integration -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 	cargo deny --config .cargo/deny.toml check bans licenses sources
 

@@ -15,7 +15,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-pub use daemon::{HealthConfig, LogConfig, LogFormat, Rotation};
+pub use daemon::{HealthConfig, LogConfig, LogFormat, Rotation, TelemetryConfig};
 pub use origin::{Origin, Setting};
 pub use retention::{Keep, Retention};
 pub use server::{BlobBucket, ServerConfig, Tls};

@@ -2,19 +2,18 @@
 
 mod file;
 mod journal;
+mod traces;
 
 use std::{io, path::PathBuf, sync::Arc};
 
 use tracing_subscriber::{
-    EnvFilter, Registry, fmt,
-    fmt::writer::BoxMakeWriter,
-    layer::{Layered, SubscriberExt as _},
-    reload,
+    EnvFilter, Layer as _, Registry, fmt, fmt::writer::BoxMakeWriter, layer::SubscriberExt as _, reload,
     util::SubscriberInitExt as _,
 };
 
 use self::file::LogFile;
-use crate::config::{Environment, LogConfig, LogFormat};
+pub use self::traces::Traces;
+use crate::config::{Environment, LogConfig, LogFormat, TelemetryConfig};
 
 /// The log cannot be written as the settings say.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +36,25 @@ pub enum TelemetryError {
         #[source]
         source: io::Error,
     },
+    /// Traces are wished for, and this program cannot send any.
+    #[error("`telemetry.otlp_endpoint` is set, but this octarm was built without OpenTelemetry")]
+    NotBuilt,
+    /// The sender of traces cannot be made.
+    #[error("preparing to send traces to `{endpoint}`: {reason}")]
+    Traces {
+        /// The collector.
+        endpoint: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl TelemetryError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = "build one that sends traces with `cargo build --release --features otel`, or leave the setting out";
+        matches!(self, Self::NotBuilt).then(|| hint.to_owned())
+    }
 }
 
 /// What is written, for as long as the process lives.
@@ -56,12 +74,13 @@ pub fn level(text: &str) -> Result<Level, TelemetryError> {
     filter.map(Level).map_err(|source| TelemetryError::Level { level: text.to_owned(), source })
 }
 
-/// Starts writing. Once in a process.
+/// Starts writing, and sending traces where that is wished. Once in a process.
 pub fn start(
-    config: &LogConfig,
+    (config, traces): (&LogConfig, &TelemetryConfig),
+    service: &'static str,
     environment: &Environment,
     colour: bool,
-) -> Result<Telemetry, TelemetryError> {
+) -> Result<(Telemetry, Traces), TelemetryError> {
     let (filter, handle) = reload::Layer::new(level(&config.level)?.0);
     let file = config.file.as_ref().map(|path| {
         LogFile::open(path.clone(), config)
@@ -74,20 +93,21 @@ pub fn start(
         None => BoxMakeWriter::new(io::stderr),
     };
     let is_journal = || file.is_none() && journal::reads(io::stderr(), environment.get("JOURNAL_STREAM"));
-    let layer = fmt::layer::<Layered<reload::Layer<EnvFilter, Registry>, Registry>>()
-        .with_writer(writer)
-        .with_target(false)
-        .with_ansi(colour && file.is_none());
-    let registry = tracing_subscriber::registry().with(filter);
-    // A second start, as in tests that run two daemons in one process, keeps the first.
-    let _ = match config.format {
-        LogFormat::Text if !is_journal() => registry.with(layer).try_init(),
+    let layer =
+        fmt::layer::<Registry>().with_writer(writer).with_target(false).with_ansi(colour && file.is_none());
+    // Traces have a filter of their own: who writes warnings alone may send every trace.
+    let log = match config.format {
+        LogFormat::Text if !is_journal() => layer.with_filter(filter).boxed(),
         LogFormat::Text | LogFormat::Journald => {
-            registry.with(layer.with_ansi(false).map_event_format(journal::Prioritised::new)).try_init()
+            layer.with_ansi(false).map_event_format(journal::Prioritised::new).with_filter(filter).boxed()
         }
-        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+        LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
     };
-    Ok(Telemetry { filter: handle, file })
+    let (sending, traces) = traces::layer(traces.otlp_endpoint.as_deref(), service)?;
+    let layers: Vec<traces::Boxed> = std::iter::once(log).chain(sending).collect();
+    // A second start, as in tests that run two daemons in one process, keeps the first.
+    let _ = tracing_subscriber::registry().with(layers).try_init();
+    Ok((Telemetry { filter: handle, file }, traces))
 }
 
 impl Telemetry {

@@ -18,6 +18,7 @@ mod running;
 mod spool;
 mod state;
 mod status;
+mod trace;
 
 use std::{sync::Arc, time::Duration};
 

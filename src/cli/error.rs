@@ -286,6 +286,7 @@ impl CliError {
             Self::State(error) => return error.hint(),
             Self::Server(error) => return error.hint(),
             Self::Package(error) => return error.hint(),
+            Self::Telemetry(error) => return error.hint(),
             Self::Partly { source, .. } => return source.hint(),
             Self::Profile(error) => return error.hint(),
             Self::Address { source, .. } => return source.hint(),

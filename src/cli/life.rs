@@ -140,6 +140,7 @@ impl WorkerReload {
             drain_deadline,
             health,
             log,
+            telemetry,
         } = new;
         let is_other = settings.conventions != self.live.now().conventions;
         reloaded.live("conventions", is_other || conventions != running.conventions);
@@ -149,6 +150,7 @@ impl WorkerReload {
         reloaded.later("state", state != running.state);
         reloaded.later("machine_id", machine_id != running.machine_id);
         reloaded.later("health", health != running.health);
+        reloaded.later("telemetry", telemetry != running.telemetry);
         reloaded.later("deployments.log_limit", log_limit != running.log_limit);
         reloaded.later("cache.max_size", cache_size != running.cache_size);
         reloaded.later("disk.minimum_free", minimum_free != running.minimum_free);
@@ -189,6 +191,7 @@ impl ServerReload {
             retention,
             health,
             log,
+            telemetry,
         } = new;
         let is_other = |new: &Option<SecretString>, old: &Option<SecretString>| {
             new.as_ref().map(ExposeSecret::expose_secret) != old.as_ref().map(ExposeSecret::expose_secret)
@@ -204,6 +207,7 @@ impl ServerReload {
         reloaded.later("worker_session_seconds", worker_session != running.worker_session);
         reloaded.later("retention", retention != running.retention);
         reloaded.later("health", health != running.health);
+        reloaded.later("telemetry", telemetry != running.telemetry);
         let is_files = |tls: &Tls| matches!(tls, Tls::Files { .. });
         if is_files(&tls) && is_files(&running.tls) {
             let renewed = self.certificate.as_mut().map(|certificate| certificate.renew(&tls));

@@ -412,7 +412,12 @@ async fn serve(
     output: Output,
 ) -> Result<Exit, CliError> {
     let config = read()?;
-    let telemetry = telemetry::start(&config.log, environment, output.has_stderr_colour())?;
+    let (telemetry, _traces) = telemetry::start(
+        (&config.log, &config.telemetry),
+        "octarm-server",
+        environment,
+        output.has_stderr_colour(),
+    )?;
     allow_connections();
     let unit = Unit::of_process(environment);
     let wishes = Wishes::default();

@@ -119,6 +119,36 @@ impl HealthConfig {
     }
 }
 
+/// Where the daemon sends its traces.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// The collector's address for OTLP over HTTP; nowhere without one.
+    pub otlp_endpoint: Option<String>,
+}
+
+impl TelemetryConfig {
+    /// The address stands in logs and in `config show`, so it holds no password.
+    pub(super) fn checked(mut self) -> Result<Self, ConfigError> {
+        self.otlp_endpoint = self.otlp_endpoint.filter(|url| !url.is_empty());
+        let Some(url) = &self.otlp_endpoint else { return Ok(self) };
+        let rest = ["https://", "http://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+        let is_odd = |c: char| c.is_whitespace() || "@?#".contains(c);
+        if rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(is_odd)) {
+            return Ok(self);
+        }
+        let reason = "`telemetry.otlp_endpoint` cannot be used, expected such as `http://127.0.0.1:4318`, without user, query \
+                      or fragment";
+        Err(ConfigError::Wrong { origin: None, reason: reason.to_owned() })
+    }
+
+    /// Its settings by their names.
+    pub(super) fn settings(&self) -> [(&'static str, Value); 1] {
+        let Self { otlp_endpoint } = self;
+        [("telemetry.otlp_endpoint", json!(otlp_endpoint))]
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StopTable {

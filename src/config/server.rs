@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     ConfigError, Environment, Flags, LogConfig, Origin, Setting,
-    daemon::HealthConfig,
+    daemon::{HealthConfig, TelemetryConfig},
     default_folder,
     origin::{hidden, traced},
     read,
@@ -83,6 +83,8 @@ pub struct ServerConfig {
     pub health: HealthConfig,
     /// What operators read.
     pub log: LogConfig,
+    /// Where its traces go.
+    pub telemetry: TelemetryConfig,
 }
 
 // Not to be printed: it may hold a password.
@@ -115,6 +117,8 @@ struct File {
     health: HealthConfig,
     #[serde(default)]
     log: LogConfig,
+    #[serde(default)]
+    telemetry: TelemetryConfig,
 }
 
 /// What can be chosen in a word.
@@ -193,6 +197,7 @@ impl ServerConfig {
             retention: file.retention.read()?,
             health: file.health.checked()?,
             log: file.log,
+            telemetry: file.telemetry.checked()?,
         })
     }
 }
@@ -235,6 +240,7 @@ impl ServerConfig {
             retention,
             health,
             log,
+            telemetry,
         } = self;
         let Retention { releases, packages, logs_days } = retention;
         let url = match database_url.as_ref().map(ExposeSecret::expose_secret) {
@@ -274,6 +280,7 @@ impl ServerConfig {
         ];
         settings.extend(log.settings());
         settings.extend(health.settings());
+        settings.extend(telemetry.settings());
         settings
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     ConfigError, Environment, Flags, LogConfig, Setting,
-    daemon::{HealthConfig, StopTable},
+    daemon::{HealthConfig, StopTable, TelemetryConfig},
     default_folder,
     origin::traced,
     read,
@@ -50,6 +50,8 @@ pub struct WorkerConfig {
     pub health: HealthConfig,
     /// What operators read.
     pub log: LogConfig,
+    /// Where its traces go.
+    pub telemetry: TelemetryConfig,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,6 +74,8 @@ struct File {
     health: HealthConfig,
     #[serde(default)]
     log: LogConfig,
+    #[serde(default)]
+    telemetry: TelemetryConfig,
 }
 
 #[derive(Debug, Deserialize)]
@@ -151,6 +155,7 @@ impl WorkerConfig {
             drain_deadline: file.stop.deadline(),
             health: file.health.checked()?,
             log: file.log,
+            telemetry: file.telemetry.checked()?,
         })
     }
 }
@@ -180,6 +185,7 @@ impl WorkerConfig {
             drain_deadline,
             health,
             log,
+            telemetry,
         } = self;
         let mut settings = vec![
             ("state", json!(state)),
@@ -194,6 +200,7 @@ impl WorkerConfig {
         ];
         settings.extend(log.settings());
         settings.extend(health.settings());
+        settings.extend(telemetry.settings());
         settings
     }
 }

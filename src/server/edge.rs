@@ -16,8 +16,14 @@ use serde_json::json;
 use super::problem::Problem;
 use crate::protocol::{BASE, ErrorCode, ErrorEnvelope};
 
-/// Runs the request and encodes its error, if it ends in one.
+/// Runs the request, encodes its error, if it ends in one, and notes in its span what it was answered.
 pub(super) async fn answer(request: Request, next: Next) -> Response {
+    let response = answered(request, next).await;
+    tracing::Span::current().record("status", response.status().as_u16());
+    response
+}
+
+async fn answered(request: Request, next: Next) -> Response {
     let for_worker = request.uri().path().starts_with(BASE);
     let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,

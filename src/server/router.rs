@@ -10,6 +10,7 @@ use axum::{
 };
 use tower::{Layer as _, util::MapRequestLayer};
 use tower_http::trace::TraceLayer;
+use tracing::field::Empty;
 
 use super::{
     Shared, absent, api_keys, auth, build_information, channels, deployments, edge, environments, feeds,
@@ -46,7 +47,8 @@ pub(super) fn app(
         .layer(from_fn(edge::answer))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             // Neither headers nor the query: both may carry what must not be in a log.
-            tracing::info_span!("request", method = %request.method(), path = request.uri().path())
+            let (method, path) = (request.method(), request.uri().path());
+            tracing::info_span!(target: "octarm::request", "request", %method, path, status = Empty)
         }))
         .with_state(shared);
     MapRequestLayer::new(rewrite::request).layer(router)

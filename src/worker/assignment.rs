@@ -79,6 +79,7 @@ pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: Ca
         Engine { shared, settings, keeper: &keeper, lease: &lease, assignment: &assignment, shown: &shown };
     let outcome = engine.to_outcome(&folder, prepared, spool).await;
     let ended = outcome.as_ref().ok().cloned();
+    shown.ended(&outcome);
     shown.phase(Phase::Reporting);
     let reported = match (outcome, streaming.await.ok().flatten()) {
         (Ok(outcome), Some(stream)) => report(&keeper, &lease, outcome, stream).await,

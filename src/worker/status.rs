@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Live, StateError, StateFolder};
+use super::{Live, StateError, StateFolder, trace::Trace};
 use crate::{
-    deploy::{Lease, Moment, Progress},
-    model::{DeploymentId, Fence, chain},
+    deploy::{Lease, Moment, Progress, Stop},
+    model::{DeploymentId, Fence, Outcome, chain},
     protocol::Assignment,
 };
 
@@ -186,6 +186,7 @@ pub(super) struct Shown {
     status: Status,
     deployment: DeploymentId,
     fence: Fence,
+    trace: Trace,
 }
 
 impl Drop for Shown {
@@ -241,9 +242,11 @@ impl Status {
             phase_since: now,
             lease_end_ms: None,
         };
+        let environment = value("Octopus.Environment.Name");
+        let trace = Trace::begin(&current, assignment.task, environment.as_deref());
         self.state().running.push((current, None));
         self.changed.notify_one();
-        Shown { status: self.clone(), deployment: assignment.deployment, fence: assignment.fence }
+        Shown { status: self.clone(), deployment: assignment.deployment, fence: assignment.fence, trace }
     }
 
     /// Keeps the file for as long as it is polled. A disk that is full or slow hurts nobody: what cannot be written is
@@ -324,11 +327,17 @@ impl Status {
 impl Shown {
     /// What is being done now.
     pub(super) fn phase(&self, phase: Phase) {
+        self.trace.phase(phase);
         self.change(|(current, _)| {
             if std::mem::replace(&mut current.phase, phase) != phase {
                 current.phase_since = Timestamp::now();
             }
         });
+    }
+
+    /// How the work ended.
+    pub(super) fn ended(&self, outcome: &Result<Outcome, Stop>) {
+        self.trace.ended(outcome);
     }
 
     /// By what right.

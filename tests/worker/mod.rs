@@ -16,6 +16,7 @@ mod life;
 mod log_limit;
 mod logs;
 mod network;
+mod otel;
 mod packages;
 mod proxy;
 mod redaction;

@@ -27,7 +27,12 @@ pub(super) async fn serve(
     let config = read()?;
     // Packages, spools, journals and logs, wherever they are written: for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
-    let telemetry = telemetry::start(&config.log, environment, output.has_stderr_colour())?;
+    let (telemetry, _traces) = telemetry::start(
+        (&config.log, &config.telemetry),
+        "octarm-worker",
+        environment,
+        output.has_stderr_colour(),
+    )?;
     let unit = Unit::of_process(environment);
     let (live, renewal) = Live::new(life::live_settings(&config, environment)?);
     // Before anything is made or changed there.
