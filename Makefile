@@ -12,8 +12,9 @@ FUZZ_SEED ?= 0
 DEPLOYMENTS ?= 2000
 SEED ?= 1
 
-# What is optional and tested too, such as `otel`.
+# What is optional and tested too, such as `otel`; and which of the integration tests, when not all of them.
 FEATURES ?=
+TESTS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build test storm fuzz check bench bench-server bench-worker tools tools-python clean-tools
@@ -29,9 +30,13 @@ build: ## Build the octarm program
 	cargo build --locked
 
 test: tools ## Run all tests; installs what they need. FEATURES=otel: of an octarm that can send traces
+ifeq ($(TESTS),)
 	cd packaging/demo && '$(TOOLS)/venv/bin/python' -B -m unittest --quiet
 	cd packaging/examples/elb-log-processor && '$(TOOLS)/venv/bin/python' -B -m unittest discover --quiet -t . -s tests
 	OCTARM_TOOLS='$(TOOLS)' cargo test --locked --features '$(FEATURES)'
+else
+	OCTARM_TOOLS='$(TOOLS)' cargo test --locked --features '$(FEATURES)' --test integration '$(TESTS)'
+endif
 
 storm: tools ## Deploy DEPLOYMENTS (2000) times while everything fails, and print the tally; SEED (1) says what fails when
 	OCTARM_TOOLS='$(TOOLS)' OCTARM_STORM_DEPLOYMENTS='$(DEPLOYMENTS)' OCTARM_STORM_SEED='$(SEED)' \
