@@ -133,6 +133,11 @@ impl Health {
         self.0.unit.alive();
     }
 
+    /// For how long it has not.
+    pub(super) fn silence(&self) -> Duration {
+        self.state().round.elapsed()
+    }
+
     /// Returns when a lease was renewed or a poll for cancels was answered, however.
     pub(super) async fn prodded(&self) {
         self.0.prodded.notified().await;
@@ -240,11 +245,12 @@ impl Health {
 
     /// All of it.
     pub(super) fn report(&self, live: &Live, pace: &Pace) -> Report {
-        let (silence, contact, stage, refusing, running) = {
+        let silence = self.silence();
+        let (contact, stage, refusing, running) = {
             let state = self.state();
             let contact = state.contact.map(|contact| contact.elapsed());
             let refusing = state.refusing.clone();
-            (state.round.elapsed(), contact, state.stage.clone(), refusing, state.running.len())
+            (contact, state.stage.clone(), refusing, state.running.len())
         };
         let health = if silence < ALIVE {
             Ok(())
