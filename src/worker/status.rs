@@ -168,6 +168,8 @@ fn path(folder: &Path) -> PathBuf {
 pub(super) struct Status {
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
+    /// Whether the last of it is written. Held by whoever writes: a write that began before cannot land after it.
+    is_over: Arc<Mutex<bool>>,
     live: Live,
     drain: CancellationToken,
 }
@@ -201,7 +203,13 @@ impl Status {
     pub(super) fn new(live: Live, drain: CancellationToken) -> Self {
         let state =
             State { since: Timestamp::now(), last_contact: None, hindrance: None, running: Vec::new() };
-        Self { state: Arc::new(Mutex::new(state)), changed: Arc::default(), live, drain }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            changed: Arc::default(),
+            is_over: Arc::default(),
+            live,
+            drain,
+        }
     }
 
     /// The server answered.
@@ -254,9 +262,13 @@ impl Status {
             let report = self.report(None);
             let is_busy = !report.deployments.is_empty();
             let is_draining = report.draining;
-            let to = folder.clone();
+            let (to, is_over) = (folder.clone(), Arc::clone(&self.is_over));
             // Not on a thread of the runtime, which a disk that hangs would take with it.
-            let written = tokio::task::spawn_blocking(move || write(&to, &report)).await;
+            let written = tokio::task::spawn_blocking(move || {
+                let is_over = is_over.lock().unwrap_or_else(PoisonError::into_inner);
+                if *is_over { Ok(()) } else { write(&to, &report) }
+            });
+            let written = written.await;
             if let Ok(Err(error)) = written
                 && !std::mem::replace(&mut is_told, true)
             {
@@ -273,6 +285,8 @@ impl Status {
 
     /// Writes the last of it.
     pub(super) fn end(&self, folder: &Path) {
+        let mut is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        *is_over = true;
         // Whether that can be written is nobody's concern any more.
         let _ = write(folder, &self.report(Some(Timestamp::now())));
     }
@@ -377,6 +391,24 @@ mod tests {
         fs_err::create_dir(path(folder.path())).unwrap();
         assert!(write(folder.path(), &status.report(None)).is_err());
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[tokio::test]
+    async fn the_end_is_the_last_that_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..200 {
+            let status = Status::new(Live::with_room(1), CancellationToken::new());
+            let keeping = tokio::spawn(status.clone().keep(folder.path().to_owned()));
+            // A write is on its way, on a thread that nobody can stop.
+            tokio::task::yield_now().await;
+            keeping.abort();
+            assert!(keeping.await.is_err());
+            status.end(folder.path());
+            // Whatever runs there still ends before this does.
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+            let read = fs_err::read(path(folder.path())).unwrap();
+            assert!(serde_json::from_slice::<Report>(&read).unwrap().ended.is_some());
+        }
     }
 
     #[test]
