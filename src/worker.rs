@@ -27,12 +27,12 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{debug, info};
 
 pub use doctor::{Check, Diagnosis, Examination, Verdict, examine};
-pub use health::Health;
+pub use health::{Current, Health, Phase};
 pub use local_log::{LocalLine, LocalLog, LogReader};
 pub use registration::{Deregistered, Leave, Registered, Registration, deregister, register};
 pub use reload::{Live, LiveSettings, Renewal};
 pub use state::{Identity, StateError, StateFolder};
-pub use status::{Current, Observed, Phase, Report, observe};
+pub use status::{Observed, Report, observe};
 
 use self::{
     cache::Cache,
@@ -193,7 +193,7 @@ impl Shared {
         let disk = Disk::new(worker.state.path(), worker.limits.minimum_free);
         Ok(Self {
             client,
-            status: Status::new(worker.live.clone(), stopping.drain.clone()),
+            status: Status::new(worker.health.clone(), worker.live.clone(), stopping.drain.clone()),
             local: LocalLog::new(worker.state.path()),
             cache: Cache::open(worker.state.path().join("cache"), worker.limits.cache, disk.clone()),
             disk,

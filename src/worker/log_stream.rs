@@ -300,10 +300,6 @@ mod tests {
         let machine = Machine { host: "h".to_owned(), id: "m".to_owned() };
         let keeper = Keeper {
             client: WorkerClient::new(url, &Trust::default(), credential, machine).unwrap(),
-            status: crate::worker::status::Status::new(
-                crate::worker::Live::with_room(1),
-                CancellationToken::new(),
-            ),
             health: crate::worker::Health::new(crate::systemd::Unit::default()),
             deployment: DeploymentId(1),
             fence: Fence(1),

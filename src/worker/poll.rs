@@ -73,6 +73,7 @@ pub(super) async fn poll(
         }
         // What is asked then says what is so then, not what was so before a busy server was left alone.
         if let Some(time) = shared.client.shut_for() {
+            shared.worker.health.leaving_alone();
             stop_or_wait(shared, time).await;
             continue;
         }
@@ -81,10 +82,6 @@ pub(super) async fn poll(
         let Some(result) = coming_round(shared, turn(shared, session, &mut refusing, worked)).await else {
             break;
         };
-        if result.is_ok() {
-            shared.status.contact();
-            shared.status.hindered(refusing.clone());
-        }
         // Who is not wanted has no start to be done with.
         if !result.as_ref().is_err_and(is_final) {
             shared.worker.health.polled(&result);
@@ -118,10 +115,6 @@ pub(super) async fn poll(
             }
             Err(error) if error.code() == Some(ErrorCode::SessionLive) => {
                 let time = error.retry_after().unwrap_or(Duration::from_secs(5));
-                shared.status.contact();
-                shared.status.hindered(Some(
-                    "an earlier process of it still holds a lease, and its end is waited for".to_owned(),
-                ));
                 info!(
                     seconds = time.as_secs_f32(),
                     "an earlier process of this worker still holds a lease: waiting for its end"
@@ -133,9 +126,6 @@ pub(super) async fn poll(
             // daemon outlives them.
             Err(error) => {
                 let time = backoff.pause(error.retry_after());
-                shared
-                    .status
-                    .hindered(Some(format!("the server does not answer as it should: {}", chain(&error))));
                 if !std::mem::replace(&mut is_away, true) {
                     warn!(error = chain(&error), "trying again until the server answers");
                 }
