@@ -172,9 +172,18 @@ pub async fn run(mut worker: Worker, stopping: Stopping) -> Result<(), WorkerErr
     // Until the last deployment has ended: while the worker drains, a wish to cancel arrives at once as ever.
     let mut session = None;
     let ended = poll(&shared, &mut runs, &mut session).await;
-    shared.worker.health.draining();
+    let health = &shared.worker.health;
+    health.draining();
+    // Nobody asked a worker that leaves to be done by a time, and what it still runs may take its own.
+    let is_asked = shared.stopping.drain.is_cancelled();
+    if is_asked {
+        health.stopping();
+    }
     // What runs comes to its end, also where the server wants no more of this worker: it then learns that by itself.
     while next_end(&shared, &mut runs).await.is_some() {}
+    if !is_asked {
+        health.stopping();
+    }
     drop(telling);
     shared.status.end(shared.worker.state.path());
     ended?;

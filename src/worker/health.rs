@@ -182,8 +182,9 @@ impl Health {
 
     /// Whether work is taken, or why not.
     pub(super) fn refusing(&self, reason: Option<String>) {
-        let before = std::mem::replace(&mut self.state().refusing, reason.clone());
-        if before != reason {
+        let mut state = self.state();
+        if state.refusing != reason {
+            state.refusing = reason;
             self.0.changed.notify_one();
         }
     }
@@ -197,7 +198,11 @@ impl Health {
     /// Nothing more is taken.
     pub(super) fn draining(&self) {
         self.state().stage = Stage::Draining;
-        self.0.changed.notify_one();
+        self.changed();
+    }
+
+    /// The end has begun: from now on systemd counts the time for it.
+    pub(super) fn stopping(&self) {
         self.0.unit.stopping(&self.status());
     }
 
