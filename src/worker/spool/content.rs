@@ -63,8 +63,15 @@ pub(super) struct Content {
     pub(super) is_closed: bool,
     /// Nothing more is taken.
     is_refused: bool,
-    /// What is sent is not what is on the disk: the header must not say more of it than it does.
-    is_unrepeatable: bool,
+    on_disk: OnDisk,
+}
+
+/// How much of what is sent the disk holds as it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnDisk {
+    All,
+    /// The header must not say more of it than it does.
+    Part,
 }
 
 impl Content {
@@ -84,7 +91,7 @@ impl Content {
             next_tail: 0,
             is_closed: false,
             is_refused: false,
-            is_unrepeatable: false,
+            on_disk: OnDisk::All,
         };
         match content.go_on() {
             Ok(Some(())) => {}
@@ -261,7 +268,7 @@ impl Content {
     }
 
     fn append_text(&mut self, line: &[u8]) {
-        self.is_unrepeatable = true;
+        self.on_disk = OnDisk::Part;
         match self.pieces.last_mut() {
             Some(Piece::Text(text)) => text.extend_from_slice(line),
             _ => self.pieces.push(Piece::Text(line.to_vec())),
@@ -283,7 +290,9 @@ impl Content {
         }
         let Some(tail) = self.tail.take() else { return };
         // What comes after a part that memory holds would be sent again in another place.
-        self.is_unrepeatable |= tail.is_in_memory();
+        if tail.is_in_memory() {
+            self.on_disk = OnDisk::Part;
+        }
         let End { left_out, skip, pieces } = tail.end();
         let mut line = String::new();
         if left_out != Count::default() {
@@ -318,7 +327,7 @@ impl Content {
         self.pieces = piece::cut(&self.pieces, 0, at);
         self.length = at;
         // Nobody is to go on with what is on the disk.
-        self.is_unrepeatable = true;
+        self.on_disk = OnDisk::Part;
         let _ = fs_err::remove_file(self.header_path());
     }
 
@@ -337,7 +346,7 @@ impl Content {
 
     /// Whole or not at all: a kill leaves the header before or this one.
     fn save(&self) -> io::Result<()> {
-        if self.is_unrepeatable {
+        if self.on_disk == OnDisk::Part {
             return Ok(());
         }
         let new = self.folder.join("log.json.new");
