@@ -10,7 +10,7 @@ use crate::support::{
 #[test]
 fn systemd_counts_no_time_for_what_a_worker_that_leaves_still_runs() {
     let socket = NotifySocket::open();
-    let mut scene = Scene::concurrent(2);
+    let mut scene = Scene::new();
     scene.worker.drain();
     let program = scene.worker.program().clone().arg_pair("--concurrency", "2");
     scene.worker.start_as(program.env("NOTIFY_SOCKET", socket.path()));
