@@ -1,6 +1,6 @@
 //! A worker that is deregistered while it works: nobody counts the time for what it still runs.
 
-use super::Scene;
+use super::{Scene, status::ask_until};
 use crate::support::{
     aws::{Action, Fault},
     process::Program,
@@ -20,8 +20,7 @@ fn systemd_counts_no_time_for_what_a_worker_that_leaves_still_runs() {
         .arg_pair("--state", scene.worker.state())
         .spawn();
     let seen = socket.wait_for("STATUS=draining; deploying Orders 1.0.0 to CI", 0);
-    let status = Program::octarm().args(["worker", "status"]).arg_pair("--state", scene.worker.state()).run();
-    assert!(status.stdout.contains("draining"), "{status:?}");
+    ask_until(&scene.worker, "draining", |value| value["state"] == "draining");
     assert!(!socket.heard()[..seen].iter().any(|heard| heard.contains("STOPPING=1")), "{:?}", socket.heard());
     gate.open();
     assert_eq!(scene.worker.wait().code, Some(0));
