@@ -10,6 +10,7 @@ mod worker;
 
 use std::{
     collections::HashMap,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -116,11 +117,34 @@ fn read<T: DeserializeOwned>(
 
 /// The file to read: what was asked for, else the fallback where there is one.
 fn read_path<'p>(file: Option<&'p Path>, fallback: &'p Path) -> Result<Option<&'p Path>, ConfigError> {
-    match file {
-        Some(path) if !path.exists() => Err(ConfigError::NoFile(path.to_owned())),
-        Some(path) => Ok(Some(path)),
-        None => Ok(Some(fallback).filter(|path| path.exists())),
+    let path = match file {
+        Some(path) if !path.exists() => return Err(ConfigError::NoFile(path.to_owned())),
+        Some(path) => path,
+        None if fallback.exists() => fallback,
+        None => return Ok(None),
+    };
+    match unfit(path) {
+        Some(reason) => {
+            let origin = Some(format!("`{}`", path.display()));
+            Err(ConfigError::Wrong { origin, reason: reason.to_owned() })
+        }
+        None => Ok(Some(path)),
     }
+}
+
+/// Why this cannot be a configuration, where the reader's own words would not say it, or would not come.
+fn unfit(path: &Path) -> Option<&'static str> {
+    let kind = fs_err::metadata(path).ok()?.file_type();
+    if kind.is_dir() {
+        return Some("it is a folder, expected a file");
+    }
+    // What was read from a pipe is not there when the settings are read again, and to open one waits for whoever writes.
+    if !kind.is_file() {
+        return Some("it is a pipe or a device, expected a file");
+    }
+    let mut begin = Vec::new();
+    fs_err::File::open(path).ok()?.take(2).read_to_end(&mut begin).ok()?;
+    matches!(begin[..], [0xff, 0xfe] | [0xfe, 0xff]).then_some("it is written in UTF-16, expected UTF-8")
 }
 
 fn wrong(path: Option<&Path>, error: &config::ConfigError) -> ConfigError {
@@ -168,6 +192,27 @@ mod tests {
         let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
         fs_err::write(file.path(), text).unwrap();
         file
+    }
+
+    #[test]
+    fn what_can_be_no_configuration_is_told_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let utf16 = folder.path().join("utf16.toml");
+        let text = "state = '/x'\n";
+        let wide: Vec<u8> =
+            "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        fs_err::write(&utf16, wide).unwrap();
+        for (path, expected) in [
+            (folder.path(), "it is a folder, expected a file"),
+            (&pipe, "it is a pipe or a device, expected a file"),
+            (&utf16, "it is written in UTF-16, expected UTF-8"),
+        ] {
+            let error = WorkerConfig::read(Some(path), &environment(&[]), Vec::new()).unwrap_err();
+            let text = format!("reading the configuration of `{}`: {expected}", path.display());
+            assert_eq!(error.to_string(), text);
+        }
     }
 
     #[test]

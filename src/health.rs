@@ -2,7 +2,17 @@
 
 mod metrics;
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -10,7 +20,8 @@ use hyper::{
     Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::AbortOnDropHandle;
 
 pub use metrics::Metrics;
 
@@ -51,9 +62,8 @@ impl Door {
         R: Fn() -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Report> + Send + 'static,
     {
-        let visitors = Arc::new(Semaphore::new(VISITORS));
+        let mut visitors: VecDeque<Visitor> = VecDeque::new();
         loop {
-            let Ok(place) = Arc::clone(&visitors).acquire_owned().await else { return };
             let stream = match self.0.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -63,24 +73,48 @@ impl Door {
                     continue;
                 }
             };
-            let report = report.clone();
-            tokio::spawn(async move {
-                let _place = place;
-                let service = service_fn(move |request| {
-                    let report = report.clone();
-                    async move { Ok::<_, Infallible>(answer(&request, report).await) }
-                });
-                // One question each: an open connection of somebody who left would keep a place.
-                let serving = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(WITHIN)
-                    .keep_alive(false)
-                    .serve_connection(TokioIo::new(stream), service);
-                if let Err(error) = serving.await {
-                    tracing::debug!(%error, "a visitor of the health page broke off");
-                }
-            });
+            visitors.retain(|one| !one.serving.is_finished());
+            if visitors.len() >= VISITORS {
+                // Whoever says nothing keeps nobody out: the one that has said nothing for longest goes.
+                let silent = visitors.iter().position(|one| !one.has_asked.load(Relaxed));
+                visitors.remove(silent.unwrap_or_default());
+            }
+            visitors.push_back(Visitor::new(stream, report.clone()));
         }
+    }
+}
+
+/// Somebody who watches, for as long as this lives.
+struct Visitor {
+    has_asked: Arc<AtomicBool>,
+    serving: AbortOnDropHandle<()>,
+}
+
+impl Visitor {
+    fn new<R, F>(stream: TcpStream, report: R) -> Self
+    where
+        R: Fn() -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Report> + Send + 'static,
+    {
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&has_asked);
+        let serving = tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                asked.store(true, Relaxed);
+                let report = report.clone();
+                async move { Ok::<_, Infallible>(answer(&request, report).await) }
+            });
+            // One question each: an open connection of somebody who left would keep a place.
+            let serving = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(WITHIN)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = serving.await {
+                tracing::debug!(%error, "a visitor of the health page broke off");
+            }
+        });
+        Self { has_asked, serving: AbortOnDropHandle::new(serving) }
     }
 }
 
@@ -113,4 +147,33 @@ fn page(status: StatusCode, kind: &'static str, text: String) -> Response<Full<B
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn those_who_say_nothing_keep_nobody_out() {
+        let door = Door::open(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = door.address().unwrap();
+        let serving = tokio::spawn(door.serve(|| {
+            std::future::ready(Report { health: Ok(()), ready: Ok(()), metrics: Metrics::default() })
+        }));
+        let asking = async {
+            let mut silent = Vec::new();
+            for _ in 0..VISITORS * 2 {
+                silent.push(TcpStream::connect(address).await.unwrap());
+            }
+            let mut honest = TcpStream::connect(address).await.unwrap();
+            honest.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            let mut text = String::new();
+            honest.read_to_string(&mut text).await.unwrap();
+            assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
+        };
+        tokio::time::timeout(WITHIN, asking).await.unwrap();
+        serving.abort();
+    }
 }

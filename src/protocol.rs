@@ -77,7 +77,8 @@ pub struct Machine {
 /// `POST claim`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimRequest {
-    /// How long to wait for work, in milliseconds; the server may answer sooner.
+    /// How long to wait for work, in milliseconds. The server waits no longer than the `poll_wait_ms` that it answered to
+    /// the beginning of the session.
     pub wait_ms: u64,
     /// What the worker runs already: of all else that the server believes it to hold it knows nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -150,7 +151,8 @@ pub struct PackageReference {
 /// `POST control`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ControlRequest {
-    /// How long to wait for news, in milliseconds; the server may answer sooner.
+    /// How long to wait for news, in milliseconds. The server waits no longer than the `poll_wait_ms` that it answered to
+    /// the beginning of the session.
     pub wait_ms: u64,
     /// What the worker runs and has not been told to cancel yet.
     pub holding: Vec<DeploymentId>,

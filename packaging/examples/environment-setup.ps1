@@ -17,6 +17,8 @@ param(
 
 Set-StrictMode -Version Latest
 $ErrorActionPreference = 'Stop'
+# A step that fails ends this with its own exit code (below), not with an error of PowerShell's and 1.
+$PSNativeCommandUseErrorActionPreference = $false
 
 function Deny {
     [Console]::Error.WriteLine(
@@ -32,7 +34,8 @@ function Invoke-Step([string] $Program, [string[]] $Words) {
 
 if (-not $Action -or -not $Environment) { Deny }
 $state = if ($env:OCTARM_WORKER_STATE) { $env:OCTARM_WORKER_STATE } else { '/var/lib/octarm/worker' }
-$more = if ($Json) { @('--json') } else { @() }
+# An array also where nothing is in it: what an `if` alone answers then would be passed on as an empty word.
+$more = @(if ($Json) { '--json' })
 
 switch -CaseSensitive ($Action) {
     'up' {

@@ -5,6 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use reqwest::Response;
 use serde::Deserialize;
 
+use super::retry::LONGEST_GATE;
 use crate::model::chain;
 use crate::protocol::{ErrorBody, ErrorCode, ErrorEnvelope};
 
@@ -198,7 +199,8 @@ impl ClientError {
     /// How long the server asks to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused { retry_after, .. } => *retry_after,
+            // A number in a header may be any.
+            Self::Refused { retry_after, .. } => retry_after.map(|time| time.min(LONGEST_GATE)),
             _ => None,
         }
     }

@@ -12,7 +12,7 @@ const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(15);
 
 /// However long a server asks to wait, and whoever answers in its place: a worker looks again after this.
-const LONGEST_GATE: Duration = Duration::from_mins(5);
+pub(super) const LONGEST_GATE: Duration = Duration::from_mins(5);
 
 /// Shut while the server wants to be left alone: a server with thousands of workers then slows each one down with one
 /// answer, instead of refusing every call of every deployment. Clones are the same gate.
@@ -46,6 +46,11 @@ impl Gate {
         while let Some(until) = self.shut_until() {
             sleep_until(until).await;
         }
+    }
+
+    /// For how long it is shut still.
+    pub(super) fn shut_for(&self) -> Option<Duration> {
+        self.shut_until().map(|until| until.saturating_duration_since(Instant::now()))
     }
 
     fn shut_until(&self) -> Option<Instant> {

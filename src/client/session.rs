@@ -258,7 +258,8 @@ pub(super) async fn deregister(
 }
 
 /// Sends to this path, with this time for it, what was signed along with a challenge; one that was over on the way is not
-/// the end.
+/// the end. Whoever has no token waits for this, the keeper of a lease too: a server that answers slowly each time must not
+/// make it longer than one that does not answer, so all of it has the time for both calls once.
 async fn signed<B: Serialize, T: DeserializeOwned>(
     connection: &Connection,
     urgency: Urgency,
@@ -267,13 +268,22 @@ async fn signed<B: Serialize, T: DeserializeOwned>(
     worker_id: MachineId,
     sign: impl Fn(String) -> B,
 ) -> Result<T, ClientError> {
+    if urgency == Urgency::Patient {
+        connection.gate.pass().await;
+    }
+    let end = Instant::now() + PROMPT + timeout;
+    let within = |time: Duration| time.min(end.saturating_duration_since(Instant::now()));
     let mut left = CHALLENGES;
     loop {
         left -= 1;
         let asked = ChallengeRequest { worker_id };
-        let given: ChallengeResponse = post(connection, urgency, act, "challenge", &asked, PROMPT).await?;
-        match post(connection, urgency, act, path, &sign(given.challenge), timeout).await {
-            Err(error) if error.code() == Some(ErrorCode::ChallengeOver) && left > 0 => {}
+        let given: ChallengeResponse =
+            post(connection, urgency, act, "challenge", &asked, within(PROMPT)).await?;
+        match post(connection, urgency, act, path, &sign(given.challenge), within(timeout)).await {
+            Err(error)
+                if error.code() == Some(ErrorCode::ChallengeOver)
+                    && left > 0
+                    && !within(timeout).is_zero() => {}
             done => return done,
         }
     }

@@ -97,6 +97,17 @@ impl WorkerClient {
         Ok(Self { session: Arc::new(Session::new(connection, credential, machine)) })
     }
 
+    /// For how long the server is to be left alone still, where it asked for that: a call that may wait waits until then.
+    pub fn shut_for(&self) -> Option<Duration> {
+        self.session.connection().gate.shut_for()
+    }
+
+    /// As if the server had asked to be left alone.
+    #[cfg(test)]
+    pub(crate) fn shut(&self, asked: Duration) {
+        self.session.connection().gate.shut(asked);
+    }
+
     /// Starts this process's session. It is renewed by itself.
     pub async fn start_session(&self) -> Result<SessionResponse, ClientError> {
         self.session.start().await

@@ -104,7 +104,8 @@ pub struct DeregisterRequest {
     /// reported the end of what it runs.
     #[serde(default)]
     pub force: bool,
-    /// How long to wait until it is gone, in milliseconds; the server may answer sooner.
+    /// How long to wait until it is gone, in milliseconds. The server waits no longer than for a worker's poll, and then
+    /// answers that it is still there: ask again.
     #[serde(default)]
     pub wait_ms: u64,
     /// The worker's signature, in hexadecimal digits.

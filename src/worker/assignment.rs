@@ -10,11 +10,11 @@ use tracing::{error, info, warn};
 use super::{
     LiveSettings, LocalLine, Shared,
     cache::Taken,
+    health::{Phase, Shown},
     journal::Journal,
     lease::{Keeper, is_end},
     log_stream::LogStream,
     spool::{HandOut, Spool},
-    status::{Phase, Shown},
 };
 use crate::{
     client::{Backoff, ClientError},
@@ -34,14 +34,12 @@ const FETCH_DAMAGED: usize = 3;
 pub(super) async fn run(shared: &Arc<Shared>, assignment: Assignment, cancel: CancellationToken) -> bool {
     let deployment = assignment.deployment;
     info!(%deployment, task = %assignment.task, fence = %assignment.fence, reconcile = assignment.reconcile, package = assignment.package.file_name, "claimed");
-    let shown = Arc::new(shared.status.show(&assignment));
     let health = &shared.worker.health;
-    let _deploying = health.deploying(&assignment);
+    let shown = Arc::new(health.deploying(&assignment));
     // To the end as they are now.
     let settings = shared.worker.live.now();
     let keeper = Keeper {
         client: shared.client.clone(),
-        status: shared.status.clone(),
         health: health.clone(),
         deployment,
         fence: assignment.fence,

@@ -8,6 +8,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Cache {
     disk: Disk,
     /// Of each package one download at a time.
     lanes: Lanes,
+    /// Held by whoever adds one: the room that is made is for one.
+    adding: Mutex<()>,
 }
 
 /// What was found.
@@ -58,7 +61,7 @@ impl Cache {
         {
             warn!(folder = %folder.display(), error = %error, "packages cannot be kept for later deployments");
         }
-        let cache = Self { folder, limit, disk, lanes: Lanes::default() };
+        let cache = Self { folder, limit, disk, lanes: Lanes::default(), adding: Mutex::default() };
         for path in cache.paths().filter(|path| !is_package(path)) {
             remove(&path);
         }
@@ -109,6 +112,7 @@ impl Cache {
     /// Keeps the package, which was fetched and checked; others go for it that were used longest ago.
     pub(super) fn keep(&self, package: &PackageReference, from: &Path) {
         let Some(path) = self.path_of(package).filter(|_| package.size <= self.limit) else { return };
+        let _one = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         self.shrink_to(self.limit - package.size);
         match fs_err::hard_link(from, path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -261,6 +265,35 @@ mod tests {
         let large = place.fetch(b"too large");
         assert_eq!(place.take(&large).await, Taken::Absent);
         assert_eq!(place.take(&one).await, Taken::Whole, "nothing went for what is not kept");
+    }
+
+    #[test]
+    fn two_that_are_kept_at_once_are_not_more_than_one_after_the_other() {
+        let place = place(8, 0);
+        let both = std::sync::Barrier::new(2);
+        for number in 0..200 {
+            std::thread::scope(|scope| {
+                for name in ["one", "two"] {
+                    let (place, both) = (&place, &both);
+                    scope.spawn(move || {
+                        let path = place.folder.path().join(name);
+                        let content = format!("{name}{number:03}");
+                        fs_err::write(&path, &content).unwrap();
+                        let package = PackageReference {
+                            id: "Orders".to_owned(),
+                            version: "1.0.0".to_owned(),
+                            file_name: "Orders.1.0.0.zip".to_owned(),
+                            sha256: hex::encode(digest(&SHA256, content.as_bytes())),
+                            size: content.len() as u64,
+                        };
+                        both.wait();
+                        place.cache.keep(&package, &path);
+                        fs_err::remove_file(path).unwrap();
+                    });
+                }
+            });
+            assert_eq!(place.cache.kept().len(), 1, "{number}");
+        }
     }
 
     #[tokio::test]

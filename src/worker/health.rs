@@ -1,29 +1,32 @@
-//! How a worker is: whether its loop comes round, what it does and what came of that. Systemd is told as it happens, and
-//! those who ask over HTTP are given a report.
+//! How a worker is: whether its loop comes round, what it does and what came of that. Systemd is told as it happens,
+//! those who ask over HTTP are given a report, and the status file says the same.
 //!
 //! Only the loop that asks for deployments may say that it is alive. While it waits for one to end, since there is room
 //! for no more or since it drains, it comes round whenever a lease was renewed or a poll for cancels was answered: what
 //! takes long must not look like what hangs, and a timer of its own would prove nothing.
 
+mod current;
+mod metrics;
+
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{sync::Notify, time::Instant};
 
+pub(super) use self::current::Shown;
+pub use self::current::{Current, Phase};
+use self::{current::Entry, metrics::Counts};
 use super::reload::Live;
 use crate::{
     aws::Pace,
     client::ClientError,
-    health::{Metrics, Report},
-    model::Outcome,
-    protocol::Assignment,
+    health::Report,
+    model::{Outcome, chain},
+    protocol::{Assignment, ErrorCode},
     systemd::Unit,
-    template::Variables,
 };
 
 /// The longest that a poll for work may last, whatever the server would like: one that lasts longer could not be told
@@ -33,6 +36,9 @@ pub(super) const LONGEST_POLL: Duration = Duration::from_mins(1);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// After so long without coming round it hangs: a poll, the patience for its answer, and a pause, with room.
 const ALIVE: Duration = Duration::from_mins(2);
+/// How exactly the time of the last contact is kept for those who read it.
+const TICK: Duration = Duration::from_secs(1);
+const FOLLOWING: &str = "an earlier process of it still holds a lease, and its end is waited for";
 
 /// How the worker of this process is. Clones are the same.
 #[derive(Debug, Clone)]
@@ -41,9 +47,11 @@ pub struct Health(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     unit: Unit,
-    started: SystemTime,
+    started: Timestamp,
     /// Somebody else came round for whom the loop waits.
     prodded: Notify,
+    /// What is known is another now.
+    changed: Notify,
     state: Mutex<State>,
     counts: Counts,
 }
@@ -51,53 +59,25 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     round: Instant,
-    contact: Option<Instant>,
+    /// When the server last answered as it should: by a clock that nobody sets, and for people.
+    contact: Option<(Instant, Timestamp)>,
     stage: Stage,
     /// Why no work is taken, though the session stands.
     refusing: Option<String>,
-    /// What runs, by its number.
-    running: Vec<(u64, String)>,
-    next: u64,
+    running: Vec<Entry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
     /// No session stands yet.
     Starting,
+    /// The end of an earlier process is waited for, which holds a lease.
+    Following,
     /// The server does not answer as it should.
     Away(String),
     /// The session stands.
     Polling,
     Draining,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    polls: AtomicU64,
-    poll_failures: AtomicU64,
-    renewals: AtomicU64,
-    renewal_failures: AtomicU64,
-    leases_lost: AtomicU64,
-    log_bytes: AtomicU64,
-    succeeded: AtomicU64,
-    failed: AtomicU64,
-    cancelled: AtomicU64,
-    unknown: AtomicU64,
-    unreported: AtomicU64,
-}
-
-/// A deployment that runs, for as long as this lives.
-#[derive(Debug)]
-pub(super) struct Shown {
-    health: Health,
-    number: u64,
-}
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        self.health.state().running.retain(|(number, _)| *number != self.number);
-        self.health.show();
-    }
 }
 
 impl Health {
@@ -116,12 +96,12 @@ impl Health {
             stage: Stage::Starting,
             refusing: None,
             running: Vec::new(),
-            next: 0,
         };
         Self(Arc::new(Inner {
             unit,
-            started: SystemTime::now(),
+            started: Timestamp::now(),
             prodded: Notify::new(),
+            changed: Notify::new(),
             state: Mutex::new(state),
             counts: Counts::default(),
         }))
@@ -133,6 +113,11 @@ impl Health {
         self.0.unit.alive();
     }
 
+    /// For how long it has not.
+    pub(super) fn silence(&self) -> Duration {
+        self.state().round.elapsed()
+    }
+
     /// Returns when a lease was renewed or a poll for cancels was answered, however.
     pub(super) async fn prodded(&self) {
         self.0.prodded.notified().await;
@@ -140,7 +125,7 @@ impl Health {
 
     /// A poll for cancels was answered.
     pub(super) fn watched<T>(&self, answer: &Result<T, ClientError>) {
-        self.note_contact(answer.is_ok());
+        self.note_contact(answer);
         self.0.prodded.notify_one();
     }
 
@@ -152,7 +137,7 @@ impl Health {
 
     /// A lease was to be renewed.
     pub(super) fn renewed<T>(&self, answer: &Result<T, ClientError>) {
-        self.note_contact(answer.is_ok());
+        self.note_contact(answer);
         let counts = &self.0.counts;
         if answer.is_ok() { &counts.renewals } else { &counts.renewal_failures }.fetch_add(1, Relaxed);
         self.0.prodded.notify_one();
@@ -165,7 +150,7 @@ impl Health {
 
     /// So much of a log is on the server.
     pub(super) fn log_sent(&self, bytes: usize) {
-        self.note_contact(true);
+        self.contact();
         self.0.counts.log_bytes.fetch_add(bytes as u64, Relaxed);
     }
 
@@ -175,76 +160,69 @@ impl Health {
         counts.polls.fetch_add(1, Relaxed);
         let stage = match answer {
             Ok(_) => Stage::Polling,
+            Err(error) if error.code() == Some(ErrorCode::SessionLive) => Stage::Following,
             Err(error) => {
                 counts.poll_failures.fetch_add(1, Relaxed);
-                Stage::Away(error.to_string())
+                Stage::Away(chain(error))
             }
         };
-        self.note_contact(answer.is_ok());
+        if !matches!(stage, Stage::Away(_)) {
+            self.contact();
+        }
         self.enter(stage);
+    }
+
+    /// The server is busy, and is left alone for a time.
+    pub(super) fn leaving_alone(&self) {
+        // Whoever was answered so itself knows more of it.
+        if self.state().stage == Stage::Polling {
+            self.enter(Stage::Away("it is busy, and is left alone for as long as it asks".to_owned()));
+        }
     }
 
     /// Whether work is taken, or why not.
     pub(super) fn refusing(&self, reason: Option<String>) {
-        self.state().refusing = reason;
+        let mut state = self.state();
+        if state.refusing != reason {
+            state.refusing = reason;
+            self.0.changed.notify_one();
+        }
     }
 
     /// The session stands.
     pub(super) fn session_stands(&self) {
-        self.note_contact(true);
+        self.contact();
         self.enter(Stage::Polling);
     }
 
     /// Nothing more is taken.
     pub(super) fn draining(&self) {
         self.state().stage = Stage::Draining;
+        self.changed();
+    }
+
+    /// The end has begun: from now on systemd counts the time for it.
+    pub(super) fn stopping(&self) {
         self.0.unit.stopping(&self.status());
     }
 
     /// A deployment runs.
     pub(super) fn deploying(&self, assignment: &Assignment) -> Shown {
-        let variables: Variables = assignment.variables.iter().cloned().collect();
-        let named = |name| variables.get(name).filter(|variable| !variable.sensitive);
-        let value = |name| named(name).map(|variable| variable.value.as_str());
-        let package = &assignment.package;
-        let project = value("Octopus.Project.Name").unwrap_or(&package.id);
-        let release = value("Octopus.Release.Number").unwrap_or(&package.version);
-        let mut text = format!("{project} {release}");
-        if let Some(environment) = value("Octopus.Environment.Name") {
-            text.push_str(" to ");
-            text.push_str(environment);
-        }
-        let number = {
-            let mut state = self.state();
-            let number = state.next;
-            state.next += 1;
-            state.running.push((number, text));
-            number
-        };
-        self.show();
-        Shown { health: self.clone(), number }
+        Shown::new(self, Entry::of(assignment))
     }
 
     /// A deployment has ended, and the server has its end or could not be told.
     pub(super) fn ended(&self, outcome: Option<&Outcome>) {
-        let counts = &self.0.counts;
-        let count = match outcome {
-            Some(Outcome::Success { .. }) => &counts.succeeded,
-            Some(Outcome::Failed { .. }) => &counts.failed,
-            Some(Outcome::Cancelled { .. }) => &counts.cancelled,
-            Some(Outcome::Unknown { .. }) => &counts.unknown,
-            None => &counts.unreported,
-        };
-        count.fetch_add(1, Relaxed);
+        self.0.counts.ended(outcome);
     }
 
     /// All of it.
     pub(super) fn report(&self, live: &Live, pace: &Pace) -> Report {
-        let (silence, contact, stage, refusing, running) = {
+        let silence = self.silence();
+        let (contact, stage, refusing, running) = {
             let state = self.state();
-            let contact = state.contact.map(|contact| contact.elapsed());
-            let refusing = state.refusing.clone();
-            (state.round.elapsed(), contact, state.stage.clone(), refusing, state.running.len())
+            let contact = state.contact.map(|(contact, _)| contact.elapsed());
+            (contact, state.stage.clone(), state.refusing.clone(), state.running.len())
         };
         let health = if silence < ALIVE {
             Ok(())
@@ -254,77 +232,48 @@ impl Health {
         let ready = match stage {
             Stage::Polling => health.clone().and_then(|()| refusing.map_or(Ok(()), Err)),
             Stage::Starting => Err("no session stands yet".to_owned()),
+            Stage::Following => Err(FOLLOWING.to_owned()),
             Stage::Away(why) => Err(format!("the server gives no work: {why}")),
             Stage::Draining => Err("draining: nothing more is taken".to_owned()),
         };
-        let metrics = self.metrics(running, contact, ready.is_ok(), live, pace);
+        let metrics = self.0.counts.page(self.0.started, running, contact, ready.is_ok(), live, pace);
         Report { health, ready, metrics }
     }
 
-    fn metrics(
-        &self,
-        running: usize,
-        contact: Option<Duration>,
-        is_ready: bool,
-        live: &Live,
-        pace: &Pace,
-    ) -> Metrics {
-        let counts = &self.0.counts;
-        let of = |count: &AtomicU64| count.load(Relaxed);
-        let mut page = Metrics::begin(self.0.started);
-        let outcomes = [
-            ("success", of(&counts.succeeded)),
-            ("failed", of(&counts.failed)),
-            ("cancelled", of(&counts.cancelled)),
-            ("unknown", of(&counts.unknown)),
-            ("unreported", of(&counts.unreported)),
-        ];
-        page.counters("octarm_worker_deployments_total", "Deployments that ended.", "outcome", outcomes);
-        page.gauge("octarm_worker_deployments_running", "Deployments that run.", float(running));
-        let concurrency = float(live.now().concurrency.get());
-        page.gauge("octarm_worker_concurrency", "Deployments that may run at a time.", concurrency);
-        page.gauge(
-            "octarm_worker_ready",
-            "1 while new deployments are taken.",
-            f64::from(u8::from(is_ready)),
-        );
-        page.counter(
-            "octarm_worker_polls_total",
-            "Times that the server was asked for work.",
-            of(&counts.polls),
-        );
-        let failures = of(&counts.poll_failures);
-        page.counter(
-            "octarm_worker_poll_failures_total",
-            "Times that it did not answer as it should.",
-            failures,
-        );
-        if let Some(silence) = contact {
-            page.gauge(
-                "octarm_worker_seconds_since_contact",
-                "Seconds since the server last answered as it should.",
-                silence.as_secs_f64(),
-            );
+    /// When this process started.
+    pub(super) fn started(&self) -> Timestamp {
+        self.0.started
+    }
+
+    /// When the server last answered as it should.
+    pub(super) fn last_contact(&self) -> Option<Timestamp> {
+        self.state().contact.map(|(_, contact)| contact)
+    }
+
+    /// All that runs.
+    pub(super) fn running(&self) -> Vec<Current> {
+        self.state().running.iter().map(Entry::current).collect()
+    }
+
+    /// Whether nothing more is taken.
+    pub(super) fn is_draining(&self) -> bool {
+        self.state().stage == Stage::Draining
+    }
+
+    /// Why no work is taken, though there is room.
+    pub(super) fn hindrance(&self) -> Option<String> {
+        let state = self.state();
+        match &state.stage {
+            Stage::Following => Some(FOLLOWING.to_owned()),
+            Stage::Away(why) => Some(format!("the server does not answer as it should: {why}")),
+            Stage::Polling => state.refusing.clone(),
+            Stage::Starting | Stage::Draining => None,
         }
-        page.counter("octarm_worker_lease_renewals_total", "Leases that were renewed.", of(&counts.renewals));
-        let failures = of(&counts.renewal_failures);
-        page.counter("octarm_worker_lease_renewal_failures_total", "Renewals that failed.", failures);
-        page.counter("octarm_worker_leases_lost_total", "Leases that were lost.", of(&counts.leases_lost));
-        let bytes = of(&counts.log_bytes);
-        page.counter(
-            "octarm_worker_log_bytes_total",
-            "Bytes of deployments' logs that the server has.",
-            bytes,
-        );
-        let (calls, throttled) = pace.counts();
-        page.counter(
-            "octarm_worker_lambda_calls_total",
-            "Calls of Lambda whose number AWS limits: changes and GetFunction.",
-            calls,
-        );
-        let help = "Those of them that AWS refused as too many.";
-        page.counter("octarm_worker_lambda_throttles_total", help, throttled);
-        page
+    }
+
+    /// Returns when something of this is another than when this was last waited for. For one who waits.
+    pub(super) async fn has_changed(&self) {
+        self.0.changed.notified().await;
     }
 
     fn enter(&self, stage: Stage) {
@@ -338,11 +287,13 @@ impl Health {
             // Also when the server is away: that is no reason to hold up the start of a machine, and from now on the
             // watchdog looks after this process.
             self.0.unit.ready();
-            self.show();
+            self.changed();
         }
     }
 
-    fn show(&self) {
+    /// Tells systemd and whoever waits.
+    fn changed(&self) {
+        self.0.changed.notify_one();
         self.0.unit.status(&self.status());
     }
 
@@ -350,12 +301,13 @@ impl Health {
         let state = self.state();
         let stage = match &state.stage {
             Stage::Starting => "starting".to_owned(),
+            Stage::Following => "waiting for the end of an earlier process".to_owned(),
             Stage::Away(why) => format!("trying again: {why}"),
             Stage::Polling if state.running.is_empty() => "polling".to_owned(),
             Stage::Polling => String::new(),
             Stage::Draining => "draining".to_owned(),
         };
-        let running: Vec<&str> = state.running.iter().map(|(_, text)| text.as_str()).collect();
+        let running: Vec<&str> = state.running.iter().map(|entry| entry.text.as_str()).collect();
         match (running.is_empty(), stage.is_empty()) {
             (true, _) => stage,
             (false, true) => format!("deploying {}", running.join(", ")),
@@ -363,17 +315,23 @@ impl Health {
         }
     }
 
-    fn note_contact(&self, is_good: bool) {
-        if is_good {
-            self.state().contact = Some(Instant::now());
+    /// The server answered as it should.
+    pub(super) fn contact(&self) {
+        let now = Instant::now();
+        let last = self.state().contact.replace((now, Timestamp::now()));
+        // A server that lets no claim wait is asked several times a second.
+        if last.is_none_or(|(last, _)| now - last >= TICK) {
+            self.0.changed.notify_one();
+        }
+    }
+
+    fn note_contact<T>(&self, answer: &Result<T, ClientError>) {
+        if answer.is_ok() {
+            self.contact();
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn float(number: usize) -> f64 {
-    u32::try_from(number).map_or(f64::INFINITY, f64::from)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{health::Health, status::Status};
+use super::health::Health;
 use crate::{
     client::{ClientError, WorkerClient},
     deploy::{Lease, Moment},
@@ -17,7 +17,6 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Keeper {
     pub(super) client: WorkerClient,
-    pub(super) status: Status,
     pub(super) health: Health,
     pub(super) deployment: DeploymentId,
     pub(super) fence: Fence,
@@ -73,7 +72,7 @@ impl Keeper {
 
     /// Any answer of the server may carry the wish to cancel.
     pub(super) fn note(&self, cancel: bool) {
-        self.status.contact();
+        self.health.contact();
         if cancel {
             self.cancel.cancel();
         }

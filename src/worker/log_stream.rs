@@ -108,7 +108,12 @@ impl LogStream {
         let length = chunk.len() as u64;
         let (deployment, fence) = (self.keeper.deployment, self.keeper.fence);
         let at = self.offset + self.sent;
-        match self.keeper.client.append_log(deployment, fence, at, chunk.clone()).await {
+        let answer = tokio::select! {
+            answer = self.keeper.client.append_log(deployment, fence, at, chunk.clone()) => answer,
+            // It may wait for long until a busy server may be asked, and whoever has the deployment now writes its log.
+            () = self.keeper.lost.cancelled() => return None,
+        };
+        match answer {
             Ok(answer) => {
                 self.keeper.note(answer.cancel);
                 self.keeper.health.log_sent(chunk.len());
@@ -119,8 +124,10 @@ impl LogStream {
             }
             Err(error) if self.realign(&error) => Some(()),
             Err(error) if error.is_retryable() && !self.lease.left().is_zero() => {
-                tokio::time::sleep(backoff.pause(error.retry_after())).await;
-                Some(())
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.pause(error.retry_after())) => Some(()),
+                    () = self.keeper.lost.cancelled() => None,
+                }
             }
             Err(error) if is_end(&error) || self.lease.left().is_zero() => {
                 self.keeper.note_error(&self.lease, &error);
@@ -138,9 +145,12 @@ impl LogStream {
     /// The server has this chunk, which begins at `sent`.
     fn confirm(&mut self, chunk: &[u8]) {
         let (digest, digested) = &mut self.digest;
-        let known = usize::try_from(*digested - self.sent).unwrap_or(usize::MAX);
+        let known = digested.checked_sub(self.sent);
         self.sent += chunk.len() as u64;
-        if let Some(new) = chunk.get(known..) {
+        // What lies between the two cannot be read any more: the digest is wrong at the end, and the server then asks for
+        // all of the log, as far as it can be had.
+        let Some(known) = known else { return };
+        if let Some(new) = chunk.get(usize::try_from(known).unwrap_or(usize::MAX)..) {
             digest.update(new);
             *digested += new.len() as u64;
         }
@@ -280,7 +290,8 @@ mod tests {
         (serve(app).await, taken)
     }
 
-    async fn stream(url: &str, lines: &[u8]) -> LogStream {
+    /// A stream of a log that is written, in a folder.
+    fn unsent(url: &str, lines: &[u8], folder: &std::path::Path) -> LogStream {
         let credential = Credential {
             worker_id: MachineId(1),
             installation: Uuid::nil(),
@@ -289,10 +300,6 @@ mod tests {
         let machine = Machine { host: "h".to_owned(), id: "m".to_owned() };
         let keeper = Keeper {
             client: WorkerClient::new(url, &Trust::default(), credential, machine).unwrap(),
-            status: crate::worker::status::Status::new(
-                crate::worker::Live::with_room(1),
-                CancellationToken::new(),
-            ),
             health: crate::worker::Health::new(crate::systemd::Unit::default()),
             deployment: DeploymentId(1),
             fence: Fence(1),
@@ -300,13 +307,17 @@ mod tests {
             lost: CancellationToken::new(),
         };
         let lease = Lease::new(Moment::now(), Duration::from_mins(1));
-        let folder = tempfile::tempdir().unwrap();
         let hand_out =
             HandOut { fence: Fence(1), offset: 0, held_since: Fence(1), created_ms: None, limit: None };
-        let spool = Spool::open(folder.path(), hand_out);
+        let spool = Spool::open(folder, hand_out);
         spool.append(lines);
         spool.close();
-        LogStream::new(keeper, lease, 0, spool).serve().await.unwrap()
+        LogStream::new(keeper, lease, 0, spool)
+    }
+
+    async fn stream(url: &str, lines: &[u8]) -> LogStream {
+        let folder = tempfile::tempdir().unwrap();
+        unsent(url, lines, folder.path()).serve().await.unwrap()
     }
 
     #[track_caller]
@@ -346,5 +357,39 @@ mod tests {
         stream.send_again(half as u64).await.unwrap();
         assert!(*taken.lock().unwrap() == lines);
         assert_end(&stream, &taken);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_any_more_does_not_keep_the_end_waiting() {
+        let (url, taken) = lose_an_answer().await;
+        let folder = tempfile::tempdir().unwrap();
+        let lines: Vec<u8> = (0..60_000).flat_map(|number| format!("line {number}\n").into_bytes()).collect();
+        let mut stream = unsent(&url, &lines, folder.path()).serve().await.unwrap();
+        let half = lines.len() / 2;
+        taken.lock().unwrap().truncate(half);
+        fs_err::File::options().write(true).open(folder.path().join("log")).unwrap().set_len(0).unwrap();
+        // Neither what is to be sent nor, for the digest, what was.
+        stream.send_again(half as u64).await.unwrap();
+        let text = String::from_utf8_lossy(&taken.lock().unwrap()[half..]).into_owned();
+        assert!(text.contains("bytes of the log are missing"), "{text}");
+        assert_eq!(stream.end().length, taken.lock().unwrap().len() as u64);
+        // The digest is not what it should be, and the server asks for all of it.
+        taken.lock().unwrap().clear();
+        stream.send_again(0).await.unwrap();
+        assert_end(&stream, &taken);
+    }
+
+    #[tokio::test]
+    async fn a_chunk_that_waits_for_a_busy_server_does_not_outlive_its_lease() {
+        let (url, taken) = refuse("unwanted").await;
+        let folder = tempfile::tempdir().unwrap();
+        let stream = unsent(&url, b"wanted\n", folder.path());
+        stream.keeper.client.shut(Duration::from_mins(5));
+        let lost = stream.keeper.lost.clone();
+        let (stream, ()) = tokio::join!(timeout(Duration::from_secs(10), stream.serve()), async {
+            tokio::task::yield_now().await;
+            lost.cancel();
+        });
+        assert!(stream.unwrap().is_none() && taken.lock().unwrap().is_empty());
     }
 }

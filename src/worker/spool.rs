@@ -114,7 +114,10 @@ impl Spool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::{AsRawFd as _, OwnedFd};
+
     use jiff::Timestamp;
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
     use super::*;
     use crate::model::{Level, LogLine};
@@ -351,6 +354,97 @@ mod tests {
         spool.close();
         assert_eq!(all(&spool), [&line(0)[..], b"instead\n"].concat());
         assert!(all(&open(folder.path(), 2, one, 1, None)).is_empty(), "what was refused is not sent again");
+    }
+
+    /// Puts a file in the place of the spool's that holds what it holds and can be made to take no more, as on a full
+    /// disk.
+    fn full(folder: &Path) -> OwnedFd {
+        let file = memfd_create("log", MemfdFlags::ALLOW_SEALING).unwrap();
+        let log = folder.join("log");
+        let there = fs_err::read(&log).unwrap_or_default();
+        let _ = fs_err::remove_file(&log);
+        let place = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        fs_err::os::unix::fs::symlink(place, &log).unwrap();
+        fs_err::write(&log, there).unwrap();
+        file
+    }
+
+    /// Now it takes no more.
+    fn fill(file: &OwnedFd) {
+        fcntl_add_seals(file, SealFlags::GROW).unwrap();
+    }
+
+    /// The disk is as it should be again.
+    fn mend(folder: &Path) {
+        let there = fs_err::read(folder.join("log")).unwrap();
+        fs_err::remove_file(folder.join("log")).unwrap();
+        fs_err::write(folder.join("log"), there).unwrap();
+    }
+
+    #[test]
+    fn an_end_that_a_full_disk_does_not_take_is_sent_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let limit = line(0).len() as u64 * 100;
+        let spool = open(folder.path(), 1, 0, 1, Some(limit));
+        for number in 0..1000 {
+            spool.append(&line(number));
+        }
+        spool.close();
+        let before = all(&spool);
+        drop(spool);
+        let file = full(folder.path());
+        fill(&file);
+        // From within the first half, and from within the end.
+        for (fence, sent) in [(2, line(0).len() * 10), (3, before.len() - line(0).len() * 3)] {
+            let spool = open(folder.path(), fence, sent as u64, 1, Some(limit));
+            for number in 2000..2100 {
+                spool.append(&line(number));
+            }
+            spool.close();
+            let now = all(&spool);
+            assert!(now.starts_with(&before[sent..]), "{:?}", texts(&spool));
+            let after = LogLine::parse_all(&now[before.len() - sent..]);
+            assert!(after[0].text.contains("the worker's disk does not take the log"), "{after:?}");
+            assert_eq!(after.last().unwrap().text, "line 002099");
+        }
+        mend(folder.path());
+        let sent = line(0).len() * 20;
+        assert!(all(&open(folder.path(), 4, sent as u64, 1, Some(limit))) == before[sent..]);
+    }
+
+    #[test]
+    fn what_is_not_on_the_disk_is_not_gone_on_with_as_if_it_were() {
+        let limit = line(0).len() as u64 * 100;
+        let one = line(0).len() as u64;
+        // A line replaced; lines that memory took.
+        for is_replaced in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let spool = open(folder.path(), 1, 0, 1, Some(limit));
+            let file = (!is_replaced).then(|| full(folder.path()));
+            drop(spool);
+            let spool = open(folder.path(), 2, 0, 1, Some(limit));
+            for number in 0..10 {
+                spool.append(&line(number));
+            }
+            if let Some(file) = &file {
+                fill(file);
+            } else {
+                spool.replace(0, 2 * one, line(5000));
+            }
+            for number in 10..1000 {
+                spool.append(&line(number));
+            }
+            spool.close();
+            let sent = all(&spool);
+            drop(spool);
+            if file.is_some() {
+                mend(folder.path());
+            }
+            assert!(sent.len() as u64 > 60 * one);
+            // It had sent so much of it.
+            let spool = open(folder.path(), 3, 10 * one, 1, Some(limit));
+            assert_eq!(texts(&spool), Vec::<String>::new(), "{is_replaced}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tracing::{Span, field::Empty, info_span};
 
-use super::status::{Current, Phase};
+use super::health::{Current, Phase};
 use crate::{
     deploy::Stop,
     model::{Outcome, TaskId},

@@ -401,7 +401,7 @@ fn a_folder_that_cannot_be_used_is_told() {
 
     let report = Report::of(&doctor(Path::new("/nowhere/at/all")));
     report.assert_failed();
-    report.assert("state folder", "failed", "/nowhere/at/all");
+    report.assert("state folder", "failed", "`/nowhere/at/all` does not exist");
     report.assert("server", "unproven", "no worker is registered");
     let conventions = patient.doctor().env("OCTARM_WORKER_CONVENTIONS", "/nowhere/conventions");
     Report::of(&conventions).assert("conventions", "failed", "/nowhere/conventions");

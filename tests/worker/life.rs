@@ -59,8 +59,7 @@ fn text_of<'a>(page: &'a str, name: &str) -> &'a str {
 fn a_drain_that_lasts_too_long_cancels() {
     let mut scene = scene(3, |program| program.env("OCTARM_WORKER_STOP__DRAIN_DEADLINE_SECONDS", "1"));
     let (task, gate) = scene.deploy_until(Action::GetFunction, Fault::HoldBefore);
-    scene.worker.running().terminate();
-    let line = scene.worker.running().wait_for_line("finishing what runs");
+    let line = scene.begin_drain();
     assert!(line.contains("deadline_seconds=1"), "{line}");
     scene.worker.running().wait_for_line("the deadline has passed: cancelling what runs");
     gate.open();
@@ -75,8 +74,7 @@ fn a_cancel_reaches_a_worker_that_drains() {
     // The next renewal is minutes away, and a call that hangs writes no log: what brings the wish is the poll for it.
     let mut scene = Scene::with_lease(1000);
     let (task, gate) = scene.deploy_until(Action::GetFunction, Fault::HoldBefore);
-    scene.worker.running().terminate();
-    scene.worker.running().wait_for_line("finishing what runs");
+    scene.begin_drain();
     scene.setup.run(&["task", "cancel", &task]);
     scene.worker.running().wait_for_line("cancelling on request");
     gate.open();
@@ -255,8 +253,7 @@ fn the_health_page_tells_how_the_worker_is() {
 fn a_worker_that_drains_is_not_ready() {
     let mut scene = scene(3, |program| program.env("OCTARM_WORKER_HEALTH__LISTEN", "127.0.0.1:0"));
     let (_, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldBefore);
-    scene.worker.running().terminate();
-    scene.worker.running().wait_for_line("finishing what runs");
+    scene.begin_drain();
     let (status, why) = ask(&scene.worker, "/ready");
     assert_eq!((status, why.as_str()), (503, "draining: nothing more is taken\n"));
     assert_eq!(ask(&scene.worker, "/health").0, 200);

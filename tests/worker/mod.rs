@@ -12,6 +12,7 @@ mod errors;
 mod fail_over;
 mod identity;
 mod killed;
+mod leaving;
 mod life;
 mod log_limit;
 mod logs;
@@ -27,6 +28,7 @@ mod stop;
 mod throttled;
 mod through_s3;
 mod tls;
+mod unheard;
 
 use crate::support::{
     aws::{Action, FakeAws, Fault, Gate, code_sha256},
@@ -84,6 +86,13 @@ impl Scene {
         self.worker.kill();
         gate.open();
         task
+    }
+
+    /// Asks the worker to finish what it runs; answers what it says to that.
+    #[track_caller]
+    fn begin_drain(&self) -> String {
+        self.worker.running().terminate();
+        self.worker.running().wait_for_line("finishing what runs")
     }
 
     #[track_caller]

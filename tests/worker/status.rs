@@ -18,7 +18,7 @@ fn ask(worker: &WorkerHandle, more: &[&str]) -> Output {
 
 /// Asks until the answer is as it should be: the file follows the work within a second.
 #[track_caller]
-fn ask_until(worker: &WorkerHandle, what: &str, is_right: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn ask_until(worker: &WorkerHandle, what: &str, is_right: impl Fn(&Value) -> bool) -> Value {
     let began = std::time::Instant::now();
     loop {
         let output = ask(worker, &["--json"]);

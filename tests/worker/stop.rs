@@ -7,8 +7,7 @@ use crate::support::aws::{Action, Fault};
 fn sigterm_drains() {
     let mut scene = Scene::new();
     let (task, gate) = scene.deploy_until(Action::UpdateFunctionCode, Fault::HoldBefore);
-    scene.worker.running().terminate();
-    scene.worker.running().wait_for_line("finishing what runs");
+    scene.begin_drain();
     gate.open();
     let output = scene.worker.wait();
     assert_eq!(output.code, Some(0), "{output:?}");
@@ -40,8 +39,7 @@ fn an_ephemeral_worker_ends_for_want_of_work_and_deregisters() {
 fn a_second_sigterm_cancels() {
     let mut scene = Scene::new();
     let (task, gate) = scene.deploy_until(Action::GetFunction, Fault::HoldBefore);
-    scene.worker.running().terminate();
-    scene.worker.running().wait_for_line("finishing what runs");
+    scene.begin_drain();
     scene.worker.running().terminate();
     scene.worker.running().wait_for_line("cancelling what runs");
     gate.open();

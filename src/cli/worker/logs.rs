@@ -37,19 +37,22 @@ impl LogsArgs {
     }
 }
 
-/// A time, or a duration before now.
+/// A time, or a duration before now. One that is longer than time goes back is before all.
 fn since(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
     let expected =
         || "expected a time like 2026-11-25T14:00:00Z, or a duration like 10m, 2h or 1d".to_owned();
-    let span: Span = text.parse().map_err(|_| expected())?;
+    let span: Span = match text.parse() {
+        Ok(span) => span,
+        Err(error) if jiff::Error::is_range(&error) && !text.contains('-') => return Ok(Timestamp::MIN),
+        Err(_) => return Err(expected()),
+    };
     let before = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| expected())?;
     if before.is_negative() {
         return Err(expected());
     }
-    // So long ago is before all.
     Ok(Timestamp::now().checked_sub(before).unwrap_or(Timestamp::MIN))
 }
 
@@ -100,7 +103,8 @@ mod tests {
             let found = Timestamp::now().duration_since(time).as_secs();
             assert!((seconds..seconds + 60).contains(&found), "{text}: {found}");
         }
-        for bad in ["", "yesterday", "10", "-10m", "1 month", "2026-11-25"] {
+        assert_eq!(since("9999999d"), Ok(Timestamp::MIN), "so long ago is before all");
+        for bad in ["", "yesterday", "10", "-10m", "-9999999d", "1 month", "2026-11-25"] {
             assert!(since(bad).unwrap_err().contains("expected a time like"), "{bad}");
         }
     }

@@ -1,7 +1,7 @@
 //! The worker's folder: whose it is, who can read it, whether the disk takes what is written.
 
 use std::{
-    io::Write,
+    io::{ErrorKind, Write},
     os::unix::fs::MetadataExt,
     path::Path,
     time::{Duration, Instant},
@@ -28,10 +28,12 @@ pub(super) fn examine(path: &Path) -> (Vec<Check>, Option<Identity>) {
         Ok(_) => {
             return (vec![Check::failed("state folder", format!("`{}` is no folder", path.display()))], None);
         }
-        Err(error) => {
-            let hint = "register the worker: `octarm worker register` makes the folder".to_owned();
-            return (vec![Check::failed("state folder", said(&error)).hint(hint)], None);
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let found = format!("`{}` does not exist", path.display());
+            let hint = "register the worker, which makes the folder: `octarm worker register`; or say where it is: `--state`";
+            return (vec![Check::failed("state folder", found).hint(hint.to_owned())], None);
         }
+        Err(error) => return (vec![Check::failed("state folder", said(&error))], None),
     };
     let mut checks = vec![owner(path, &metadata)];
     let folder = StateFolder::existing(path);

@@ -60,9 +60,20 @@ pub(super) struct Content {
     /// It says of itself that the disk does not take it.
     has_told: bool,
     tail: Option<Tail>,
+    /// The number of the next tail's first part: none of an end that is still to be sent from the parts before.
+    next_tail: u64,
     pub(super) is_closed: bool,
     /// Nothing more is taken.
     is_refused: bool,
+    on_disk: OnDisk,
+}
+
+/// How much of what is sent the disk holds as it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnDisk {
+    All,
+    /// The header must not say more of it than it does.
+    Part,
 }
 
 impl Content {
@@ -80,8 +91,10 @@ impl Content {
             in_memory: 0,
             has_told: false,
             tail: None,
+            next_tail: 0,
             is_closed: false,
             is_refused: false,
+            on_disk: OnDisk::All,
         };
         match content.go_on() {
             Ok(Some(())) => {}
@@ -97,6 +110,8 @@ impl Content {
     }
 
     fn begin(&mut self) -> io::Result<()> {
+        // First: it says nothing true of what follows.
+        let _ = fs_err::remove_file(self.header_path());
         remove_tail(&self.folder);
         (self.pieces, self.length, self.file_length, self.tail) = (Vec::new(), 0, 0, None);
         let path = self.folder.join("log");
@@ -122,8 +137,14 @@ impl Content {
         self.header = Header { base: before.base, tail: before.tail, ending: None, ..self.header };
         if let Some(ending) = before.ending {
             // Its end was on its way. What this hand-out writes comes after it.
-            write_out(&file, &self.folder, &ending, before.tail.unwrap_or_default())?;
-            self.header.tail = None;
+            let kept = before.tail.unwrap_or_default();
+            let written = write_out(&file, &self.folder, &ending, kept).and_then(|()| {
+                self.header.tail = None;
+                self.save()
+            });
+            if let Err(error) = written {
+                return self.go_on_where_it_is(file, ending, kept, skip, &error);
+            }
         }
         if file.metadata()?.len() < skip {
             return Ok(None);
@@ -136,10 +157,36 @@ impl Content {
         if let Some(kept) = self.header.tail {
             self.tail = Some(Tail::recover(&self.folder, self.room(), kept)?);
         }
-        self.save()?;
+        // The one before says the same of what is there.
+        self.save_or_warn();
         if self.tail.is_none() {
             remove_tail(&self.folder);
         }
+        Ok(Some(()))
+    }
+
+    /// Goes on with an end that the disk does not take, from the parts that it is in: they are there, and so is the header
+    /// that says so, for a process after this one. What this hand-out writes has no place behind them but in memory.
+    fn go_on_where_it_is(
+        &mut self,
+        file: File,
+        ending: Ending,
+        kept: Kept,
+        skip: u64,
+        why: &io::Error,
+    ) -> io::Result<Option<()>> {
+        if file.metadata()?.len() < ending.file_length {
+            return Ok(None);
+        }
+        let tail = Tail::recover(&self.folder, u64::MAX, kept)?;
+        self.next_tail = tail.next();
+        let parts = tail.end().pieces;
+        let mut whole = vec![Piece::File { file: Arc::new(file), from: 0, length: ending.file_length }];
+        whole.push(Piece::Text(ending.line.into_bytes()));
+        whole.extend(piece::cut(&parts, ending.skip, length_of(&parts)));
+        let Some(length) = length_of(&whole).checked_sub(skip) else { return Ok(None) };
+        (self.pieces, self.length) = (piece::cut(&whole, skip, skip + length), length);
+        self.tell(why);
         Ok(Some(()))
     }
 
@@ -173,12 +220,12 @@ impl Content {
 
     /// How long the end may be. A log that several hand-outs made so long gets a little more for each one's end.
     fn room(&self) -> u64 {
-        let end = self.header.base + self.file_length;
+        let end = self.hand_out.offset + self.length;
         self.hand_out.limit.map_or(MEMORY, |limit| limit.saturating_sub(end).max(limit / 8))
     }
 
     fn begin_tail(&mut self) {
-        let tail = Tail::new(&self.folder, self.room());
+        let tail = Tail::new(&self.folder, self.room(), self.next_tail);
         let why = match self.hand_out.limit {
             Some(limit) if self.in_memory == 0 => {
                 format!("has reached half of its limit of {}", bytes(limit))
@@ -227,6 +274,7 @@ impl Content {
     }
 
     fn append_text(&mut self, line: &[u8]) {
+        self.on_disk = OnDisk::Part;
         match self.pieces.last_mut() {
             Some(Piece::Text(text)) => text.extend_from_slice(line),
             _ => self.pieces.push(Piece::Text(line.to_vec())),
@@ -247,6 +295,10 @@ impl Content {
             return;
         }
         let Some(tail) = self.tail.take() else { return };
+        // What comes after a part that memory holds would be sent again in another place.
+        if tail.is_in_memory() {
+            self.on_disk = OnDisk::Part;
+        }
         let End { left_out, skip, pieces } = tail.end();
         let mut line = String::new();
         if left_out != Count::default() {
@@ -258,7 +310,7 @@ impl Content {
             self.pieces.push(Piece::Text(line_bytes));
         }
         self.pieces.extend(pieces);
-        self.length = self.pieces.iter().map(Piece::length).sum();
+        self.length = length_of(&self.pieces);
         self.header.ending = Some(Ending { file_length: self.file_length, line, skip });
         self.save_or_warn();
     }
@@ -266,7 +318,7 @@ impl Content {
     pub(super) fn replace(&mut self, from: u64, length: u64, line: Vec<u8>) {
         let after = piece::cut(&self.pieces, from + length, self.length);
         self.keep_until(from);
-        self.length += line.len() as u64 + after.iter().map(Piece::length).sum::<u64>();
+        self.length += line.len() as u64 + length_of(&after);
         self.pieces.push(Piece::Text(line));
         self.pieces.extend(after);
     }
@@ -280,7 +332,8 @@ impl Content {
     fn keep_until(&mut self, at: u64) {
         self.pieces = piece::cut(&self.pieces, 0, at);
         self.length = at;
-        // What is sent is no longer what is on the disk: nobody is to go on with that.
+        // Nobody is to go on with what is on the disk.
+        self.on_disk = OnDisk::Part;
         let _ = fs_err::remove_file(self.header_path());
     }
 
@@ -299,10 +352,17 @@ impl Content {
 
     /// Whole or not at all: a kill leaves the header before or this one.
     fn save(&self) -> io::Result<()> {
+        if self.on_disk == OnDisk::Part {
+            return Ok(());
+        }
         let new = self.folder.join("log.json.new");
         fs_err::write(&new, serde_json::to_vec(&self.header)?)?;
         fs_err::rename(new, self.header_path())
     }
+}
+
+fn length_of(pieces: &[Piece]) -> u64 {
+    pieces.iter().map(Piece::length).sum()
 }
 
 /// Writes the end of a log into its file.
@@ -315,7 +375,7 @@ fn write_out(file: &File, folder: &Path, ending: &Ending, kept: Kept) -> io::Res
     at += ending.line.len() as u64;
     let parts = Tail::recover(folder, u64::MAX, kept)?.end().pieces;
     let mut from = ending.skip;
-    let length: u64 = parts.iter().map(Piece::length).sum();
+    let length = length_of(&parts);
     while from < length {
         let block = piece::read(&parts, from, MAX_LOG_CHUNK)?;
         file.write_all_at(&block, at)?;

@@ -81,8 +81,9 @@ pub(super) struct End {
 }
 
 impl Tail {
-    pub(super) fn new(folder: &Path, room: u64) -> Self {
-        Self::of(folder, room, Kept::default())
+    /// Whose first part gets this number.
+    pub(super) fn new(folder: &Path, room: u64, first: u64) -> Self {
+        Self::of(folder, room, Kept { first, dropped: Count::default() })
     }
 
     fn of(folder: &Path, room: u64, kept: Kept) -> Self {
@@ -93,7 +94,8 @@ impl Tail {
     /// What a process before left of it; a line cut off by a crash is dropped.
     pub(super) fn recover(folder: &Path, room: u64, kept: Kept) -> io::Result<Self> {
         let mut tail = Self::of(folder, room, kept);
-        for number in [kept.first, kept.first + 1] {
+        // Killed between the beginning of a third part and the header that says so, it left three.
+        for number in kept.first.. {
             let file = match File::options().read(true).write(true).open(path(folder, number)) {
                 Ok(file) => Arc::new(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
@@ -101,10 +103,19 @@ impl Tail {
             };
             let count = whole_lines(&file, 0)?;
             file.set_len(count.bytes)?;
-            tail.parts.push_back(Part { number, count, bytes: Bytes::File(file) });
-            tail.next = number + 1;
+            tail.push(Bytes::File(file), count);
         }
         Ok(tail)
+    }
+
+    /// The number of the next part.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether the disk does not have all of it.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part.bytes, Bytes::Memory(_)))
     }
 
     /// What the header is to say.
@@ -124,13 +135,16 @@ impl Tail {
                     Bytes::Memory(Vec::new())
                 }
             };
-            self.push(bytes, &mut taken);
+            taken.dropped = self.push(bytes, Count::default());
         }
         if let Some(error) = self.write(line) {
             taken.failed = Some(error);
             match self.parts.back_mut() {
                 Some(part) if part.count.bytes == 0 => part.bytes = Bytes::Memory(Vec::new()),
-                _ => self.push(Bytes::Memory(Vec::new()), &mut taken),
+                _ => {
+                    let dropped = self.push(Bytes::Memory(Vec::new()), Count::default());
+                    taken.dropped = dropped.or(taken.dropped);
+                }
             }
             // Memory takes it.
             self.write(line);
@@ -154,15 +168,13 @@ impl Tail {
         None
     }
 
-    fn push(&mut self, bytes: Bytes, taken: &mut Taken) {
-        self.parts.push_back(Part { number: self.next, count: Count::default(), bytes });
+    /// Adds a part; answers the file of one that is dropped for it.
+    fn push(&mut self, bytes: Bytes, count: Count) -> Option<PathBuf> {
+        self.parts.push_back(Part { number: self.next, count, bytes });
         self.next += 1;
-        if self.parts.len() > 2
-            && let Some(oldest) = self.parts.pop_front()
-        {
-            self.dropped += oldest.count;
-            taken.dropped = Some(path(&self.folder, oldest.number));
-        }
+        let oldest = if self.parts.len() > 2 { self.parts.pop_front() } else { None }?;
+        self.dropped += oldest.count;
+        Some(path(&self.folder, oldest.number))
     }
 
     fn file(&self, number: u64) -> io::Result<File> {
@@ -269,7 +281,7 @@ mod tests {
     fn the_last_lines_that_fit_are_shown_and_all_others_are_counted() {
         for count in 0..60 {
             let folder = tempfile::tempdir().unwrap();
-            let mut tail = Tail::new(folder.path(), room());
+            let mut tail = Tail::new(folder.path(), room(), 0);
             for number in 0..count {
                 if let Some(dropped) = tail.append(&line(number)).dropped {
                     fs_err::remove_file(dropped).unwrap();
@@ -285,7 +297,7 @@ mod tests {
     #[test]
     fn another_process_goes_on_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let mut tail = Tail::new(folder.path(), room());
+        let mut tail = Tail::new(folder.path(), room(), 0);
         for number in 0..37 {
             tail.append(&line(number));
         }
@@ -302,10 +314,28 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_the_header_does_not_know_of_yet_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tail = Tail::new(folder.path(), room(), 0);
+        for number in 0..20 {
+            tail.append(&line(number));
+        }
+        let kept = tail.kept();
+        // It begins a third part; the process is killed before the header says so and the first one is removed.
+        assert!(tail.append(&line(20)).dropped.is_some());
+        drop(tail);
+        let mut tail = Tail::recover(folder.path(), room(), kept).unwrap();
+        for number in 21..25 {
+            tail.append(&line(number));
+        }
+        assert_eq!(shown(tail), (Count { lines: 15, bytes: 15 * length() }, lines(15..25)));
+    }
+
+    #[test]
     fn where_the_disk_takes_nothing_memory_takes_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let gone = folder.path().join("gone");
-        let mut tail = Tail::new(&gone, room());
+        let mut tail = Tail::new(&gone, room(), 0);
         for number in 0..37 {
             let taken = tail.append(&line(number));
             assert_eq!(taken.failed.is_some(), number % 10 == 0, "it is tried again for each part");
@@ -316,7 +346,7 @@ mod tests {
     #[test]
     fn a_line_that_is_longer_than_all_room_is_shown() {
         let folder = tempfile::tempdir().unwrap();
-        let mut tail = Tail::new(folder.path(), 15);
+        let mut tail = Tail::new(folder.path(), 15, 0);
         tail.append(&line(1));
         tail.append(b"a line that is longer than all room\n");
         let (left_out, bytes) = shown(tail);
